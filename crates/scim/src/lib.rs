@@ -1,0 +1,18 @@
+//! SCIM 2.0, the language: schemas, resources, paths, filters, patches, projections, messages,
+//! errors and dialects (RFC 7643, RFC 7644).
+//!
+//! This crate knows nothing of tenants, clocks, ids, HTTP frameworks or databases, and does not
+//! wait. A server or a client can be built on it.
+
+pub mod dialect;
+pub mod error;
+pub mod group;
+pub mod limit;
+pub mod preset;
+pub mod resource;
+pub mod schema;
+
+pub use error::{Error, Kind};
+pub use preset::Preset;
+pub use resource::Resource;
+pub use schema::{Attribute, ResourceType, Schema};

@@ -1,0 +1,38 @@
+//! Every limit of the protocol, in one place, each with its reason.
+//!
+//! A limit reached is an answer (400 or 413 with a `detail`), never a panic. Limits on whole
+//! bodies and on rates belong to the counter, which knows who is asking.
+
+/// Characters of a filter, before parsing. The longest filter seen from a provider is about
+/// 300 characters; 8 KiB is what common proxies allow for a whole request line.
+pub const FILTER_BYTES_MAX: usize = 8 * 1024;
+
+/// Nested parentheses, brackets and `not`s of a filter. Parsing, matching, printing and
+/// dropping recurse once per level, so this is what keeps a stranger's filter off our stack.
+pub const FILTER_DEPTH_MAX: usize = 32;
+
+/// Terms and connectives of a filter together; bounds the work per resource.
+pub const FILTER_NODES_MAX: usize = 200;
+
+/// Nested objects and arrays of a request body. SCIM needs five (a bulk PATCH of a complex
+/// multi-valued attribute); the reader recurses once per level.
+pub const JSON_DEPTH_MAX: usize = 32;
+
+/// Operations of one PATCH. Okta sends at most 1,000 membership changes at once and Entra 1,000.
+pub const PATCH_OPERATIONS_MAX: usize = 2_000;
+
+/// Members of one group, the documented promise; also bounds the operands of one PATCH.
+pub const GROUP_MEMBERS_MAX: usize = 500_000;
+
+/// Characters of one string value. Photos and certificates are the longest honest ones.
+pub const STRING_BYTES_MAX: usize = 256 * 1024;
+
+/// Values of one multi-valued attribute of a user: e-mail addresses, phone numbers, roles.
+pub const VALUES_MAX: usize = 1_000;
+
+/// Resources on a page when the client does not say. Okta steps by 100 whatever it was given,
+/// so a smaller default would lose rows.
+pub const PAGE_DEFAULT: usize = 100;
+
+/// Resources on a page at most; a larger `count` is clamped (RFC 7644 §3.4.2.4).
+pub const PAGE_MAX: usize = 1_000;

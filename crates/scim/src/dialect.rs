@@ -9,6 +9,18 @@
 pub enum Quirk {
     /// `"op":"Add"`: an operation in another case than the RFC's.
     OperationCase,
+    /// `userName eq bjensen`: text in a filter without quotes.
+    FilterQuotesMissing,
+    /// `userName eq 'bjensen'`: text in a filter between single quotes.
+    FilterQuotesSingle,
+    /// `active eq "True"`, `employeeNumber eq 7`: an operand of another type than its attribute.
+    FilterOperandType,
+    /// `emails eq "x"`: a comparison with an object, of which its `value` is meant.
+    FilterValueImplied,
+    /// `emails[type eq "work"].value eq "x"`: a comparison after the bracket instead of inside.
+    FilterComparisonAfterBracket,
+    /// `manager` for `urn:…:enterprise:2.0:User:manager`.
+    ExtensionUrnMissing,
 }
 
 /// The quirks of one request, each once, in the order in which they were met.

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use crate::admit::{Place, Reader, kind_of};
 use crate::dialect::Quirk;
 use crate::error::Error;
+use crate::filter::ValueFilter;
 use crate::limit::{GROUP_MEMBERS_MAX, STRING_BYTES_MAX};
 use crate::schema::{Attribute, ResourceType, builtin};
 
@@ -63,8 +64,43 @@ pub enum MemberOperation {
     Remove(Vec<String>),
     /// Exactly these belong to the group afterwards.
     Replace(Vec<Member>),
+    /// Those whom the filter chooses do not belong to the group afterwards. Filters on ids alone
+    /// are a [`MemberOperation::Remove`]; what is left is rare, and has to look at every member:
+    /// see [`Member::matches`].
+    RemoveMatching(ValueFilter),
     /// Nobody belongs to the group afterwards.
     RemoveAll,
+}
+
+impl MemberOperation {
+    /// How many members it names.
+    pub fn named(&self) -> usize {
+        match self {
+            MemberOperation::Add(members) | MemberOperation::Replace(members) => members.len(),
+            MemberOperation::Remove(ids) => ids.len(),
+            MemberOperation::RemoveMatching(_) | MemberOperation::RemoveAll => 0,
+        }
+    }
+}
+
+impl Member {
+    /// Whether a filter such as `members[type eq "Group"]` chooses this member.
+    pub fn matches(&self, filter: &ValueFilter) -> bool {
+        filter.matches_value(&Value::Object(self.to_json()))
+    }
+
+    /// The parts that a client wrote, as they stand in `members`; `$ref` is for the caller to add.
+    pub fn to_json(&self) -> Map<String, Value> {
+        let mut object = Map::with_capacity(4);
+        object.insert("value".into(), self.value.as_str().into());
+        if let Some(kind) = self.kind {
+            object.insert("type".into(), kind.as_str().into());
+        }
+        if let Some(display) = &self.display {
+            object.insert("display".into(), display.as_str().into());
+        }
+        object
+    }
 }
 
 /// Whether this is the attribute whose values are rows.

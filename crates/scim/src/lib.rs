@@ -12,6 +12,7 @@ pub mod filter;
 pub mod group;
 pub mod json;
 pub mod limit;
+pub mod patch;
 pub mod path;
 pub mod preset;
 pub mod resource;

@@ -10,6 +10,7 @@ use std::fmt;
 use crate::dialect::{Quirk, Quirks};
 use crate::error::Error;
 use crate::filter::{Filter, ValueFilter};
+use crate::limit::{ATTRIBUTE_PATH_BYTES_MAX, FILTER_BYTES_MAX};
 use crate::preset::Preset;
 use crate::schema::{Attribute, ResourceType, Schema};
 
@@ -269,6 +270,12 @@ impl PatchPath {
         quirks: &mut Quirks,
     ) -> Result<PatchPath, Error> {
         let text = text.trim_matches([' ', '\t']);
+        if text.len() > FILTER_BYTES_MAX {
+            return Err(Error::invalid_path(format!(
+                "the path has {} bytes, and at most {FILTER_BYTES_MAX} are allowed",
+                text.len()
+            )));
+        }
         if text.starts_with('/') {
             return Err(Error::invalid_path(format!(
                 "`{}` is a JSON Patch path, and SCIM has its own: write `emails`, `name.givenName` or `emails[type eq \"work\"].value`",
@@ -401,6 +408,9 @@ fn sub_attribute<'a>(
 fn malformation(text: &str) -> Option<String> {
     if text.is_empty() {
         return Some("an attribute's name is missing".to_owned());
+    }
+    if text.len() > ATTRIBUTE_PATH_BYTES_MAX {
+        return Some(format!("`{}` is too long for the name of an attribute", excerpt(text)));
     }
     if let Some(wrong) = text.chars().find(|it| !it.is_ascii_graphic() || "()[]\"'".contains(*it)) {
         return Some(format!(

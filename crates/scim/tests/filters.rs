@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use scim::dialect::Quirks;
+use scim::dialect::{Quirk, Quirks};
 use scim::filter::Filter;
 use scim::{Error, Kind, Preset, ResourceType};
 use serde_json::{Value, json};
@@ -92,10 +92,7 @@ fn an_error_says_where_and_what() {
         "userName eq \"José\" active eq true",
         "the filter is wrong at character 20: expected `and`, `or` or the end, but there is `active`",
     );
-    check(
-        "usernme eq \"x\"",
-        "a User has no attribute `usernme`; check its spelling against `/Schemas`",
-    );
+    check("usernme eq \"x\"", "a User has no attribute `usernme`; did you mean `userName`?");
     check(
         "name eq \"x\"",
         "`name` is an object, and only its parts can be compared: `formatted`, `familyName`, `givenName`, `middleName`, `honorificPrefix`, `honorificSuffix`",
@@ -108,6 +105,57 @@ fn an_error_says_where_and_what() {
         "active eq \"yes\"",
         "`active` is a boolean and cannot be compared with `\"yes\"`; compare it with `true` or `false`, without quotes",
     );
+}
+
+#[test]
+fn a_misspelt_name_is_met_with_the_nearest() {
+    let check = |filter: &str, expected: &str| {
+        let error = Filter::parse(filter, Preset::Strict, &mut Quirks::new())
+            .and_then(|it| it.bind(&ResourceType::user(), Preset::Strict, &mut Quirks::new()))
+            .expect_err(filter);
+        let advice = error.detail().rsplit_once("; ").map(|(_, advice)| advice);
+        assert_eq!(advice, Some(expected), "{filter}");
+    };
+    check("user_name pr", "did you mean `userName`?");
+    check("EMIALS pr", "did you mean `emails`?");
+    check("externlId pr", "did you mean `externalId`?");
+    check(
+        "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:costCentre pr",
+        "did you mean `costCenter`?",
+    );
+    check("shoeSize pr", "check its spelling against `/Schemas`");
+    check("foo pr", "check its spelling against `/Schemas`");
+    check("members pr", "check its spelling against `/Schemas`");
+}
+
+#[test]
+fn an_object_inside_of_an_object_is_not_compared() {
+    let schema = scim::schema::builtin::schema_of_schemas();
+    let mut quirks = Quirks::new();
+    let bound = Filter::parse_values(r#"subAttributes eq "x""#, Preset::Lenient, &mut quirks)
+        .and_then(|it| {
+            it.bind_values(schema.attribute("attributes").unwrap(), Preset::Lenient, &mut quirks)
+        });
+    assert_eq!(bound.unwrap_err().kind(), Some(Kind::InvalidFilter));
+}
+
+#[test]
+fn quirks_are_noted() {
+    let check = |filter: &str, expected: &[Quirk]| {
+        let mut quirks = Quirks::new();
+        Filter::parse(filter, Preset::Lenient, &mut quirks)
+            .and_then(|it| it.bind(&ResourceType::user(), Preset::Lenient, &mut quirks))
+            .expect(filter);
+        assert_eq!(quirks.iter().collect::<Vec<_>>(), expected, "{filter}");
+    };
+    check(r#"USERNAME  EQ"x" AND not(active eq true)"#, &[]);
+    check("userName eq x or title eq y", &[Quirk::FilterQuotesMissing]);
+    check("userName eq 'x'", &[Quirk::FilterQuotesSingle]);
+    check(r#"active eq "True""#, &[Quirk::FilterOperandType]);
+    check("title eq 7", &[Quirk::FilterOperandType]);
+    check(r#"emails eq "x""#, &[Quirk::FilterValueImplied]);
+    check(r#"emails[type eq "work"].value eq "x""#, &[Quirk::FilterComparisonAfterBracket]);
+    check(r#"manager.value eq "x""#, &[Quirk::ExtensionUrnMissing]);
 }
 
 #[test]

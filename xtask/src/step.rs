@@ -136,7 +136,7 @@ fn advisories(root: &Path) -> anyhow::Result<()> {
         ));
         return Ok(());
     }
-    run(CARGO_DENY.command(root)?.args(DENY).args(["--disable-fetch", "advisories"]))
+    run(CARGO_DENY.command(root)?.args(DENY).arg("advisories"))
 }
 
 #[cfg(test)]

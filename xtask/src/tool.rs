@@ -59,7 +59,7 @@ pub(crate) const C_COMPILER: Tool = Tool {
 pub(crate) const CARGO_DENY: Tool = Tool {
     name: "cargo-deny",
     why: "checks licences, sources and known vulnerabilities of every dependency",
-    origin: Origin::Crate { version: "0.20.2", oldest: (0, 19, 0), options: &[] },
+    origin: Origin::Crate { version: "0.20.2", oldest: (0, 20, 0), options: &[] },
 };
 
 pub(crate) const CARGO_NEXTEST: Tool = Tool {

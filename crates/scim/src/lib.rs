@@ -4,6 +4,7 @@
 //! This crate knows nothing of tenants, clocks, ids, HTTP frameworks or databases, and does not
 //! wait. A server or a client can be built on it.
 
+pub mod admit;
 pub mod datetime;
 pub mod dialect;
 pub mod error;

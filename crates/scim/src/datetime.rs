@@ -105,3 +105,63 @@ fn zone(text: &str) -> Option<Offset> {
 fn narrow(number: i16) -> Option<i8> {
     i8::try_from(number).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_clients_send_is_read_as_the_instant_that_it_is() {
+        let check = |text: &str, expected: Option<&str>| {
+            assert_eq!(parse(text).map(print).as_deref(), expected, "{text}");
+        };
+        check("2026-01-03T10:00:00Z", Some("2026-01-03T10:00:00.000Z"));
+        check("2026-01-03t10:00:00z", Some("2026-01-03T10:00:00.000Z"));
+        check("2026-01-03T10:00:00", Some("2026-01-03T10:00:00.000Z"));
+        check("2026-01-03T10:00:00.5", Some("2026-01-03T10:00:00.500Z"));
+        check("2026-01-03T10:00:00.1234567Z", Some("2026-01-03T10:00:00.123Z"));
+        check("2026-01-03T10:00:00.12345678901234567890Z", Some("2026-01-03T10:00:00.123Z"));
+        check("2026-01-03T12:00:00+02:00", Some("2026-01-03T10:00:00.000Z"));
+        check("2026-01-01T00:30:00+05:45", Some("2025-12-31T18:45:00.000Z"));
+        check("2026-01-03T07:00:00.000-03:00", Some("2026-01-03T10:00:00.000Z"));
+        check("2026-12-31T24:00:00Z", Some("2027-01-01T00:00:00.000Z"));
+        check("2024-02-29T23:59:60Z", Some("2024-02-29T23:59:59.000Z"));
+        check("1969-12-31T23:59:59.999Z", Some("1969-12-31T23:59:59.999Z"));
+
+        check("", None);
+        check("2026-01-03", None);
+        check("2026-01-03T10:00Z", None);
+        check("2026-1-3T10:00:00Z", None);
+        check("2026-02-29T10:00:00Z", None);
+        check("2026-01-03T25:00:00Z", None);
+        check("2026-01-03T24:00:01Z", None);
+        check("2026-01-03T24:00:00.1Z", None);
+        check("2026-01-03T10:60:00Z", None);
+        check("2026-01-03T10:00:61Z", None);
+        check("2026-01-03T10:00:00.Z", None);
+        check("2026-01-03T10:00:00 Z", None);
+        check("2026-01-03T10:00:00+0200", None);
+        check("2026-01-03T10:00:00+24:00", None);
+        check("2026-01-03T10:00:00+02:60", None);
+        check("2026-01-03T10:00:00Zulu", None);
+        check("2026-01-03T10:00:00é", None);
+        check("+2026-01-03T10:00:00Z", None);
+        check("２026-01-03T10:00:00Z", None);
+        check("9999-12-31T24:00:00Z", None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_is_read_back(milliseconds in -62_000_000_000_000_i64..250_000_000_000_000) {
+            let instant = Timestamp::from_millisecond(milliseconds).unwrap();
+            prop_assert_eq!(parse(&print(instant)), Some(instant));
+        }
+
+        #[test]
+        fn no_text_makes_the_reader_panic(text in any::<String>(), near in "[-0-9TZ:.+é]{0,32}") {
+            let _ = (parse(&text), parse(&near));
+        }
+    }
+}

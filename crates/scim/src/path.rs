@@ -10,8 +10,9 @@ use std::fmt;
 use crate::dialect::{Quirk, Quirks};
 use crate::error::Error;
 use crate::filter::{Filter, ValueFilter};
+use crate::limit::{ATTRIBUTE_PATH_BYTES_MAX, FILTER_BYTES_MAX};
 use crate::preset::Preset;
-use crate::schema::{Attribute, ResourceType, Schema};
+use crate::schema::{Attribute, ResourceType, Schema, builtin};
 
 /// An attribute's name as it was written, with or without the URN of its schema and with or
 /// without a sub-attribute. It is well-formed, but need not exist.
@@ -92,8 +93,9 @@ impl AttributePath {
         };
         let attribute = found.ok_or_else(|| {
             Error::invalid_path(format!(
-                "the schema `{}` has no attribute `{name}`; check its spelling against `/Schemas`",
-                schema.id
+                "the schema `{}` has no attribute `{name}`; {}",
+                schema.id,
+                advice(name, &schema.attributes)
             ))
         })?;
         let sub_attribute = sub_attribute(attribute, sub_name)?;
@@ -117,8 +119,9 @@ impl AttributePath {
             .filter_map(|it| Some((it.schema.as_ref(), it.schema.attribute(name)?)));
         match (candidates.next(), candidates.next()) {
             (None, _) => Err(Error::invalid_path(format!(
-                "a {} has no attribute `{name}`; check its spelling against `/Schemas`",
-                resource_type.name
+                "a {} has no attribute `{name}`; {}",
+                resource_type.name,
+                advice(name, resource_type.schema.attributes.iter().chain(builtin::common()))
             ))),
             (Some((schema, attribute)), None) if preset == Preset::Lenient => {
                 quirks.note(Quirk::ExtensionUrnMissing);
@@ -269,6 +272,12 @@ impl PatchPath {
         quirks: &mut Quirks,
     ) -> Result<PatchPath, Error> {
         let text = text.trim_matches([' ', '\t']);
+        if text.len() > FILTER_BYTES_MAX {
+            return Err(Error::invalid_path(format!(
+                "the path has {} bytes, and at most {FILTER_BYTES_MAX} are allowed",
+                text.len()
+            )));
+        }
         if text.starts_with('/') {
             return Err(Error::invalid_path(format!(
                 "`{}` is a JSON Patch path, and SCIM has its own: write `emails`, `name.givenName` or `emails[type eq \"work\"].value`",
@@ -397,10 +406,47 @@ fn sub_attribute<'a>(
     }))
 }
 
+/// What to do about a name that does not exist. A filter with a misspelt attribute is the kind of
+/// mistake that an IT admin makes in a provider's form, and this text is all that is shown there.
+fn advice<'a>(name: &str, attributes: impl IntoIterator<Item = &'a Attribute>) -> String {
+    const EDITS_MAX: usize = 2;
+    let nearest = attributes
+        .into_iter()
+        // In a shorter name two edits make anything of anything.
+        .filter(|it| it.name.len().min(name.len()) > EDITS_MAX + 1)
+        .filter(|it| it.name.len().abs_diff(name.len()) <= EDITS_MAX)
+        .map(|it| (edits(&it.name, name), it))
+        .filter(|(edits, _)| *edits <= EDITS_MAX)
+        .min_by_key(|(edits, _)| *edits);
+    match nearest {
+        Some((_, attribute)) => format!("did you mean `{}`?", attribute.name),
+        None => "check its spelling against `/Schemas`".to_owned(),
+    }
+}
+
+/// How many letters must be added, removed or changed to make one name of the other
+/// (Levenshtein), without regard to case.
+fn edits(left: &str, right: &str) -> usize {
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (line, from) in left.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = line + 1;
+        for (column, to) in right.bytes().enumerate() {
+            let change = diagonal + usize::from(!from.eq_ignore_ascii_case(&to));
+            diagonal = row[column + 1];
+            row[column + 1] = change.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[right.len()]
+}
+
 /// What is wrong with a name, if anything is.
 fn malformation(text: &str) -> Option<String> {
     if text.is_empty() {
         return Some("an attribute's name is missing".to_owned());
+    }
+    if text.len() > ATTRIBUTE_PATH_BYTES_MAX {
+        return Some(format!("`{}` is too long for the name of an attribute", excerpt(text)));
     }
     if let Some(wrong) = text.chars().find(|it| !it.is_ascii_graphic() || "()[]\"'".contains(*it)) {
         return Some(format!(

@@ -185,7 +185,7 @@ mod tests {
     fn what_is_not_an_id_is_refused() {
         let twenty_six = "0".repeat(26);
         for text in [
-            "".to_owned(),
+            String::new(),
             "dir-".to_owned(),
             twenty_six.clone(),
             format!("org-{twenty_six}"),

@@ -10,7 +10,7 @@ use scim::{Resource, ResourceType};
 
 use crate::change::{Change, GroupChange, Membership};
 use crate::decide::{Decide, Decision, Moment, Stop};
-use crate::facts::{Facts, Taken};
+use crate::facts::{Facts, Missing, Taken, together};
 use crate::id::{GroupId, ResourceId};
 use crate::organization::UnknownMembers;
 use crate::rejection::Rejection;
@@ -159,11 +159,18 @@ impl Decide for PatchGroup {
         } else {
             Roll::of_some(facts, self.id, operations)?
         };
-        for operation in operations {
+        // Asked of all operations at once: there may be thousands of one member each.
+        let known = together(operations.iter().map(|operation| match operation {
+            MemberOperation::Add(members) | MemberOperation::Replace(members) => {
+                Known::among(facts, members)
+            }
+            _ => Ok(Known::default()),
+        }))?;
+        for (operation, known) in operations.iter().zip(known) {
             match operation {
-                MemberOperation::Add(members) => roll.add(Known::among(facts, members)?),
+                MemberOperation::Add(_) => roll.add(known),
                 MemberOperation::Remove(ids) => roll.remove(ids),
-                MemberOperation::Replace(members) => roll.replace(Known::among(facts, members)?),
+                MemberOperation::Replace(_) => roll.replace(known),
                 MemberOperation::RemoveMatching(filter) => {
                     roll.remove_if(|member| as_named(member).matches(filter));
                 }
@@ -227,13 +234,14 @@ impl Decide for DeleteGroup {
 }
 
 /// Members that a request names, sorted into those that exist here and those that do not.
+#[derive(Default)]
 struct Known {
     memberships: Vec<Membership>,
     unknown: Vec<String>,
 }
 
 impl Known {
-    fn among(facts: &Facts, members: &[Member]) -> Result<Known, Stop> {
+    fn among(facts: &Facts, members: &[Member]) -> Result<Known, Missing> {
         let ids: Vec<_> = members.iter().map(|member| ResourceId::parse(&member.value)).collect();
         let well_formed: Vec<_> = ids.iter().copied().flatten().collect();
         let mut kinds = facts.kinds(&well_formed)?.into_iter();

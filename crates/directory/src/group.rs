@@ -352,6 +352,8 @@ impl Roll {
     /// Who is added, who is removed, and whom nobody knows.
     fn finish(mut self, facts: &Facts, group: GroupId, member_count: u64) -> Result<Outcome, Stop> {
         let head = facts.directory()?;
+        let mut seen = HashSet::new();
+        self.unknown.retain(|value| seen.insert(value.clone()));
         if !self.unknown.is_empty() && head.settings.unknown_members == UnknownMembers::Refuse {
             return Err(Rejection::UnknownMembers(self.unknown).into());
         }

@@ -369,11 +369,13 @@ impl Roll {
         if added.iter().any(|member| member.id == group) {
             return Err(Rejection::MemberOfItself.into());
         }
+        // Only growth is refused: a group that is too large since the limit was lowered must be
+        // able to shrink, though some are new in what is left.
         let max = head.limits.group_members_max;
-        if !added.is_empty() && member_count + added.len() as u64 - removed.len() as u64 > max {
+        let count_after = member_count + added.len() as u64 - removed.len() as u64;
+        if count_after > member_count && count_after > max {
             return Err(Rejection::MembersFull(max).into());
         }
-        self.unknown.dedup();
         Ok(Outcome { added, removed, unknown: self.unknown })
     }
 }

@@ -18,9 +18,9 @@ fn replace(number: u64, body: Value) -> ReplaceUser {
     ReplaceUser { id: id(number), resource: user_resource(body), resource_type: user_type() }
 }
 
-fn change(number: u64, operations: Value) -> PatchUser {
+fn change(number: u64, operations: &Value) -> PatchUser {
     let resource_type = user_type();
-    PatchUser { id: id(number), patch: patch(&operations, &resource_type), resource_type }
+    PatchUser { id: id(number), patch: patch(operations, &resource_type), resource_type }
 }
 
 fn kinds(events: &[(String, Value)]) -> Vec<&str> {
@@ -52,7 +52,10 @@ fn names_clash_without_case_and_width() {
             world.decide(&create(json!({ "userName": name }))).rejection(),
             world.decide(&replace(2, json!({ "userName": name }))).rejection(),
             world
-                .decide(&change(2, json!([{ "op": "replace", "path": "userName", "value": name }])))
+                .decide(&change(
+                    2,
+                    &json!([{ "op": "replace", "path": "userName", "value": name }]),
+                ))
                 .rejection(),
         ];
         assert_eq!(rejections, [const { Rejection::UserNameTaken }; 3], "{name}");
@@ -191,12 +194,12 @@ fn what_is_already_so_is_no_change() {
     let outcomes = [
         world.decide(&replace(1, body)),
         world.decide(&replace(1, json!({ "emails": [{ "value": "a@x" }], "userName": "ana" }))),
-        world.decide(&change(1, json!([{ "op": "replace", "value": { "active": true } }]))),
-        world.decide(&change(1, json!([{ "op": "remove", "path": "title" }]))),
-        world.decide(&change(1, json!([]))),
+        world.decide(&change(1, &json!([{ "op": "replace", "value": { "active": true } }]))),
+        world.decide(&change(1, &json!([{ "op": "remove", "path": "title" }]))),
+        world.decide(&change(1, &json!([]))),
         world.decide(&change(
             1,
-            json!([
+            &json!([
                 { "op": "replace", "path": "title", "value": "x" },
                 { "op": "remove", "path": "title" },
             ]),
@@ -214,7 +217,7 @@ fn a_patch_that_scim_does_not_allow_is_rejected_whole() {
     let world = World::new().with_user(1, json!({ "userName": "ana" }));
     let outcome = world.decide(&change(
         1,
-        json!([
+        &json!([
             { "op": "replace", "path": "title", "value": "x" },
             { "op": "replace", "path": "emails[type ne \"work\"].value", "value": "a@x" },
         ]),
@@ -277,7 +280,7 @@ fn an_id_of_nobody_is_rejected() {
     for number in [7, 11] {
         let unknown = Rejection::UnknownUser(id(number).to_string());
         assert_eq!(world.decide(&DeleteUser { id: id(number) }).rejection(), unknown);
-        assert_eq!(world.decide(&change(number, json!([]))).rejection(), unknown);
+        assert_eq!(world.decide(&change(number, &json!([]))).rejection(), unknown);
         let put = replace(number, json!({ "userName": "x" }));
         assert_eq!(world.decide(&put).rejection(), unknown);
     }
@@ -301,7 +304,7 @@ fn users_max_refuses_one_more_and_nothing_else() {
     let rejection = world.decide_knowing(&mut facts, &third).rejection();
     assert_eq!(rejection, Rejection::UsersFull(2));
 
-    let deactivated = change(1, json!([{ "op": "replace", "value": { "active": false } }]));
+    let deactivated = change(1, &json!([{ "op": "replace", "value": { "active": false } }]));
     world.decide_knowing(&mut facts, &deactivated).answer();
     // A name that is taken is the better news: there is nothing to buy.
     let taken = create(json!({ "userName": "ana" }));
@@ -323,8 +326,8 @@ fn users_and_active_users_are_counted() {
     }
     let active = World::new().with_user(1, json!({ "userName": "ana" }));
     let inactive = World::new().with_user(1, json!({ "userName": "ana", "active": false }));
-    let off = change(1, json!([{ "op": "replace", "value": { "active": false } }]));
-    let on = change(1, json!([{ "op": "replace", "value": { "active": true } }]));
+    let off = change(1, &json!([{ "op": "replace", "value": { "active": false } }]));
+    let on = change(1, &json!([{ "op": "replace", "value": { "active": true } }]));
     let bo = |active| create(json!({ "userName": "bo", "active": active }));
     assert_eq!(counts(&active, &bo(true)), (1, 1));
     assert_eq!(counts(&active, &bo(false)), (1, 0));
@@ -344,7 +347,7 @@ fn only_what_is_needed_is_asked() {
         &[&[Want::UserName("bo".into())], &[Want::FormerUser("bo".into(), Some("7".into()))]],
     );
     check(
-        world.decide(&change(1, json!([{ "op": "replace", "value": { "active": false } }]))).asked,
+        world.decide(&change(1, &json!([{ "op": "replace", "value": { "active": false } }]))).asked,
         &[&[Want::User(id(1))]],
     );
     check(

@@ -24,7 +24,8 @@ use crate::schema::{Attribute, Mutability, ResourceType, Schema, Type, builtin};
 pub struct Admitted {
     /// The attributes that we keep.
     pub resource: Resource,
-    /// The members of a group. `None`: the body does not say; `Some` and empty: nobody.
+    /// The members of a group. `None`: the body does not say, or says null, which is the same as
+    /// not to say (RFC 7643 §2.5); `Some` and empty: nobody.
     pub members: Option<Vec<Member>>,
     /// What stands in no schema, by the path at which it stood. Neither kept nor answered, but
     /// shown to the IT admin, who can correct a mapping.
@@ -86,6 +87,8 @@ pub fn admit(
             Target::Attribute(_, attribute) if attribute.mutability == Mutability::WriteOnly => {
                 password_given |= attribute.name == "password" && !value.is_null();
             }
+            Target::Attribute(_, attribute)
+                if group::is_members(resource_type, attribute) && value.is_null() => {}
             Target::Attribute(_, attribute) if group::is_members(resource_type, attribute) => {
                 let read = group::read_members(value, &mut reader)?;
                 if members.replace(read).is_some() {

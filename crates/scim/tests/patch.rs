@@ -599,6 +599,67 @@ fn members_are_split_off_in_order() {
 }
 
 #[test]
+fn what_was_straightened_is_noted() {
+    let noted = |resource_type: &ResourceType, operation: Value| {
+        let mut quirks = Quirks::new();
+        let body = json!({ "schemas": [PATCH_OP_SCHEMA], "Operations": [operation] });
+        let patch = Patch::parse(body, resource_type, Preset::Lenient, &mut quirks).unwrap();
+        let before = Resource::from_text(ANA).unwrap();
+        patch.apply_noting(&before, resource_type, &mut quirks).unwrap();
+        quirks.iter().collect::<Vec<_>>()
+    };
+    let user = ResourceType::user();
+    for (operation, expected) in [
+        (json!({ "op": "replace", "path": "title", "value": "T" }), vec![]),
+        (json!({ "op": "replace", "value": { "title": "T" } }), vec![]),
+        (json!({ "op": "add", "path": "emails[type eq \"work\"].value", "value": "a" }), vec![]),
+        (
+            json!({ "op": "replace", "path": "emails[type eq \"work\"].value", "value": "a" }),
+            vec![Quirk::ReplaceWithoutMatch],
+        ),
+        (
+            json!({ "op": "Replace", "path": "active", "value": "False" }),
+            vec![Quirk::OperationCase, Quirk::BooleanText],
+        ),
+        (json!({ "op": "replace", "value": { "id": "7" } }), vec![Quirk::ReadOnlyInValue]),
+        (json!({ "op": "replace", "value": { "name.givenName": "A" } }), vec![Quirk::PathAsName]),
+        (json!({ "op": "replace", "value": { "shoeSize": 43 } }), vec![Quirk::UnknownAttribute]),
+        (json!({ "op": "replace", "path": "title", "value": "" }), vec![Quirk::EmptyText]),
+        (json!({ "op": "add", "path": MANAGER, "value": "7" }), vec![Quirk::TextForObject]),
+        (
+            json!({ "op": "add", "path": "manager", "value": [{ "value": "7" }] }),
+            vec![Quirk::ExtensionUrnMissing, Quirk::ListForSingle],
+        ),
+        (
+            json!({ "op": "remove", "path": "emails", "value": { "emails": [{ "value": "a" }] } }),
+            vec![Quirk::RemoveWithValue, Quirk::RemoveWithWrappedValue],
+        ),
+    ] {
+        assert_eq!(noted(&user, operation.clone()), expected, "{operation}");
+    }
+    let operation = json!({ "op": "Remove", "path": "members", "value": [{ "value": "7" }] });
+    let expected = [Quirk::OperationCase, Quirk::RemoveWithValue];
+    assert_eq!(noted(&ResourceType::group(), operation), expected);
+}
+
+#[test]
+fn an_error_repeats_no_more_than_an_excerpt() {
+    let long = "x".repeat(10_000);
+    for (preset, operation) in [
+        (Preset::Strict, json!({ "op": "add", "value": { (long.clone()): 1 } })),
+        (
+            Preset::Lenient,
+            json!({ "op": "add", "value": { (long.clone()): 1, (long.to_uppercase()): 1 } }),
+        ),
+        (Preset::Lenient, json!({ "op": "add", "path": long, "value": 1 })),
+        (Preset::Lenient, json!({ "op": long })),
+    ] {
+        let error = parse(json!([operation]), &ResourceType::user(), preset).unwrap_err();
+        assert!(error.detail().len() < 400, "{}", error.detail().len());
+    }
+}
+
+#[test]
 fn immutable_attributes_are_set_once() {
     let schema = serde_json::from_value(json!({
         "id": "urn:example:badge", "name": "Badge", "attributes": [

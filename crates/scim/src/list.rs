@@ -21,7 +21,7 @@ pub struct ListQuery {
     pub filter: Option<String>,
     /// The first one of the page, counted from 1; never less.
     pub start_index: usize,
-    /// How many at most; never more than [`PAGE_MAX`](crate::limit::PAGE_MAX). 0 asks for the
+    /// How many at most; never more than [`PAGE_MAX`]. 0 asks for the
     /// total alone.
     pub count: usize,
     /// The place to go on from (RFC 9865). `Some` and empty is a first page that wants to be gone

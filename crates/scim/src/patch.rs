@@ -100,7 +100,7 @@ impl Patch {
     /// is malformed or names what does not exist; `noTarget` for a `remove` without a path;
     /// `mutability` when a path names what only the server sets; `invalidValue` when a value is
     /// missing or does not fit; 413 above
-    /// [`PATCH_OPERATIONS_MAX`](crate::limit::PATCH_OPERATIONS_MAX).
+    /// [`PATCH_OPERATIONS_MAX`].
     ///
     /// ```
     /// use scim::{Preset, Resource, ResourceType, dialect::Quirks, patch::Patch};

@@ -845,6 +845,25 @@ proptest! {
     }
 
     #[test]
+    fn a_removal_that_names_anything_never_removes_everybody(
+        value in anything(),
+        path in prop_oneof![Just("members".to_owned()), "members[\\[\\]a-z\" ]{1,20}"],
+    ) {
+        let literal = path.trim() == "members" && value.is_null();
+        let operations = json!([{ "op": "remove", "path": path, "value": value }]);
+        if let Ok(patch) = parse(operations, &ResourceType::group(), Preset::Lenient) {
+            for operation in patch.members() {
+                let is_of_some = match operation {
+                    MemberOperation::Remove(ids) => !ids.is_empty(),
+                    MemberOperation::RemoveMatching(_) => true,
+                    _ => false,
+                };
+                prop_assert!(is_of_some || literal, "{operation:?}");
+            }
+        }
+    }
+
+    #[test]
     fn setting_twice_is_setting_once(operation in setting()) {
         let user = ResourceType::user();
         for before in [

@@ -85,9 +85,8 @@ impl Sealer {
     /// `epoch.position.seal`: readable enough for support, and not to be forged or mistyped.
     fn seal(&self, position: u64) -> Cursor {
         let open = format!("{}.{position}", self.epoch);
-        let tag = self.mac(&open).finalize().into_bytes();
-        // A cursor opens nothing that an API key does not open anyway: 64 bits keep out mistakes.
-        Cursor(format!("{open}.{}", hex(&tag[..8])))
+        let tag = self.tag(&open);
+        Cursor(format!("{open}.{tag}"))
     }
 
     fn open(&self, cursor: &Cursor) -> Result<u64, BadCursor> {
@@ -97,21 +96,17 @@ impl Sealer {
         if epoch != self.epoch {
             return Err(BadCursor::AnotherEpoch);
         }
-        let seal: Option<Vec<u8>> = (0..seal.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(seal.get(at..at + 2)?, 16).ok())
-            .collect();
-        match seal.map(|seal| self.mac(open).verify_truncated_left(&seal)) {
-            Some(Ok(())) => Ok(position),
-            _ => Err(BadCursor::Malformed),
-        }
+        // Compared as text, so that there is one spelling of each cursor, and none is short.
+        if self.tag(open) == seal { Ok(position) } else { Err(BadCursor::Malformed) }
     }
 
-    fn mac(&self, text: &str) -> Hmac<Sha256> {
+    /// A cursor opens nothing that an API key does not open anyway: 64 bits keep out mistakes, and
+    /// how long a comparison takes gives nothing away that matters.
+    fn tag(&self, text: &str) -> String {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes())
             .expect("any length of key will do");
         mac.update(text.as_bytes());
-        mac
+        hex(&mac.finalize().into_bytes()[..8])
     }
 }
 

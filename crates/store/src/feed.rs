@@ -203,7 +203,7 @@ async fn read_in_one_state(
              where e.position > $1 and e.directory_id = $3 order by e.position limit $2"
         }
     };
-    let mut values = vec![count(after), count(count_max + 1)];
+    let mut values = vec![count(after), count(count_max.saturating_add(1))];
     values.extend(directory.as_deref().map(Value::Text));
     let mut events = session
         .all("reading events", sql, &values, |row| {

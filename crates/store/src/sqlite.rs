@@ -42,10 +42,14 @@ pub(crate) fn open_writer(path: &Path) -> Result<Session, Error> {
             path.display()
         )));
     }
+    if application_id != APPLICATION_ID {
+        connection
+            .execute_batch(&format!("pragma application_id = {APPLICATION_ID}"))
+            .doing("marking the database as ours")?;
+    }
     connection
-        .execute_batch(&format!(
-            "pragma application_id = {APPLICATION_ID};
-             pragma journal_mode = wal;
+        .execute_batch(
+            "pragma journal_mode = wal;
              -- A commit is on the disk before it is answered. NORMAL would lose acknowledged
              -- writes when the power goes.
              pragma synchronous = full;
@@ -54,8 +58,8 @@ pub(crate) fn open_writer(path: &Path) -> Result<Session, Error> {
              pragma cache_size = -65536;
              pragma wal_autocheckpoint = 4000;
              -- After a burst the log is cut back to this.
-             pragma journal_size_limit = 67108864;"
-        ))
+             pragma journal_size_limit = 67108864;",
+        )
         .doing("opening the database")?;
     Ok(Session::new(connection))
 }

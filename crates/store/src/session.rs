@@ -133,6 +133,12 @@ impl Session {
         self.connection.execute_batch("rollback").doing("undoing what was written")
     }
 
+    /// Moves what was kept from the log into the database itself, so that its one file is whole.
+    /// SQLite does so when the last connection ends, if that one may write, and ours may not.
+    pub(crate) async fn tidy_up(&mut self) -> Result<(), Error> {
+        self.connection.execute_batch("pragma wal_checkpoint(truncate)").doing("emptying the log")
+    }
+
     /// Runs several statements without parameters, as migrations and settings are.
     pub(crate) async fn script(&mut self, doing: &'static str, sql: &str) -> Result<(), Error> {
         self.connection.execute_batch(sql).doing(doing)

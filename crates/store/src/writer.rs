@@ -182,6 +182,10 @@ fn write(
             }
         }
     }
+    if let Err(error) = at_once(session.tidy_up()) {
+        // Nothing is lost: it is in the log, which is read at the next start.
+        tracing::warn!(error = &error as &dyn std::error::Error, "the log was not emptied");
+    }
 }
 
 /// What is waiting now, if anything.

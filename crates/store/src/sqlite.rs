@@ -74,3 +74,38 @@ pub(crate) fn open_reader(path: &Path) -> Result<Session, Error> {
         .doing("opening the database")?;
     Ok(Session::new(connection))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::at_once;
+
+    fn setting(session: &mut Session, sql: &'static str) -> String {
+        let row = at_once(session.first("asking for a setting", sql, &[], |row| row.text(0)));
+        row.unwrap().unwrap()
+    }
+
+    #[test]
+    fn the_writer_is_durable_and_a_reader_cannot_write() {
+        let folder = std::env::temp_dir().join(format!("roster-sqlite-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("roster.db");
+        let mut writer = open_writer(&path).unwrap();
+        for (sql, expected) in [
+            ("select journal_mode from pragma_journal_mode", "wal"),
+            // 2 is FULL.
+            ("select cast(synchronous as text) from pragma_synchronous", "2"),
+            ("select cast(foreign_keys as text) from pragma_foreign_keys", "1"),
+            ("select cast(application_id as text) from pragma_application_id", "1383035764"),
+            ("select cast(timeout as text) from pragma_busy_timeout", "10000"),
+        ] {
+            assert_eq!(setting(&mut writer, sql), expected, "{sql}");
+        }
+        assert!(rusqlite::version_number() >= SQLITE_VERSION_MIN, "{}", rusqlite::version());
+
+        at_once(writer.script("", "create table t (a text) strict")).unwrap();
+        let mut reader = open_reader(&path).unwrap();
+        assert!(at_once(reader.run("", "insert into t (a) values ('x')", &[])).is_err());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -1,0 +1,985 @@
+//! What every database must do.
+
+mod engine;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use directory::secret::{Secret, SecretHash, SecretKind};
+use directory::{
+    CreateGroup, CreateUser, Decide, Decision, DeleteGroup, DeleteUser, DirectoryId, Document,
+    Facts, GroupId, Limits, Membership, Moment, PatchGroup, PatchUser, Provider, Rejection,
+    ResourceId, Settings, Stop, UserId, Want,
+};
+use engine::{Database, Waiting, directory, in_one_batch, on_every_engine, open};
+use jiff::SignedDuration;
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use scim::admit::admit;
+use scim::dialect::Quirks;
+use scim::filter::{BoundFilter, Filter};
+use scim::patch::Patch;
+use scim::{Preset, Resource, ResourceType};
+use serde_json::{Map, Value, json};
+use store::{
+    ApiStore, BadCursor, Credential, Cursor, DirectoryStore, Error, EventRecord, GroupRecord,
+    ListRequest, Store, UserRecord, Window,
+};
+
+const WHOLE: Window = Window { start_index: 1, count: 10_000 };
+
+fn opened(database: &Database) -> Store {
+    database.open(Limits::default()).unwrap()
+}
+
+async fn some_directory(store: &Store) -> DirectoryStore {
+    directory(store, Settings::default()).await
+}
+
+fn resource(body: Value, resource_type: &ResourceType) -> Resource {
+    admit(body, resource_type, Preset::Lenient, &mut Quirks::new()).unwrap().resource
+}
+
+fn create_user(name: &str) -> CreateUser {
+    create_user_with(json!({ "userName": name }))
+}
+
+fn create_user_with(body: Value) -> CreateUser {
+    CreateUser { document: Document::new(resource(body, &ResourceType::user())) }
+}
+
+fn create_group(name: &str, members: &[ResourceId]) -> CreateGroup {
+    create_group_with(json!({ "displayName": name }), members)
+}
+
+fn create_group_with(body: Value, members: &[ResourceId]) -> CreateGroup {
+    let document = Document::new(resource(body, &ResourceType::group()));
+    let members = members.iter().map(|id| scim::group::Member {
+        value: id.to_string(),
+        kind: None,
+        display: None,
+    });
+    CreateGroup { document, members: members.collect() }
+}
+
+fn patch(operation: &Value, resource_type: &ResourceType) -> Patch {
+    let body = json!({ "Operations": [operation] });
+    Patch::parse(body, resource_type, Preset::Lenient, &mut Quirks::new()).unwrap()
+}
+
+fn patch_user(id: UserId, operation: &Value) -> PatchUser {
+    let resource_type = Arc::new(ResourceType::user());
+    PatchUser { id, patch: patch(operation, &resource_type), resource_type }
+}
+
+fn rename(id: UserId, name: &str) -> PatchUser {
+    patch_user(id, &json!({ "op": "replace", "path": "userName", "value": name }))
+}
+
+fn add_member(id: GroupId, member: ResourceId) -> PatchGroup {
+    let resource_type = Arc::new(ResourceType::group());
+    let value = json!([{ "value": member.to_string() }]);
+    let operation = json!({ "op": "add", "path": "members", "value": value });
+    PatchGroup { id, patch: patch(&operation, &resource_type), resource_type }
+}
+
+/// As a client would see them, as far as filters ask.
+fn user_as_seen(user: &UserRecord) -> Map<String, Value> {
+    let mut seen: Map<String, Value> = serde_json::from_str(&user.text).unwrap();
+    seen.insert("id".into(), user.id.to_string().into());
+    seen.insert("meta".into(), json!({ "created": scim::datetime::print(user.created_at) }));
+    let group = |it: &store::GroupReference| json!({ "value": it.id.to_string(), "display": it.display_name });
+    if !user.groups.is_empty() {
+        seen.insert("groups".into(), user.groups.iter().map(group).collect());
+    }
+    seen
+}
+
+fn group_as_seen(group: &GroupRecord) -> Map<String, Value> {
+    let mut seen: Map<String, Value> = serde_json::from_str(&group.text).unwrap();
+    seen.insert("id".into(), group.id.to_string().into());
+    let member = |it: &Membership| json!({ "value": it.id.to_string(), "type": it.kind.as_str() });
+    if !group.members.is_empty() {
+        seen.insert("members".into(), group.members.iter().map(member).collect());
+    }
+    seen
+}
+
+fn users_of(filter: Option<BoundFilter>, window: Window) -> ListRequest<UserRecord> {
+    let represent = Arc::new(user_as_seen);
+    ListRequest { filter: filter.map(Arc::new), window, with_related: true, represent }
+}
+
+fn groups_of(filter: Option<BoundFilter>, window: Window) -> ListRequest<GroupRecord> {
+    let represent = Arc::new(group_as_seen);
+    ListRequest { filter: filter.map(Arc::new), window, with_related: true, represent }
+}
+
+fn filter(text: &str, resource_type: &ResourceType) -> BoundFilter {
+    let mut quirks = Quirks::new();
+    let filter = Filter::parse(text, Preset::Lenient, &mut quirks).unwrap();
+    filter.bind(resource_type, Preset::Lenient, &mut quirks).unwrap()
+}
+
+async fn user_names(directory: &DirectoryStore) -> Vec<String> {
+    let page = directory.users(users_of(None, WHOLE)).await.unwrap();
+    let name = |user: &UserRecord| user_as_seen(user)["userName"].as_str().unwrap().to_owned();
+    page.items.iter().map(name).collect()
+}
+
+async fn all_events(api: &ApiStore, directory: Option<DirectoryId>) -> Vec<EventRecord> {
+    let page = api.events(None, directory, 100_000).await.unwrap().unwrap();
+    assert!(!page.has_more);
+    page.events
+}
+
+#[track_caller]
+fn rejection<T: std::fmt::Debug>(outcome: Result<T, Error>) -> Rejection {
+    match outcome {
+        Err(Error::Rejected(rejection)) => rejection,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn secret(kind: SecretKind, byte: u8) -> Secret {
+    Secret::new(kind, [byte; 32])
+}
+
+#[test]
+fn racing_creations_of_one_name_have_one_winner() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let directory = some_directory(&store).await;
+        let mut tasks = Vec::new();
+        for number in 0..16 {
+            let directory = directory.clone();
+            tasks.push(tokio::spawn(async move {
+                let mut winners = 0;
+                for round in 0..10 {
+                    let name = if number % 2 == 0 { "ana" } else { "ANA" };
+                    match directory.change(create_user(&format!("{name}{round}"))).await {
+                        Ok(_) => winners += 1,
+                        other => assert_eq!(rejection(other), Rejection::UserNameTaken),
+                    }
+                }
+                winners
+            }));
+        }
+        let mut winners = 0;
+        for task in tasks {
+            winners += task.await.unwrap();
+        }
+        assert_eq!(winners, 10);
+        assert_eq!(user_names(&directory).await.len(), 10);
+    });
+}
+
+#[test]
+fn racing_patches_are_all_kept() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let directory = some_directory(&store).await;
+        let user = directory.change(create_user("ana")).await.unwrap().id;
+        let group = directory.change(create_group("Design", &[])).await.unwrap().group.id;
+        let mut tasks = Vec::new();
+        for task in 0..16 {
+            let directory = directory.clone();
+            tasks.push(tokio::spawn(async move {
+                let mut versions = Vec::new();
+                for round in 0..6 {
+                    let email = json!([{ "value": format!("{task}-{round}@example.com") }]);
+                    let add = json!({ "op": "add", "path": "emails", "value": email });
+                    let answer = directory.change(patch_user(user, &add)).await.unwrap();
+                    versions.push(answer.version);
+                    let name = format!("u{task}-{round}");
+                    let member = directory.change(create_user(&name)).await.unwrap().id;
+                    directory.change(add_member(group, member)).await.unwrap();
+                    if round % 3 == 0 {
+                        directory.change(DeleteUser { id: member }).await.unwrap();
+                    }
+                }
+                versions
+            }));
+        }
+        let mut versions = BTreeSet::new();
+        for task in tasks {
+            versions.extend(task.await.unwrap());
+        }
+        // Each patch has made a version of its own.
+        assert_eq!(versions, (2..=97).collect());
+        let ana = directory.user(user, false).await.unwrap().unwrap();
+        assert_eq!(user_as_seen(&ana)["emails"].as_array().unwrap().len(), 96);
+        let design = directory.group(group, true).await.unwrap().unwrap();
+        assert_eq!((design.member_count, design.members.len()), (64, 64));
+        assert_eq!(design.version, 1 + 96 + 32);
+        let summary = store.api().directory(directory.id()).await.unwrap().unwrap();
+        assert_eq!((summary.user_count, summary.active_user_count), (65, 65));
+    });
+}
+
+#[test]
+fn numbers_and_positions_have_no_gaps_whoever_writes_at_once() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let mut directories = Vec::new();
+        for _ in 0..3 {
+            directories.push(some_directory(&store).await);
+        }
+        let mut tasks = Vec::new();
+        for task in 0..16 {
+            let directory = directories[task % 3].clone();
+            tasks.push(tokio::spawn(async move {
+                for round in 0..5 {
+                    let name = format!("u{task}-{round}");
+                    let id = directory.change(create_user(&name)).await.unwrap().id;
+                    let _ = directory.change(create_group(&format!("g{round}"), &[id])).await;
+                    rejection(directory.change(create_user(&name)).await);
+                    directory.change(rename(id, &format!("{name}x"))).await.unwrap();
+                }
+            }));
+        }
+        for task in tasks {
+            task.await.unwrap();
+        }
+        let events = all_events(&store.api(), None).await;
+        let mut numbers: BTreeMap<DirectoryId, u64> = BTreeMap::new();
+        for (place, event) in events.iter().enumerate() {
+            assert_eq!(event.position, place as u64 + 1);
+            let number = numbers.entry(event.directory_id).or_default();
+            *number += 1;
+            assert_eq!(event.number, *number);
+        }
+        let ids: BTreeSet<_> = events.iter().map(|event| &event.event_id).collect();
+        assert_eq!(ids.len(), events.len());
+        for directory in &directories {
+            let summary = store.api().directory(directory.id()).await.unwrap().unwrap();
+            assert_eq!(summary.event_number, numbers[&directory.id()]);
+            let of_one = all_events(&store.api(), Some(directory.id())).await;
+            let expected: Vec<_> =
+                events.iter().filter(|it| it.directory_id == directory.id()).cloned().collect();
+            assert_eq!(of_one, expected);
+        }
+    });
+}
+
+#[test]
+fn two_can_exchange_their_names_within_one_batch() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let directory = some_directory(&store).await;
+        let ana = directory.change(create_user("ana")).await.unwrap().id;
+        let bo = directory.change(create_user("bo")).await.unwrap().id;
+        let renames = [(ana, "tmp"), (bo, "ana"), (ana, "bo"), (bo, "BO"), (bo, "Ana")];
+        let waiting = renames
+            .map(|(id, name)| -> Waiting<'_, _> { Box::pin(directory.change(rename(id, name))) });
+        let mut outcomes = in_one_batch(&directory, waiting.into()).await;
+        assert_eq!(rejection(outcomes.remove(3)), Rejection::UserNameTaken);
+        let versions: Vec<_> = outcomes.into_iter().map(|it| it.unwrap().version).collect();
+        assert_eq!(versions, [2, 2, 3, 3]);
+        assert_eq!(user_names(&directory).await, ["bo", "Ana"]);
+        let numbers: Vec<_> =
+            all_events(&store.api(), None).await.iter().map(|event| event.number).collect();
+        assert_eq!(numbers, (1..=7).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn who_was_created_and_deleted_in_one_batch_is_remembered() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let directory = some_directory(&store).await;
+        let ana = directory.change(create_user("ana")).await.unwrap().id;
+        let again = |name: &str| -> Waiting<'_, ()> {
+            let change = directory.change(create_user(name));
+            Box::pin(async move { assert!(change.await.is_ok()) })
+        };
+        let delete: Waiting<'_, ()> = {
+            let change = directory.change(DeleteUser { id: ana });
+            Box::pin(async move { change.await.unwrap() })
+        };
+        in_one_batch(&directory, vec![delete, again("Ana"), again("bo")]).await;
+        let events = all_events(&store.api(), None).await;
+        let kinds: Vec<_> = events.iter().map(|event| event.kind.as_str()).collect();
+        assert_eq!(
+            kinds,
+            [
+                "directory.created",
+                "directory.user.created",
+                "directory.user.deleted",
+                "directory.user.created",
+                "directory.user.created"
+            ]
+        );
+        assert!(events[3].data.contains(&format!("\"previous_user_id\":\"{ana}\"")));
+        assert!(!events[4].data.contains("previous_user_id"));
+    });
+}
+
+/// Fails in the way that is asked for.
+enum Poison {
+    Panic,
+    AskForever,
+}
+
+impl Decide for Poison {
+    type Answer = ();
+
+    fn decide(&self, facts: &Facts, _: &Moment<'_>) -> Result<Decision<()>, Stop> {
+        match self {
+            Poison::Panic => panic!("as the test wants it"),
+            Poison::AskForever => {
+                facts.directory()?;
+                Err(Stop::Missing(Want::UserName("ana".into()).into()))
+            }
+        }
+    }
+}
+
+#[test]
+fn a_poisoned_decision_fails_alone() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let directory = some_directory(&store).await;
+        let api = store.api();
+        let token = secret(SecretKind::ScimToken, 1);
+        let hour = SignedDuration::from_hours(1);
+        api.create_token(directory.id(), &token, hour).await.unwrap();
+        let create = |name: &str| -> Waiting<'_, Result<(), Error>> {
+            let change = directory.change(create_user(name));
+            Box::pin(async move { change.await.map(|_| ()) })
+        };
+        let poison =
+            |poison| -> Waiting<'_, Result<(), Error>> { Box::pin(directory.change(poison)) };
+        // Decided without fault, and refused by the database: the whole batch is run again.
+        let same_token: Waiting<'_, Result<(), Error>> = {
+            let change = api.create_token(directory.id(), &token, hour);
+            Box::pin(async move { change.await.map(|_| ()) })
+        };
+        let waiting = vec![
+            create("a"),
+            poison(Poison::Panic),
+            create("b"),
+            poison(Poison::AskForever),
+            create("c"),
+            create("A"),
+            same_token,
+            create("d"),
+        ];
+        let outcomes = in_one_batch(&directory, waiting).await;
+        let short = |outcome: &Result<(), Error>| match outcome {
+            Ok(()) => "kept",
+            Err(Error::Rejected(Rejection::UserNameTaken)) => "taken",
+            Err(Error::Panicked(_)) => "panicked",
+            Err(Error::Database { .. }) => "refused",
+            Err(other) => panic!("{other:?}"),
+        };
+        let short: Vec<_> = outcomes.iter().map(short).collect();
+        assert_eq!(
+            short,
+            ["kept", "panicked", "kept", "panicked", "kept", "taken", "refused", "kept"]
+        );
+        assert_eq!(user_names(&directory).await, ["a", "b", "c", "d"]);
+        assert_eq!(api.tokens(directory.id()).await.unwrap().len(), 1);
+        let numbers: Vec<_> =
+            all_events(&api, None).await.iter().map(|event| event.number).collect();
+        assert_eq!(numbers, (1..=6).collect::<Vec<_>>());
+    });
+}
+
+/// Some people and groups that differ in what filters ask for.
+async fn people(directory: &DirectoryStore) -> (Vec<UserId>, Vec<GroupId>) {
+    let (mut users, mut groups) = (Vec::new(), Vec::new());
+    for number in 0..24 {
+        let mut body = json!({ "userName": format!("User{number}"), "active": number % 3 > 0 });
+        if number % 2 == 0 {
+            body["externalId"] = format!("e{}", number % 6).into();
+        }
+        if number % 4 == 0 {
+            body["title"] = "Dr.".into();
+        }
+        users.push(directory.change(create_user_with(body)).await.unwrap().id);
+    }
+    for number in 0..8 {
+        let mut members: Vec<_> = users.iter().copied().skip(number).step_by(number + 1).collect();
+        members.extend(groups.last().copied());
+        let body = json!({ "displayName": format!("Group{number}"), "externalId": format!("e{}", number % 2) });
+        groups.push(directory.change(create_group_with(body, &members)).await.unwrap().group.id);
+    }
+    // So that ids, names and places are not in the same order.
+    directory.change(rename(users[3], "zoë")).await.unwrap();
+    directory.change(DeleteUser { id: users[5] }).await.unwrap();
+    directory.change(DeleteGroup { id: groups[2] }).await.unwrap();
+    (users, groups)
+}
+
+fn joined(terms: Vec<String>) -> impl Strategy<Value = String> {
+    prop::sample::select(terms).prop_recursive(3, 8, 3, |inner| {
+        prop_oneof![
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a}) and ({b})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a}) or ({b})")),
+            inner.prop_map(|it| format!("not ({it})")),
+        ]
+    })
+}
+
+#[test]
+fn what_sql_narrows_is_what_the_filter_matches() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let directory = some_directory(&store).await;
+        let another = some_directory(&store).await;
+        let (users, groups) = people(&directory).await;
+        let (strangers, strange_groups) = people(&another).await;
+        let (user_type, group_type) = (ResourceType::user(), ResourceType::group());
+        let all_users = directory.users(users_of(None, WHOLE)).await.unwrap();
+        let all_groups = directory.groups(groups_of(None, WHOLE)).await.unwrap();
+        assert_eq!((all_users.total, all_users.items.len()), (23, 23));
+        assert_eq!((all_groups.total, all_groups.items.len()), (7, 7));
+
+        let mut of_users: Vec<String> = [
+            "userName eq \"USER7\"",
+            "userName eq \"Zoë\"",
+            "userName eq \"ZOE\u{308}\"",
+            "userName eq \"user3\"",
+            "userName sw \"user1\"",
+            "externalId eq \"e2\"",
+            "externalId eq \"E2\"",
+            "externalId eq \"\"",
+            "externalId pr",
+            "active eq false",
+            "title pr",
+            "groups pr",
+            "groups.display eq \"group1\"",
+            "groups.value eq \"nobody\"",
+            "userName eq \"user1\" and externalId eq \"e2\"",
+        ]
+        .map(str::to_owned)
+        .into();
+        for id in [users[0], users[5], strangers[0], groups[0]] {
+            of_users.push(format!("id eq \"{id}\""));
+            of_users.push(format!("id eq \"{}\"", id.to_string().to_uppercase()));
+        }
+        for id in [groups[0], groups[2], groups[6], strange_groups[0], users[0]] {
+            of_users.push(format!("groups.value eq \"{id}\""));
+            of_users.push(format!("groups eq \"{id}\""));
+            of_users.push(format!("groups[value eq \"{id}\"]"));
+            of_users.push(format!("groups[value eq \"{id}\" and display pr]"));
+            of_users.push(format!("groups[value eq \"{id}\" or value eq \"{}\"]", groups[1]));
+            of_users.push(format!("groups[not (value eq \"{id}\")]"));
+        }
+        let mut of_groups: Vec<String> = [
+            "displayName eq \"GROUP1\"",
+            "displayName eq \"group2\"",
+            "displayName co \"5\"",
+            "externalId eq \"e1\"",
+            "members pr",
+            "members.type eq \"Group\"",
+            "members[type eq \"Group\"]",
+        ]
+        .map(str::to_owned)
+        .into();
+        for id in [users[0], users[5], users[6], groups[0], strangers[0]] {
+            of_groups.push(format!("id eq \"{id}\""));
+            of_groups.push(format!("members.value eq \"{id}\""));
+            of_groups.push(format!("members.value eq \"{}\"", id.to_string().to_uppercase()));
+            of_groups.push(format!("members[value eq \"{id}\"]"));
+            of_groups.push(format!("members[value eq \"{id}\" and type eq \"User\"]"));
+            of_groups.push(format!("members[value eq \"{id}\" or value eq \"{}\"]", users[1]));
+        }
+        let asked = (joined(of_users), joined(of_groups), 0_u64..9, 0_u64..9);
+        let run =
+            TestRunner::deterministic().run(&asked, |(user_text, group_text, first, most)| {
+                let window = Window { start_index: first, count: most };
+                let skipped = usize::try_from(first.saturating_sub(1)).unwrap();
+                let most = usize::try_from(most).unwrap();
+                let wanted = filter(&user_text, &user_type);
+                let expected: Vec<_> =
+                    all_users.items.iter().filter(|it| wanted.matches(&user_as_seen(it))).collect();
+                let page =
+                    wait_for(directory.users(users_of(Some(wanted.clone()), window))).unwrap();
+                prop_assert_eq!(page.total, expected.len() as u64, "{}", user_text);
+                let of_window: Vec<_> = expected.into_iter().skip(skipped).take(most).collect();
+                prop_assert_eq!(page.items.iter().collect::<Vec<_>>(), of_window, "{}", user_text);
+
+                let wanted = filter(&group_text, &group_type);
+                let expected: Vec<_> = all_groups
+                    .items
+                    .iter()
+                    .filter(|it| wanted.matches(&group_as_seen(it)))
+                    .collect();
+                let page =
+                    wait_for(directory.groups(groups_of(Some(wanted.clone()), window))).unwrap();
+                prop_assert_eq!(page.total, expected.len() as u64, "{}", group_text);
+                let of_window: Vec<_> = expected.into_iter().skip(skipped).take(most).collect();
+                prop_assert_eq!(page.items.iter().collect::<Vec<_>>(), of_window, "{}", group_text);
+                Ok(())
+            });
+        run.unwrap();
+    });
+}
+
+/// For code between which and the runtime stands somebody else's loop.
+fn wait_for<T>(future: impl Future<Output = T>) -> T {
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(future))
+}
+
+#[test]
+fn a_scan_looks_at_everybody_and_pages_come_together() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let directory = some_directory(&store).await;
+        // More than are loaded at once.
+        for part in 0..6 {
+            let waiting = (0..200).map(|number| -> Waiting<'_, _> {
+                Box::pin(directory.change(create_user(&format!("u{}", part * 200 + number))))
+            });
+            for outcome in in_one_batch(&directory, waiting.collect()).await {
+                outcome.unwrap();
+            }
+        }
+        let names = user_names(&directory).await;
+        assert_eq!(names, (0..1_200).map(|number| format!("u{number}")).collect::<Vec<_>>());
+        let sevens = filter("userName ew \"7\"", &ResourceType::user());
+        let window = Window { start_index: 101, count: 100 };
+        let page = directory.users(users_of(Some(sevens), window)).await.unwrap();
+        assert_eq!((page.total, page.items.len()), (120, 20));
+        assert_eq!(user_as_seen(&page.items[0])["userName"], "u1007");
+
+        let (mut by_place, mut by_key, mut ordinal) = (Vec::new(), Vec::new(), 0);
+        for part in 0..=4 {
+            let window = Window { start_index: part * 300 + 1, count: 300 };
+            by_place.extend(directory.users(users_of(None, window)).await.unwrap().items);
+            let next = directory.users_after(ordinal, 300).await.unwrap();
+            ordinal = next.last().map_or(ordinal, |(ordinal, _)| *ordinal);
+            by_key.extend(next.into_iter().map(|(_, user)| user));
+        }
+        assert_eq!(by_place.len(), 1_200);
+        assert_eq!(by_place, by_key);
+    });
+}
+
+#[test]
+fn nothing_of_another_directory_is_reachable() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let (mine, theirs) = (some_directory(&store).await, some_directory(&store).await);
+        let (users, groups) = people(&theirs).await;
+        let (user, group) = (users[0], groups[0]);
+        let before = all_events(&store.api(), Some(theirs.id())).await;
+
+        assert_eq!(mine.user(user, true).await.unwrap(), None);
+        assert_eq!(mine.group(group, true).await.unwrap(), None);
+        assert_eq!(mine.users(users_of(None, WHOLE)).await.unwrap().total, 0);
+        assert_eq!(mine.groups(groups_of(None, WHOLE)).await.unwrap().total, 0);
+        assert_eq!(mine.users_after(0, 100).await.unwrap(), []);
+        assert_eq!(mine.groups_after(0, 100).await.unwrap(), []);
+        for text in [
+            format!("id eq \"{user}\""),
+            "userName eq \"user0\"".to_owned(),
+            "userName pr".to_owned(),
+            format!("groups.value eq \"{group}\""),
+        ] {
+            let wanted = filter(&text, &ResourceType::user());
+            let page = mine.users(users_of(Some(wanted), WHOLE)).await.unwrap();
+            assert_eq!((page.total, page.items), (0, Vec::new()), "{text}");
+        }
+        for text in [
+            format!("id eq \"{group}\""),
+            "displayName eq \"group0\"".to_owned(),
+            format!("members.value eq \"{user}\""),
+        ] {
+            let wanted = filter(&text, &ResourceType::group());
+            let page = mine.groups(groups_of(Some(wanted), WHOLE)).await.unwrap();
+            assert_eq!((page.total, page.items), (0, Vec::new()), "{text}");
+        }
+
+        let unknown_user = Rejection::UnknownUser(user.to_string());
+        let unknown_group = Rejection::UnknownGroup(group.to_string());
+        assert_eq!(rejection(mine.change(rename(user, "x")).await), unknown_user);
+        assert_eq!(rejection(mine.change(DeleteUser { id: user }).await), unknown_user);
+        assert_eq!(rejection(mine.change(add_member(group, user)).await), unknown_group);
+        assert_eq!(rejection(mine.change(DeleteGroup { id: group }).await), unknown_group);
+        // Their people can be named and are nobody; their names are free.
+        let outcome = mine.change(create_group("Group0", &[user, group])).await.unwrap();
+        assert_eq!(outcome.unknown_members, [user.to_string(), group.to_string()]);
+        let again =
+            mine.change(create_user_with(json!({ "userName": "user5", "externalId": "e0" })));
+        let id = again.await.unwrap().id;
+        let page = mine.users(users_of(None, WHOLE)).await.unwrap();
+        assert_eq!(page.items.iter().map(|user| user.id).collect::<Vec<_>>(), [id]);
+
+        let events = all_events(&store.api(), Some(mine.id())).await;
+        assert!(events.iter().all(|event| event.directory_id == mine.id()));
+        assert!(events.iter().all(|event| !event.data.contains("previous_user_id")));
+        assert_eq!(all_events(&store.api(), Some(theirs.id())).await, before);
+    });
+}
+
+#[test]
+fn a_token_opens_its_directory_until_it_expires() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let (one, other) = (some_directory(&store).await, some_directory(&store).await);
+        let (first, second) = (secret(SecretKind::ScimToken, 1), secret(SecretKind::ScimToken, 2));
+        let hour = SignedDuration::from_hours(1);
+        let token = store.api().create_token(one.id(), &first, hour).await.unwrap();
+        store.api().create_token(other.id(), &second, hour * 2).await.unwrap();
+        assert_eq!(token.expires_at, store.access().now() + hour);
+        assert_eq!(store.api().tokens(one.id()).await.unwrap().first(), Some(&token));
+
+        let access = store.access();
+        let opens = async |presented: &SecretHash| match access.directory(presented).await.unwrap()
+        {
+            Credential::Valid(directory) => Ok(directory.id()),
+            Credential::Expired(at) => Err(Some(at)),
+            Credential::Unknown => Err(None),
+        };
+        assert_eq!(opens(&first.hash()).await, Ok(one.id()));
+        assert_eq!(opens(&second.hash()).await, Ok(other.id()));
+        assert_eq!(opens(&SecretHash::of("roster-scim-")).await, Err(None));
+        // One kind of secret does not open what the other does.
+        let key = secret(SecretKind::ApiKey, 3);
+        store.create_api_key("key", &key).await.unwrap();
+        assert_eq!(opens(&key.hash()).await, Err(None));
+        assert!(access.api(&key.hash()).await.unwrap().is_some());
+        assert!(access.api(&first.hash()).await.unwrap().is_none());
+        assert_eq!(store.api_key_count().await.unwrap(), 1);
+
+        // The last second of its life, and the instant at which it ends.
+        database.clock.move_by(3_599);
+        assert_eq!(opens(&first.hash()).await, Ok(one.id()));
+        database.clock.move_by(1);
+        assert_eq!(opens(&first.hash()).await, Err(Some(token.expires_at)));
+        assert_eq!(opens(&second.hash()).await, Ok(other.id()));
+
+        let unknown = DirectoryId::new(database.ids.as_ref());
+        let another = secret(SecretKind::ScimToken, 4);
+        let outcome = store.api().create_token(unknown, &another, hour).await;
+        assert_eq!(rejection(outcome), Rejection::UnknownDirectory(unknown));
+    });
+}
+
+#[test]
+fn the_use_of_a_token_is_noted_once_a_minute() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let directory = some_directory(&store).await;
+        let token = secret(SecretKind::ScimToken, 1);
+        let day = SignedDuration::from_hours(24);
+        store.api().create_token(directory.id(), &token, day).await.unwrap();
+        let start = store.access().now();
+        for (wait, expected) in [(5, 5), (59, 5), (1, 65), (60, 125)] {
+            database.clock.move_by(wait);
+            store.access().directory(&token.hash()).await.unwrap();
+            // It is noted by the time that a later write is kept.
+            store.api().create_organization("Acme".into(), None).await.unwrap();
+            let tokens = store.api().tokens(directory.id()).await.unwrap();
+            let expected = start + SignedDuration::from_secs(expected);
+            assert_eq!(tokens[0].last_used_at, Some(expected), "{wait}");
+        }
+    });
+}
+
+#[test]
+fn an_external_id_is_that_of_one_organization() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let api = store.api();
+        let acme = api.create_organization("Acme".into(), Some("7".into())).await.unwrap();
+        let again = api.create_organization("Other".into(), Some("7".into())).await;
+        assert_eq!(rejection(again), Rejection::ExternalIdTaken);
+        let other = api.create_organization("Acme".into(), None).await.unwrap();
+        assert_eq!(api.organizations(None, 10).await.unwrap(), [acme.clone(), other.clone()]);
+        assert_eq!(api.organizations(Some(acme.id), 10).await.unwrap(), [other]);
+        assert_eq!(api.organization(acme.id).await.unwrap(), Some(acme));
+        let unknown = directory::OrganizationId::new(database.ids.as_ref());
+        let directory =
+            api.create_directory(unknown, "Okta".into(), Provider::Okta, Settings::default());
+        assert_eq!(rejection(directory.await), Rejection::UnknownOrganization(unknown));
+        assert_eq!(api.directories(None, None, 10).await.unwrap(), []);
+    });
+}
+
+#[test]
+fn a_cursor_goes_on_where_the_last_page_ended() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let (one, other) = (some_directory(&store).await, some_directory(&store).await);
+        for number in 0..20 {
+            let directory = if number % 3 == 0 { &one } else { &other };
+            directory.change(create_user(&format!("u{number}"))).await.unwrap();
+        }
+        let api = store.api();
+        for directory in [None, Some(one.id()), Some(other.id())] {
+            let all = all_events(&api, directory).await;
+            for count_max in [1, 2, 7, all.len() as u64, 1_000] {
+                let (mut read, mut cursor) = (Vec::new(), None);
+                loop {
+                    let page = api.events(cursor, directory, count_max).await.unwrap().unwrap();
+                    assert!(page.events.len() as u64 <= count_max);
+                    read.extend(page.events);
+                    cursor = Some(page.next);
+                    if !page.has_more {
+                        break;
+                    }
+                }
+                assert_eq!(read, all);
+                // What comes later is all that comes.
+                let page = api.events(cursor, directory, count_max).await.unwrap().unwrap();
+                assert_eq!((page.events, page.has_more), (Vec::new(), false));
+            }
+        }
+        let end = api.events(None, Some(one.id()), 1_000).await.unwrap().unwrap().next;
+        other.change(create_user("later")).await.unwrap();
+        one.change(create_user("later")).await.unwrap();
+        let page = api.events(Some(end), Some(one.id()), 1_000).await.unwrap().unwrap();
+        assert_eq!(page.events.len(), 1);
+        // A page of nothing goes nowhere and does not lose its place.
+        let page = api.events(None, None, 0).await.unwrap().unwrap();
+        assert_eq!((page.events.len(), page.has_more), (0, true));
+        let page = api.events(Some(page.next), None, 1).await.unwrap().unwrap();
+        assert_eq!(page.events[0].position, 1);
+        // The largest number is not too large.
+        assert!(!api.events(None, None, u64::MAX).await.unwrap().unwrap().has_more);
+    });
+}
+
+#[test]
+fn a_cursor_that_was_not_handed_out_leads_nowhere() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        some_directory(&store).await;
+        some_directory(&store).await;
+        let api = store.api();
+        let good = api.events(None, None, 1).await.unwrap().unwrap().next;
+        let text = good.as_str().to_owned();
+        let [epoch, position, seal] = text.split('.').collect::<Vec<_>>()[..] else { panic!() };
+        assert_eq!(position, "1");
+        let check = async |text: String, expected: BadCursor| {
+            let outcome = api.events(Some(Cursor::presented(text.clone())), None, 10).await;
+            assert_eq!(outcome.unwrap().unwrap_err(), expected, "{text}");
+        };
+        for bad in [
+            String::new(),
+            ".".into(),
+            "..".into(),
+            "1".into(),
+            format!("{epoch}.{position}"),
+            format!("{epoch}.{position}."),
+            format!("{epoch}.2.{seal}"),
+            format!("{epoch}.0.{seal}"),
+            format!("{epoch}.+1.{seal}"),
+            format!("{epoch}.01.{seal}"),
+            format!("{epoch}.-1.{seal}"),
+            format!("{epoch}.99999999999999999999.{seal}"),
+            format!("{epoch}.1.{}", "0".repeat(16)),
+            // Cut off, or spelt in another way.
+            format!("{epoch}.1.{}", &seal[..2]),
+            format!("{epoch}.1.{}", &seal[..14]),
+            format!("{epoch}.1.{seal}00"),
+            format!("{epoch}.1.é{}", &seal[2..]),
+            format!(" {text}"),
+            format!("{text} "),
+        ] {
+            let expected =
+                if bad.starts_with(' ') { BadCursor::AnotherEpoch } else { BadCursor::Malformed };
+            check(bad, expected).await;
+        }
+        check(format!("000000000000.1.{seal}"), BadCursor::AnotherEpoch).await;
+        let page = api.events(Some(good), None, 10).await.unwrap().unwrap();
+        assert_eq!(page.events[0].position, 2);
+    });
+}
+
+/// Everything that can be read of a directory, and of the feed.
+async fn everything(store: &Store, id: DirectoryId) -> impl PartialEq + std::fmt::Debug + use<> {
+    let directory = open(store, id).await;
+    (
+        directory.users(users_of(None, WHOLE)).await.unwrap(),
+        directory.groups(groups_of(None, WHOLE)).await.unwrap(),
+        all_events(&store.api(), None).await,
+        store.api().directories(None, None, 100).await.unwrap(),
+        store.api().organizations(None, 100).await.unwrap(),
+        store.api().tokens(id).await.unwrap(),
+    )
+}
+
+#[test]
+fn a_database_that_is_opened_again_goes_on_where_it_was() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let directory = some_directory(&store).await;
+        let id = directory.id();
+        let (users, _) = people(&directory).await;
+        let token = secret(SecretKind::ScimToken, 1);
+        let day = SignedDuration::from_hours(24);
+        store.api().create_token(id, &token, day).await.unwrap();
+        let before = everything(&store, id).await;
+        let end = store.api().events(None, None, 1_000).await.unwrap().unwrap().next;
+        store.close().await;
+
+        let store = opened(&database);
+        assert_eq!(everything(&store, id).await, before);
+        let directory = open(&store, id).await;
+        assert_eq!(
+            rejection(directory.change(create_user("USER7")).await),
+            Rejection::UserNameTaken
+        );
+        let again = directory.change(create_user("user5")).await.unwrap().id;
+        let page = store.api().events(Some(end), None, 1_000).await.unwrap().unwrap();
+        let [event] = &page.events[..] else { panic!("{page:?}") };
+        assert!(event.data.contains(&format!("\"previous_user_id\":\"{}\"", users[5])));
+        let summary = store.api().directory(id).await.unwrap().unwrap();
+        assert_eq!((event.number, event.position), (summary.event_number, summary.event_number));
+        let page = directory.users(users_of(None, WHOLE)).await.unwrap();
+        assert_eq!(page.items.last().map(|user| user.id), Some(again), "the last in the list");
+    });
+}
+
+#[test]
+fn two_stores_on_one_database_see_and_respect_each_other() {
+    on_every_engine(async |database| {
+        let (server, command) = (opened(&database), opened(&database));
+        let here = some_directory(&server).await;
+        let there = open(&command, here.id()).await;
+        let mut tasks = Vec::new();
+        for (side, directory) in [here.clone(), there.clone()].into_iter().enumerate() {
+            tasks.push(tokio::spawn(async move {
+                let mut winners = 0;
+                for number in 0..30 {
+                    directory.change(create_user(&format!("s{side}-{number}"))).await.unwrap();
+                    match directory.change(create_user(&format!("both{number}"))).await {
+                        Ok(_) => winners += 1,
+                        other => assert_eq!(rejection(other), Rejection::UserNameTaken),
+                    }
+                }
+                winners
+            }));
+        }
+        let mut winners = 0;
+        for task in tasks {
+            winners += task.await.unwrap();
+        }
+        assert_eq!(winners, 30);
+        assert_eq!(everything(&server, here.id()).await, everything(&command, here.id()).await);
+        let events = all_events(&server.api(), None).await;
+        let numbers: Vec<_> = events.iter().map(|event| event.number).collect();
+        assert_eq!(numbers, (1..=91).collect::<Vec<_>>());
+        let positions: Vec<_> = events.iter().map(|event| event.position).collect();
+        assert_eq!(positions, numbers);
+        // A cursor of the one is good for the other.
+        let end = server.api().events(None, None, 1_000).await.unwrap().unwrap().next;
+        there.change(create_user("later")).await.unwrap();
+        let page = command.api().events(Some(end), None, 10).await.unwrap().unwrap();
+        assert_eq!(page.events.len(), 1);
+    });
+}
+
+#[test]
+fn a_store_that_is_closed_says_so() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let directory = some_directory(&store).await;
+        let (api, access) = (store.api(), store.access());
+        let waiting = (0..50).map(|number| -> Waiting<'_, _> {
+            Box::pin(directory.change(create_user(&format!("u{number}"))))
+        });
+        in_one_batch(&directory, waiting.collect()).await;
+        store.close().await;
+        assert!(matches!(directory.change(create_user("late")).await, Err(Error::Closed)));
+        assert!(matches!(api.create_organization("late".into(), None).await, Err(Error::Closed)));
+        assert!(matches!(directory.change(Poison::Panic).await, Err(Error::Closed)));
+        // What was kept can be read by whoever is still there.
+        assert!(access.is_ready().await);
+        assert_eq!(user_names(&directory).await.len(), 50);
+    });
+}
+
+#[test]
+fn what_was_handed_in_before_the_end_is_kept() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let directory = some_directory(&store).await;
+        let id = directory.id();
+        let mut tasks = Vec::new();
+        for number in 0..64 {
+            let directory = directory.clone();
+            tasks.push(tokio::spawn(async move {
+                directory.change(create_user(&format!("u{number}"))).await
+            }));
+        }
+        store.close().await;
+        let mut kept = 0;
+        for task in tasks {
+            match task.await.unwrap() {
+                Ok(_) => kept += 1,
+                Err(error) => assert!(matches!(error, Error::Closed), "{error:?}"),
+            }
+        }
+        drop(directory);
+        let store = opened(&database);
+        assert_eq!(user_names(&open(&store, id).await).await.len(), kept);
+    });
+}
+
+#[test]
+fn a_database_that_was_set_back_is_noticed() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let directory = some_directory(&store).await;
+        let id = directory.id();
+        drop(directory);
+        store.close().await;
+        // A server that has stopped can be copied: everything is in its one file.
+        let log = std::fs::metadata(database.path().with_extension("db-wal"));
+        assert_eq!(log.map_or(0, |log| log.len()), 0);
+        let backup = database.path().with_extension("backup");
+        std::fs::copy(database.path(), &backup).unwrap();
+
+        let store = opened(&database);
+        open(&store, id).await.change(create_user("ana")).await.unwrap();
+        let cursor = store.api().events(None, None, 10).await.unwrap().unwrap().next;
+        store.close().await;
+        std::fs::copy(&backup, database.path()).unwrap();
+
+        let store = opened(&database);
+        let outcome = store.api().events(Some(cursor), None, 10).await.unwrap();
+        assert_eq!(outcome, Err(BadCursor::AnotherEpoch));
+    });
+}
+
+#[test]
+fn a_database_of_somebody_else_is_left_alone() {
+    on_every_engine(async |database| {
+        let check = |sql: &str, expected: &str| {
+            let connection = rusqlite::Connection::open(database.path()).unwrap();
+            connection.execute_batch(sql).unwrap();
+            drop(connection);
+            let before = std::fs::read(database.path()).unwrap();
+            let Err(Error::Migration(said)) = database.open(Limits::default()) else { panic!() };
+            assert!(said.contains(expected), "{said}");
+            assert_eq!(std::fs::read(database.path()).unwrap(), before);
+        };
+        check("create table notes (text text) strict", "another application");
+        std::fs::remove_file(database.path()).unwrap();
+
+        opened(&database).close().await;
+        let newer = "insert into migrations (name, applied_at) values ('9999_later', 1)";
+        check(newer, "newer version");
+        let unknown = "update migrations set name = '0001_other' where name < '9999'";
+        check(unknown, "newer version");
+    });
+}
+
+#[test]
+fn a_file_that_is_no_database_is_an_error() {
+    on_every_engine(async |database| {
+        std::fs::write(
+            database.path(),
+            "not a database, but as long as a header is at least ".repeat(40),
+        )
+        .unwrap();
+        let outcome = database.open(Limits::default());
+        assert!(matches!(outcome, Err(Error::Database { .. })), "{outcome:?}");
+    });
+}

@@ -121,8 +121,11 @@ impl Access {
         Ok(found.map(|()| ApiStore(Arc::clone(&self.0))))
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers and changes are taken.
     pub async fn is_ready(&self) -> bool {
+        if !self.0.writer.is_open() {
+            return false;
+        }
         let answer = self
             .0
             .readers
@@ -411,6 +414,7 @@ impl ApiStore {
         let expires_at = created_at.checked_add(lifetime).map_err(|_| {
             Error::from(Rejection::Scim(scim::Error::new(400, "too long a lifetime")))
         })?;
+        let expires_at = crate::to_the_microsecond(expires_at);
         let token = Token {
             id: TokenId::new(self.0.environment.ids.as_ref()),
             hash: secret.hash(),

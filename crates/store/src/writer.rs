@@ -126,6 +126,11 @@ impl Writer {
         kept.await.map_err(|_| Error::Closed)?
     }
 
+    /// Whether changes are taken. They are not when the store is closed, or when its thread died.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.0.is_closed()
+    }
+
     /// Takes no more. What was handed in is still kept.
     pub(crate) async fn close(&self) {
         // Where the queue is closed already there is nothing to do.

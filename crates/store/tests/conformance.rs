@@ -652,6 +652,12 @@ fn a_token_opens_its_directory_until_it_expires() {
         assert_eq!(opens(&first.hash()).await, Err(Some(token.expires_at)));
         assert_eq!(opens(&second.hash()).await, Ok(other.id()));
 
+        // What is answered at once is what is kept: microseconds.
+        let odd = SignedDuration::new(3_600, 1);
+        let fifth = secret(SecretKind::ScimToken, 5);
+        let token = store.api().create_token(other.id(), &fifth, odd).await.unwrap();
+        assert_eq!(store.api().tokens(other.id()).await.unwrap().last(), Some(&token));
+
         let unknown = DirectoryId::new(database.ids.as_ref());
         let another = secret(SecretKind::ScimToken, 4);
         let outcome = store.api().create_token(unknown, &another, hour).await;
@@ -881,6 +887,7 @@ fn a_store_that_is_closed_says_so() {
         let store = opened(&database);
         let directory = some_directory(&store).await;
         let (api, access) = (store.api(), store.access());
+        assert!(access.is_ready().await);
         let waiting = (0..50).map(|number| -> Waiting<'_, _> {
             Box::pin(directory.change(create_user(&format!("u{number}"))))
         });
@@ -889,8 +896,8 @@ fn a_store_that_is_closed_says_so() {
         assert!(matches!(directory.change(create_user("late")).await, Err(Error::Closed)));
         assert!(matches!(api.create_organization("late".into(), None).await, Err(Error::Closed)));
         assert!(matches!(directory.change(Poison::Panic).await, Err(Error::Closed)));
-        // What was kept can be read by whoever is still there.
-        assert!(access.is_ready().await);
+        // What was kept can be read by whoever is still there, and nobody new should come.
+        assert!(!access.is_ready().await);
         assert_eq!(user_names(&directory).await.len(), 50);
     });
 }
@@ -919,6 +926,27 @@ fn what_was_handed_in_before_the_end_is_kept() {
         drop(directory);
         let store = opened(&database);
         assert_eq!(user_names(&open(&store, id).await).await.len(), kept);
+    });
+}
+
+#[test]
+fn what_was_answered_survives_a_crash() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let directory = some_directory(&store).await;
+        for number in 0..20 {
+            directory.change(create_user(&format!("u{number}"))).await.unwrap();
+            // The files as a crash would leave them: nothing was closed.
+            let copy = database.path().with_file_name("copy.db");
+            std::fs::copy(database.path(), &copy).unwrap();
+            let log = database.path().with_extension("db-wal");
+            std::fs::copy(log, copy.with_extension("db-wal")).unwrap();
+            let copy = rusqlite::Connection::open(copy).unwrap();
+            let sql = "select (select count(*) from users), user_count from directories";
+            let counts: (i64, i64) =
+                copy.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+            assert_eq!(counts, (number + 1, number + 1));
+        }
     });
 }
 

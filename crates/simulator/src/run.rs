@@ -10,6 +10,9 @@ use crate::wire::Client;
 /// The longest that is really waited at once; Okta itself would wait for hours.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
+/// The longest that is really waited in a whole run. After that only the virtual clock moves on.
+const PAUSES_MAX: Duration = Duration::from_mins(2);
+
 /// A story that is being told to a server.
 #[derive(Debug)]
 pub struct Run<C> {
@@ -17,6 +20,7 @@ pub struct Run<C> {
     client: C,
     scenes: std::vec::IntoIter<Scene>,
     told: usize,
+    waited: Duration,
 }
 
 impl<C: Client> Run<C> {
@@ -29,7 +33,7 @@ impl<C: Client> Run<C> {
 
     /// A story of one's own; its people and groups are in this Okta already.
     pub fn with_story(okta: Okta, story: Story, client: C) -> Run<C> {
-        Run { okta, client, scenes: story.scenes.into_iter(), told: 0 }
+        Run { okta, client, scenes: story.scenes.into_iter(), told: 0, waited: Duration::ZERO }
     }
 
     /// How many steps there are still to come.
@@ -81,6 +85,10 @@ impl<C: Client> Run<C> {
                 if as_it_should { Outcome::RefusedAsItShould } else { Outcome::Failed }
             }
         };
+        if scene.is_gate && outcome == Outcome::Failed {
+            notes.push("Okta does not let its admin go on from here".to_owned());
+            self.scenes = Vec::new().into_iter();
+        }
         Some(Step {
             number: self.told,
             sentence: scene.sentence,
@@ -111,8 +119,10 @@ impl<C: Client> Run<C> {
     async fn exchange(&mut self) {
         loop {
             let pause = self.okta.pause();
+            let pause = pause.min(PAUSE_MAX).min(PAUSES_MAX.saturating_sub(self.waited));
             if !pause.is_zero() {
-                self.client.wait(pause.min(PAUSE_MAX)).await;
+                self.waited += pause;
+                self.client.wait(pause).await;
             }
             let Some(request) = self.okta.next_request() else { return };
             let answer = self.client.send(&request).await;

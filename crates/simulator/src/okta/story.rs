@@ -22,6 +22,9 @@ pub struct Scene {
     pub actions: Vec<Action>,
     /// What should come of it.
     pub expected: Expected,
+    /// Whether the story ends when it does not: the app cannot be switched on before the test of
+    /// its credentials succeeds.
+    pub is_gate: bool,
 }
 
 /// What should come of a scene.
@@ -74,11 +77,18 @@ impl Teller {
             sentence: sentence.into(),
             actions,
             expected: Expected::Accepted,
+            is_gate: false,
         });
     }
 
+    fn gate(&mut self, sentence: impl Into<String>, actions: Vec<Action>) {
+        let expected = Expected::Accepted;
+        self.scenes.push(Scene { sentence: sentence.into(), actions, expected, is_gate: true });
+    }
+
     fn silent(&mut self, sentence: impl Into<String>, actions: Vec<Action>) {
-        self.scenes.push(Scene { sentence: sentence.into(), actions, expected: Expected::Silence });
+        let expected = Expected::Silence;
+        self.scenes.push(Scene { sentence: sentence.into(), actions, expected, is_gate: false });
     }
 
     fn refused(
@@ -89,7 +99,7 @@ impl Teller {
         rule: Rule,
     ) {
         let expected = Expected::Refused { status, rule };
-        self.scenes.push(Scene { sentence: sentence.into(), actions, expected });
+        self.scenes.push(Scene { sentence: sentence.into(), actions, expected, is_gate: false });
     }
 }
 
@@ -177,7 +187,7 @@ fn tell_connection(teller: &mut Teller, okta: &Okta) {
         401,
         Rule::WrongTokenAccepted,
     );
-    teller.tell(
+    teller.gate(
         "Test API credentials with the right token",
         vec![Action::EnterCredentials(right), Action::TestCredentials],
     );
@@ -287,7 +297,7 @@ fn tell_groups(teller: &mut Teller, okta: &Okta, cast: &Cast, mark: &str) {
         vec![Action::PushNow(design_again)],
     );
     teller.tell(
-        format!("Rename the linked group back to Design ({})", cast.design_name),
+        "Rename the linked group back to Design",
         vec![Action::RenameGroup(design_again, cast.design_name.clone())],
     );
     teller.tell(format!("Push the group Company with its {CROWD} people"), vec![push(company)]);

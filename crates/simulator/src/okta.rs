@@ -176,7 +176,7 @@ struct Job {
 struct Rows {
     by_id: BTreeMap<String, Value>,
     received: u64,
-    pages: u32,
+    pages: usize,
 }
 
 #[derive(Clone, Debug)]

@@ -1,1 +1,37 @@
-//! (to be written)
+//! What a change *means*: organizations, directories, users, groups, memberships and tokens; the
+//! functions that decide; the changes they make and the events that follow.
+//!
+//! Everything here is a pure function of what it is given. Time and chance arrive as arguments,
+//! facts arrive as [`Facts`], and what comes out is a [`Decision`]: the changes to keep and the
+//! answer to give. Deciding may happen twice, because a lost race is run again.
+//!
+//! A [`Change`] has private fields. Only this crate makes one, and the events of a change are
+//! computed from its before and after, so there is no change without its event and no event
+//! without its change.
+
+mod change;
+mod decide;
+pub mod event;
+mod facts;
+mod group;
+mod id;
+mod organization;
+mod rejection;
+pub mod secret;
+mod user;
+
+pub use change::{
+    Change, Counts, DirectoryChange, GroupChange, Membership, TokenChange, UserChange,
+};
+pub use decide::{Decide, Decision, Moment, Stop};
+pub use facts::{Facts, Missing, Taken, Want};
+pub use group::{CreateGroup, DeleteGroup, Group, GroupOutcome, PatchGroup, ReplaceGroup};
+pub use id::{
+    DirectoryId, EventId, GroupId, Ids, OrganizationId, RequestId, ResourceId, TokenId, UserId,
+};
+pub use organization::{
+    CreateToken, Directory, DirectoryHead, Limits, Organization, Provider, Settings, Token,
+    UnknownMembers, open_directory,
+};
+pub use rejection::Rejection;
+pub use user::{CreateUser, DeleteUser, Document, PatchUser, ReplaceUser, User};

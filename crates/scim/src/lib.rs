@@ -4,13 +4,23 @@
 //! This crate knows nothing of tenants, clocks, ids, HTTP frameworks or databases, and does not
 //! wait. A server or a client can be built on it.
 
+pub mod admit;
+pub mod datetime;
 pub mod dialect;
+pub mod discovery;
 pub mod error;
+pub mod filter;
 pub mod group;
+pub mod json;
 pub mod limit;
+pub mod list;
+pub mod patch;
+pub mod path;
 pub mod preset;
+pub mod project;
 pub mod resource;
 pub mod schema;
+pub mod text;
 
 pub use error::{Error, Kind};
 pub use preset::Preset;

@@ -14,6 +14,10 @@ pub const FILTER_DEPTH_MAX: usize = 32;
 /// Terms and connectives of a filter together; bounds the work per resource.
 pub const FILTER_NODES_MAX: usize = 200;
 
+/// Characters of an attribute's name with the URN of its schema. The longest in use has about 80;
+/// what is longer is not looked up, and not repeated in an error.
+pub const ATTRIBUTE_PATH_BYTES_MAX: usize = 512;
+
 /// Nested objects and arrays of a request body. SCIM needs five (a bulk PATCH of a complex
 /// multi-valued attribute); the reader recurses once per level.
 pub const JSON_DEPTH_MAX: usize = 32;

@@ -1,1 +1,152 @@
-//! (to be written)
+//! The memory: every statement, migrations, the one door for changes, and the feed.
+//!
+//! A request never holds the [`Store`]. It holds a [`DirectoryStore`] (SCIM) or an [`ApiStore`]
+//! (management API), which [`Access`] opens for a credential and for nothing else.
+//!
+//! Writes go to one thread that keeps many of them in one transaction (see `writer`); reads have
+//! connections of their own and never wait for a write.
+
+mod access;
+mod batch;
+mod error;
+mod feed;
+mod migrations;
+mod read;
+mod readers;
+mod rows;
+mod session;
+mod sqlite;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use directory::secret::{Entropy, Secret};
+use directory::{Ids, Limits, TokenId};
+use jiff::Timestamp;
+
+pub use access::{Access, ApiStore, Credential, DirectoryStore, DirectorySummary, TokenSummary};
+pub use error::Error;
+pub use feed::{BadCursor, Cursor, EventPage, EventRecord};
+pub use read::{GroupRecord, GroupReference, ListRequest, Page, Represent, UserRecord, Window};
+
+use crate::feed::Sealer;
+use crate::readers::Readers;
+use crate::session::at_once;
+use crate::writer::{Act, Writer};
+
+/// What time it is. Time arrives as an argument; the front door has the real one.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// Time and chance.
+#[derive(Clone)]
+pub struct Environment {
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Where ids come from.
+    pub ids: Arc<dyn Ids>,
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Environment")
+    }
+}
+
+/// The whole memory. Only the front door and the courier hold it.
+#[derive(Debug)]
+pub struct Store {
+    inner: Arc<Inner>,
+    writer_thread: Option<std::thread::JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) writer: Writer,
+    pub(crate) readers: Readers,
+    pub(crate) sealer: Sealer,
+    pub(crate) environment: Environment,
+}
+
+impl Store {
+    /// Opens an embedded database, and creates it where there is none.
+    ///
+    /// `entropy` is used once in a database's life, for what seals the cursors of its feed.
+    pub fn open_sqlite(
+        path: &Path,
+        environment: Environment,
+        limits: Limits,
+        entropy: Entropy,
+    ) -> Result<Store, Error> {
+        let mut session = sqlite::open_writer(path)?;
+        let now = environment.clock.now();
+        let sealer = at_once(async {
+            migrations::migrate(&mut session, now).await?;
+            feed::open(&mut session, entropy).await
+        })?;
+        let readers = Readers::open(path)?;
+        let (writer, thread) = Writer::start(session, environment.clone(), limits)
+            .map_err(|source| Error::File { path: path.to_owned(), source })?;
+        let inner = Arc::new(Inner { writer, readers, sealer, environment });
+        Ok(Store { inner, writer_thread: Some(thread) })
+    }
+
+    /// What a counter may hold: it opens nothing without a credential.
+    pub fn access(&self) -> Access {
+        Access::new(Arc::clone(&self.inner))
+    }
+
+    /// The management API without a key, for whoever holds the machine.
+    pub fn api(&self) -> ApiStore {
+        ApiStore::new(Arc::clone(&self.inner))
+    }
+
+    /// How many API keys there are. With none, nobody can get in yet.
+    pub async fn api_key_count(&self) -> Result<u64, Error> {
+        self.inner
+            .readers
+            .read(|session| {
+                at_once(session.first(
+                    "counting API keys",
+                    "select count(*) from api_keys",
+                    &[],
+                    |row| row.number(0),
+                ))
+            })
+            .await
+            .map(Option::unwrap_or_default)
+    }
+
+    /// Keeps an API key that was just made, or one that the operator chose.
+    pub async fn create_api_key(&self, name: &str, secret: &Secret) -> Result<TokenId, Error> {
+        let id = TokenId::new(self.inner.environment.ids.as_ref());
+        let act = Act::CreateApiKey {
+            id,
+            name: name.to_owned(),
+            hash: secret.hash(),
+            last_four: secret.last_four().to_owned(),
+            at: self.inner.environment.clock.now(),
+        };
+        self.inner.writer.act(act).await?;
+        Ok(id)
+    }
+
+    /// Waits until everything that was handed in is kept. Nobody can hand in more: whoever still
+    /// holds an [`Access`] is told that the store is closed.
+    pub async fn close(mut self) {
+        let thread = self.writer_thread.take();
+        self.inner.writer.close().await;
+        if let Some(thread) = thread {
+            // The thread ends as soon as its queue is closed and empty.
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
+
+/// Microseconds are what is kept; what is answered before and after a restart must be the same.
+pub(crate) fn to_the_microsecond(time: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(time.as_microsecond()).expect("it was a time before it was cut")
+}

@@ -1,0 +1,199 @@
+//! What has happened to one record: before and after, from which its events follow.
+
+use scim::group::MemberKind;
+
+use crate::event::{self, Draft};
+use crate::group::Group;
+use crate::id::{GroupId, ResourceId, UserId};
+use crate::organization::{Directory, Token};
+use crate::user::User;
+
+/// A change that was decided and is to be kept. The fields are private: only the functions of
+/// this crate can say that something happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// Of a user.
+    User(UserChange),
+    /// Of a group, of who belongs to it, or of both.
+    Group(GroupChange),
+    /// Of the directory itself.
+    Directory(DirectoryChange),
+    /// Of one of its tokens.
+    Token(TokenChange),
+}
+
+/// What happened to a user.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UserChange {
+    before: Option<User>,
+    after: Option<User>,
+    previous_user_id: Option<UserId>,
+}
+
+/// What happened to a group and to its members.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupChange {
+    before: Option<Group>,
+    after: Option<Group>,
+    added: Vec<Membership>,
+    removed: Vec<Membership>,
+}
+
+/// What happened to a directory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DirectoryChange {
+    pub(crate) after: Directory,
+}
+
+/// What happened to a token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenChange {
+    pub(crate) after: Token,
+}
+
+/// That a user or a group belongs to a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// Who belongs.
+    pub id: ResourceId,
+    /// What they are: as we know it, not as the provider said.
+    pub kind: MemberKind,
+    /// The name that the provider sent with it, kept as sent.
+    pub display: Option<String>,
+}
+
+/// Differences of what is counted per directory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Users, active or not.
+    pub users: i64,
+    /// Active users.
+    pub active_users: i64,
+    /// Groups.
+    pub groups: i64,
+}
+
+impl Change {
+    /// The events that follow, in order.
+    pub fn events(&self) -> Vec<Draft> {
+        match self {
+            Change::User(change) => event::of_user(change),
+            Change::Group(change) => event::of_group(change),
+            Change::Directory(change) => event::of_directory(change),
+            Change::Token(change) => event::of_token(change),
+        }
+    }
+
+    /// How many more there are of what is counted, or fewer.
+    pub fn counts(&self) -> Counts {
+        fn one(is_there: bool) -> i64 {
+            i64::from(is_there)
+        }
+        match self {
+            Change::User(UserChange { before, after, .. }) => Counts {
+                users: one(after.is_some()) - one(before.is_some()),
+                active_users: one(after.as_ref().is_some_and(User::is_active))
+                    - one(before.as_ref().is_some_and(User::is_active)),
+                groups: 0,
+            },
+            Change::Group(GroupChange { before, after, .. }) => {
+                Counts { groups: one(after.is_some()) - one(before.is_some()), ..Counts::default() }
+            }
+            Change::Directory(_) | Change::Token(_) => Counts::default(),
+        }
+    }
+}
+
+impl UserChange {
+    pub(crate) fn created(after: User, previous_user_id: Option<UserId>) -> UserChange {
+        UserChange { before: None, after: Some(after), previous_user_id }
+    }
+
+    pub(crate) fn updated(before: User, after: User) -> UserChange {
+        UserChange { before: Some(before), after: Some(after), previous_user_id: None }
+    }
+
+    pub(crate) fn deleted(before: User) -> UserChange {
+        UserChange { before: Some(before), after: None, previous_user_id: None }
+    }
+
+    /// Whose.
+    pub fn id(&self) -> UserId {
+        let user = self.after.as_ref().or(self.before.as_ref());
+        user.expect("a change has a before or an after").id
+    }
+
+    /// As it was; `None` if it was not.
+    pub fn before(&self) -> Option<&User> {
+        self.before.as_ref()
+    }
+
+    /// As it is; `None` if it is no more.
+    pub fn after(&self) -> Option<&User> {
+        self.after.as_ref()
+    }
+
+    /// For a new user: the deleted one who had the same name or `externalId`.
+    pub fn previous_user_id(&self) -> Option<UserId> {
+        self.previous_user_id
+    }
+}
+
+impl GroupChange {
+    pub(crate) fn created(after: Group, added: Vec<Membership>) -> GroupChange {
+        GroupChange { before: None, after: Some(after), added, removed: Vec::new() }
+    }
+
+    pub(crate) fn updated(
+        before: Group,
+        after: Group,
+        added: Vec<Membership>,
+        removed: Vec<Membership>,
+    ) -> GroupChange {
+        GroupChange { before: Some(before), after: Some(after), added, removed }
+    }
+
+    pub(crate) fn deleted(before: Group, removed: Vec<Membership>) -> GroupChange {
+        GroupChange { before: Some(before), after: None, added: Vec::new(), removed }
+    }
+
+    /// Of which group.
+    pub fn id(&self) -> GroupId {
+        let group = self.after.as_ref().or(self.before.as_ref());
+        group.expect("a change has a before or an after").id
+    }
+
+    /// As it was; `None` if it was not.
+    pub fn before(&self) -> Option<&Group> {
+        self.before.as_ref()
+    }
+
+    /// As it is; `None` if it is no more.
+    pub fn after(&self) -> Option<&Group> {
+        self.after.as_ref()
+    }
+
+    /// Who belongs to it now and did not before.
+    pub fn added(&self) -> &[Membership] {
+        &self.added
+    }
+
+    /// Who belonged to it before and does not now.
+    pub fn removed(&self) -> &[Membership] {
+        &self.removed
+    }
+}
+
+impl DirectoryChange {
+    /// As it is.
+    pub fn after(&self) -> &Directory {
+        &self.after
+    }
+}
+
+impl TokenChange {
+    /// As it is.
+    pub fn after(&self) -> &Token {
+        &self.after
+    }
+}

@@ -1,0 +1,235 @@
+//! Entries of the log of what happened: everything that leaves Roster leaves as one.
+//!
+//! An event says what is so afterwards, whole, and for an update what was so before. Folding the
+//! events of a directory, in the order of their numbers, gives the directory.
+//!
+//! A new event is a new [`EventKind`], and a place in one of the functions below that compute
+//! events from a change.
+
+use std::fmt::{self, Write};
+use std::str::FromStr;
+
+use scim::Resource;
+use serde_json::{Map, Value, json};
+
+use crate::change::{DirectoryChange, GroupChange, Membership, TokenChange, UserChange};
+use crate::group::Group;
+use crate::id::ResourceId;
+use crate::user::{Document, User};
+
+/// What an event is about. New kinds are added; a reader skips those it does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names of events are their documentation")]
+pub enum EventKind {
+    DirectoryCreated,
+    TokenCreated,
+    UserCreated,
+    UserUpdated,
+    UserDeactivated,
+    UserReactivated,
+    UserDeleted,
+    GroupCreated,
+    GroupUpdated,
+    GroupDeleted,
+    GroupMemberAdded,
+    GroupMemberRemoved,
+}
+
+impl EventKind {
+    /// All of them.
+    pub const ALL: [EventKind; 12] = [
+        EventKind::DirectoryCreated,
+        EventKind::TokenCreated,
+        EventKind::UserCreated,
+        EventKind::UserUpdated,
+        EventKind::UserDeactivated,
+        EventKind::UserReactivated,
+        EventKind::UserDeleted,
+        EventKind::GroupCreated,
+        EventKind::GroupUpdated,
+        EventKind::GroupDeleted,
+        EventKind::GroupMemberAdded,
+        EventKind::GroupMemberRemoved,
+    ];
+
+    /// The `type` of the event.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EventKind::DirectoryCreated => "directory.created",
+            EventKind::TokenCreated => "directory.token.created",
+            EventKind::UserCreated => "directory.user.created",
+            EventKind::UserUpdated => "directory.user.updated",
+            EventKind::UserDeactivated => "directory.user.deactivated",
+            EventKind::UserReactivated => "directory.user.reactivated",
+            EventKind::UserDeleted => "directory.user.deleted",
+            EventKind::GroupCreated => "directory.group.created",
+            EventKind::GroupUpdated => "directory.group.updated",
+            EventKind::GroupDeleted => "directory.group.deleted",
+            EventKind::GroupMemberAdded => "directory.group.member_added",
+            EventKind::GroupMemberRemoved => "directory.group.member_removed",
+        }
+    }
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for EventKind {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<EventKind, ()> {
+        EventKind::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(())
+    }
+}
+
+/// An event before it has its number: what it is, and what it says, as JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// The `type`.
+    pub kind: EventKind,
+    /// The `data`.
+    pub data: String,
+}
+
+pub(crate) fn of_user(change: &UserChange) -> Vec<Draft> {
+    let draft = |kind, data| vec![Draft { kind, data }];
+    match (change.before(), change.after()) {
+        (None, Some(after)) => {
+            let mut data = format!("{{\"user\":{}", user_text(after));
+            if let Some(previous) = change.previous_user_id() {
+                write!(data, ",\"previous_user_id\":\"{previous}\"").expect("text takes it");
+            }
+            data.push('}');
+            draft(EventKind::UserCreated, data)
+        }
+        (Some(before), Some(after)) => {
+            let kind = match (before.is_active(), after.is_active()) {
+                (true, false) => EventKind::UserDeactivated,
+                (false, true) => EventKind::UserReactivated,
+                _ => EventKind::UserUpdated,
+            };
+            let changes = differences(before.document.resource(), after.document.resource());
+            draft(kind, format!("{{\"user\":{},\"changes\":{changes}}}", user_text(after)))
+        }
+        (Some(before), None) => {
+            draft(EventKind::UserDeleted, format!("{{\"user\":{}}}", user_text(before)))
+        }
+        (None, None) => Vec::new(),
+    }
+}
+
+pub(crate) fn of_group(change: &GroupChange) -> Vec<Draft> {
+    let mut drafts = Vec::with_capacity(1 + change.added().len() + change.removed().len());
+    match (change.before(), change.after()) {
+        (None, Some(after)) => drafts.push(Draft {
+            kind: EventKind::GroupCreated,
+            data: format!("{{\"group\":{}}}", group_text(after)),
+        }),
+        (Some(before), Some(after)) if before.document != after.document => {
+            let changes = differences(before.document.resource(), after.document.resource());
+            drafts.push(Draft {
+                kind: EventKind::GroupUpdated,
+                data: format!("{{\"group\":{},\"changes\":{changes}}}", group_text(after)),
+            });
+        }
+        _ => {}
+    }
+    if let Some(group) = change.after().or(change.before()) {
+        let of_member =
+            |kind, member: &Membership| Draft { kind, data: member_text(group, member) };
+        drafts
+            .extend(change.removed().iter().map(|it| of_member(EventKind::GroupMemberRemoved, it)));
+        drafts.extend(change.added().iter().map(|it| of_member(EventKind::GroupMemberAdded, it)));
+    }
+    if let (Some(before), None) = (change.before(), change.after()) {
+        // Last, so that nobody hears of a member of a group that is gone.
+        drafts.push(Draft {
+            kind: EventKind::GroupDeleted,
+            data: format!("{{\"group\":{}}}", group_text(before)),
+        });
+    }
+    drafts
+}
+
+pub(crate) fn of_directory(change: &DirectoryChange) -> Vec<Draft> {
+    let directory = change.after();
+    let data = json!({ "directory": {
+        "id": directory.id.to_string(),
+        "name": directory.name,
+        "provider": directory.provider.as_str(),
+    }});
+    vec![Draft { kind: EventKind::DirectoryCreated, data: data.to_string() }]
+}
+
+pub(crate) fn of_token(change: &TokenChange) -> Vec<Draft> {
+    let token = change.after();
+    let data = json!({ "token": {
+        "id": token.id.to_string(),
+        "last_four": token.last_four,
+        "expires_at": scim::datetime::print(token.expires_at),
+    }});
+    vec![Draft { kind: EventKind::TokenCreated, data: data.to_string() }]
+}
+
+/// The user whole, without `password`, which nobody has, and without groups, which have events of
+/// their own.
+fn user_text(user: &User) -> String {
+    with_id(user.id, &user.document)
+}
+
+fn group_text(group: &Group) -> String {
+    with_id(group.id, &group.document)
+}
+
+fn with_id(id: ResourceId, document: &Document) -> String {
+    match document.text() {
+        "{}" => format!("{{\"id\":\"{id}\"}}"),
+        text => format!("{{\"id\":\"{id}\",{}", &text[1..]),
+    }
+}
+
+/// The group by id and name only: a group of 500,000 has as many of these events.
+fn member_text(group: &Group, member: &Membership) -> String {
+    let name = Value::from(group.display_name());
+    format!(
+        "{{\"group\":{{\"id\":\"{}\",\"displayName\":{name}}},\"member\":{{\"value\":\"{}\",\"type\":\"{}\"}}}}",
+        group.id,
+        member.id,
+        member.kind.as_str(),
+    )
+}
+
+/// What changed: by attribute, the old and the new value, `null` where there was or is none.
+/// Attributes of an extension stand under `URN:attribute`, so that a change of one does not carry
+/// all of them.
+fn differences(before: &Resource, after: &Resource) -> Value {
+    let mut changes = Map::new();
+    compare(before.attributes(), after.attributes(), "", &mut changes);
+    Value::Object(changes)
+}
+
+fn compare(
+    before: &Map<String, Value>,
+    after: &Map<String, Value>,
+    prefix: &str,
+    changes: &mut Map<String, Value>,
+) {
+    let empty = Map::new();
+    let gone = before.keys().filter(|name| !after.contains_key(*name));
+    for name in after.keys().chain(gone) {
+        let (old, new) = (before.get(name), after.get(name));
+        if old == new {
+            continue;
+        }
+        if name.starts_with("urn:") && prefix.is_empty() {
+            let of =
+                |side: Option<&Value>| side.and_then(Value::as_object).unwrap_or(&empty).clone();
+            compare(&of(old), &of(new), &format!("{name}:"), changes);
+            continue;
+        }
+        changes.insert(format!("{prefix}{name}"), json!({ "old": old, "new": new }));
+    }
+}

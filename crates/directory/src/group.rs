@@ -1,0 +1,372 @@
+//! Groups, and what may be done with them and with who belongs to them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use scim::group::{Member, MemberOperation};
+use scim::patch::Patch;
+use scim::{Resource, ResourceType};
+
+use crate::change::{Change, GroupChange, Membership};
+use crate::decide::{Decide, Decision, Moment, Stop};
+use crate::facts::{Facts, Taken};
+use crate::id::{GroupId, ResourceId};
+use crate::organization::UnknownMembers;
+use crate::rejection::Rejection;
+use crate::user::{Document, leave_groups};
+
+/// A group of a directory, without its members, of which there may be 500,000.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// The id, never reused.
+    pub id: GroupId,
+    /// What the provider says of the group, but for its members.
+    pub document: Document,
+    /// One more with each change, of the group or of who belongs to it; 1 for a new group.
+    pub version: u64,
+    /// How many belong to it.
+    pub member_count: u64,
+    /// When the group was created.
+    pub created_at: Timestamp,
+    /// When the group, or who belongs to it, last changed.
+    pub modified_at: Timestamp,
+}
+
+/// A group, and what could not be done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupOutcome {
+    /// As it is now.
+    pub group: Group,
+    /// Members that were named and that nobody knows. They were left out.
+    pub unknown_members: Vec<String>,
+}
+
+impl Group {
+    /// The name of the group.
+    pub fn display_name(&self) -> &str {
+        self.document.resource().text("displayName").expect("admission refuses a group without one")
+    }
+
+    /// The name as it is compared.
+    pub fn name_key(&self) -> String {
+        scim::text::fold(self.display_name()).into_owned()
+    }
+
+    /// The provider's own identifier.
+    pub fn external_id(&self) -> Option<&str> {
+        self.document.resource().text("externalId")
+    }
+
+    pub(crate) fn with_members(
+        &self,
+        added: &[Membership],
+        removed: &[Membership],
+        now: Timestamp,
+    ) -> Group {
+        Group {
+            member_count: self.member_count + added.len() as u64 - removed.len() as u64,
+            version: self.version + 1,
+            modified_at: now,
+            ..self.clone()
+        }
+    }
+}
+
+/// A group is pushed.
+#[derive(Clone, Debug)]
+pub struct CreateGroup {
+    /// What the provider says of it.
+    pub document: Document,
+    /// Who belongs to it.
+    pub members: Vec<Member>,
+}
+
+impl Decide for CreateGroup {
+    type Answer = GroupOutcome;
+
+    fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<GroupOutcome>, Stop> {
+        let mut group = Group {
+            id: GroupId::new(moment.ids),
+            document: self.document.clone(),
+            version: 1,
+            member_count: 0,
+            created_at: moment.now,
+            modified_at: moment.now,
+        };
+        if facts.group_name(&group.name_key(), None)? == Taken::ByAnother {
+            return Err(Rejection::GroupNameTaken.into());
+        }
+        facts.directory()?.room_for_a_group()?;
+        let mut roll = Roll::of_new_group();
+        roll.replace(Known::among(facts, &self.members)?);
+        let Outcome { added, unknown: unknown_members, .. } = roll.finish(facts, group.id, 0)?;
+        group.member_count = added.len() as u64;
+        let change = Change::Group(GroupChange::created(group.clone(), added));
+        Ok(Decision { changes: vec![change], answer: GroupOutcome { group, unknown_members } })
+    }
+}
+
+/// The provider says the whole of what it knows of a group.
+#[derive(Clone, Debug)]
+pub struct ReplaceGroup {
+    /// Which.
+    pub id: GroupId,
+    /// What the provider says, as admitted.
+    pub resource: Resource,
+    /// Who belongs to it.
+    ///
+    /// Where the request does not say, nobody does: RFC 7644 §3.5.1 lets an omitted attribute be
+    /// cleared, and Keycloak empties groups so. Okta always says.
+    pub members: Vec<Member>,
+    /// What a group of this directory is made of.
+    pub resource_type: Arc<ResourceType>,
+}
+
+impl Decide for ReplaceGroup {
+    type Answer = GroupOutcome;
+
+    fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<GroupOutcome>, Stop> {
+        let before = facts.existing_group(self.id)?;
+        self.resource.check_fixed(before.document.resource(), &self.resource_type)?;
+        let mut roll = Roll::of_everyone(facts, self.id)?;
+        roll.replace(Known::among(facts, &self.members)?);
+        update(facts, moment, before, self.resource.clone(), roll)
+    }
+}
+
+/// The provider says what changes about a group, or about who belongs to it.
+#[derive(Clone, Debug)]
+pub struct PatchGroup {
+    /// Which.
+    pub id: GroupId,
+    /// What changes.
+    pub patch: Patch,
+    /// What a group of this directory is made of.
+    pub resource_type: Arc<ResourceType>,
+}
+
+impl Decide for PatchGroup {
+    type Answer = GroupOutcome;
+
+    fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<GroupOutcome>, Stop> {
+        let before = facts.existing_group(self.id)?;
+        let resource = self.patch.apply(before.document.resource(), &self.resource_type)?;
+        let operations = self.patch.members();
+        let by_id = |it: &MemberOperation| {
+            matches!(it, MemberOperation::Add(_) | MemberOperation::Remove(_))
+        };
+        let needs_everyone = !operations.iter().all(by_id);
+        let mut roll = if needs_everyone {
+            Roll::of_everyone(facts, self.id)?
+        } else {
+            Roll::of_some(facts, self.id, operations)?
+        };
+        for operation in operations {
+            match operation {
+                MemberOperation::Add(members) => roll.add(Known::among(facts, members)?),
+                MemberOperation::Remove(ids) => roll.remove(ids),
+                MemberOperation::Replace(members) => roll.replace(Known::among(facts, members)?),
+                MemberOperation::RemoveMatching(filter) => {
+                    roll.remove_if(|member| as_named(member).matches(filter));
+                }
+                MemberOperation::RemoveAll => roll.remove_if(|_| true),
+            }
+        }
+        update(facts, moment, before, resource, roll)
+    }
+}
+
+fn update(
+    facts: &Facts,
+    moment: &Moment<'_>,
+    before: &Group,
+    resource: Resource,
+    roll: Roll,
+) -> Result<Decision<GroupOutcome>, Stop> {
+    let outcome = roll.finish(facts, before.id, before.member_count)?;
+    let Outcome { added, removed, unknown: unknown_members } = outcome;
+    let is_same = resource == *before.document.resource();
+    if is_same && added.is_empty() && removed.is_empty() {
+        return Ok(Decision::nothing(GroupOutcome { group: before.clone(), unknown_members }));
+    }
+    let mut after = before.with_members(&added, &removed, moment.now);
+    if !is_same {
+        after.document = Document::new(resource);
+        let key = after.name_key();
+        if key != before.name_key() && facts.group_name(&key, Some(before.id))? == Taken::ByAnother
+        {
+            return Err(Rejection::GroupNameTaken.into());
+        }
+    }
+    let change = GroupChange::updated(before.clone(), after.clone(), added, removed);
+    let answer = GroupOutcome { group: after, unknown_members };
+    Ok(Decision { changes: vec![Change::Group(change)], answer })
+}
+
+/// A member as a filter of the provider sees it.
+fn as_named(member: &Membership) -> Member {
+    let Membership { id, kind, display } = member;
+    Member { value: id.to_string(), kind: Some(*kind), display: display.clone() }
+}
+
+/// The group is not pushed any more and is to be gone.
+#[derive(Clone, Debug)]
+pub struct DeleteGroup {
+    /// Which.
+    pub id: GroupId,
+}
+
+impl Decide for DeleteGroup {
+    type Answer = ();
+
+    fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<()>, Stop> {
+        let before = facts.existing_group(self.id)?.clone();
+        let members = facts.all_members(self.id)?.into_iter().cloned().collect();
+        let mut changes = leave_groups(facts, moment, self.id)?;
+        changes.push(Change::Group(GroupChange::deleted(before, members)));
+        Ok(Decision { changes, answer: () })
+    }
+}
+
+/// Members that a request names, sorted into those that exist here and those that do not.
+struct Known {
+    memberships: Vec<Membership>,
+    unknown: Vec<String>,
+}
+
+impl Known {
+    fn among(facts: &Facts, members: &[Member]) -> Result<Known, Stop> {
+        let ids: Vec<_> = members.iter().map(|member| ResourceId::parse(&member.value)).collect();
+        let well_formed: Vec<_> = ids.iter().copied().flatten().collect();
+        let mut kinds = facts.kinds(&well_formed)?.into_iter();
+        let mut known = Known { memberships: Vec::new(), unknown: Vec::new() };
+        for (member, id) in members.iter().zip(ids) {
+            let kind = id.and_then(|_| kinds.next().expect("one kind for each id"));
+            match (id, kind) {
+                (Some(id), Some(kind)) => {
+                    known.memberships.push(Membership {
+                        id,
+                        kind,
+                        display: member.display.clone(),
+                    });
+                }
+                _ => known.unknown.push(member.value.clone()),
+            }
+        }
+        Ok(known)
+    }
+}
+
+/// What the operations of one request come to.
+struct Outcome {
+    added: Vec<Membership>,
+    removed: Vec<Membership>,
+    /// Named, and nobody knows them.
+    unknown: Vec<String>,
+}
+
+/// Who belongs to a group while the operations of one request are carried out, and who did when
+/// they began. It knows everyone, or only those whom the request names.
+#[derive(Default)]
+struct Roll {
+    before: HashMap<ResourceId, Membership>,
+    now: HashMap<ResourceId, Membership>,
+    /// In the order in which the request first named them, which is the order of the events.
+    named: Vec<ResourceId>,
+    unknown: Vec<String>,
+}
+
+impl Roll {
+    fn of_new_group() -> Roll {
+        Roll::default()
+    }
+
+    fn of_everyone(facts: &Facts, group: GroupId) -> Result<Roll, Stop> {
+        Ok(Roll::starting_from(facts.all_members(group)?))
+    }
+
+    fn of_some(
+        facts: &Facts,
+        group: GroupId,
+        operations: &[MemberOperation],
+    ) -> Result<Roll, Stop> {
+        let mut ids = Vec::new();
+        for operation in operations {
+            match operation {
+                MemberOperation::Add(members) => {
+                    ids.extend(members.iter().filter_map(|it| ResourceId::parse(&it.value)));
+                }
+                MemberOperation::Remove(values) => {
+                    ids.extend(values.iter().filter_map(|it| ResourceId::parse(it)));
+                }
+                _ => {}
+            }
+        }
+        Ok(Roll::starting_from(facts.members_among(group, &ids)?))
+    }
+
+    fn starting_from(members: Vec<&Membership>) -> Roll {
+        let before: HashMap<_, _> =
+            members.into_iter().map(|member| (member.id, member.clone())).collect();
+        Roll { now: before.clone(), before, ..Roll::default() }
+    }
+
+    fn add(&mut self, known: Known) {
+        self.unknown.extend(known.unknown);
+        for member in known.memberships {
+            self.named.push(member.id);
+            // Who belongs already stays as they are, whatever name is sent with them: Okta adds
+            // the same members again and again.
+            self.now.entry(member.id).or_insert(member);
+        }
+    }
+
+    fn remove(&mut self, ids: &[String]) {
+        for id in ids.iter().filter_map(|id| ResourceId::parse(id)) {
+            self.named.push(id);
+            self.now.remove(&id);
+        }
+    }
+
+    fn remove_if(&mut self, mut goes: impl FnMut(&Membership) -> bool) {
+        let mut gone: Vec<_> = self.now.values().filter(|it| goes(it)).map(|it| it.id).collect();
+        gone.sort_unstable();
+        for id in gone {
+            self.named.push(id);
+            self.now.remove(&id);
+        }
+    }
+
+    fn replace(&mut self, known: Known) {
+        let stay: HashSet<_> = known.memberships.iter().map(|member| member.id).collect();
+        self.remove_if(|member| !stay.contains(&member.id));
+        self.add(known);
+    }
+
+    /// Who is added, who is removed, and whom nobody knows.
+    fn finish(mut self, facts: &Facts, group: GroupId, member_count: u64) -> Result<Outcome, Stop> {
+        let head = facts.directory()?;
+        if !self.unknown.is_empty() && head.settings.unknown_members == UnknownMembers::Refuse {
+            return Err(Rejection::UnknownMembers(self.unknown).into());
+        }
+        let (mut added, mut removed) = (Vec::new(), Vec::new());
+        for id in self.named {
+            // Taken out of both, so that one who was named twice counts once.
+            match (self.before.remove(&id), self.now.remove(&id)) {
+                (None, Some(member)) => added.push(member),
+                (Some(member), None) => removed.push(member),
+                _ => {}
+            }
+        }
+        if added.iter().any(|member| member.id == group) {
+            return Err(Rejection::MemberOfItself.into());
+        }
+        let max = head.limits.group_members_max;
+        if !added.is_empty() && member_count + added.len() as u64 - removed.len() as u64 > max {
+            return Err(Rejection::MembersFull(max).into());
+        }
+        self.unknown.dedup();
+        Ok(Outcome { added, removed, unknown: self.unknown })
+    }
+}

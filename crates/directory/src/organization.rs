@@ -1,0 +1,266 @@
+//! Organizations, their directories, and the credentials of a directory.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use scim::Preset;
+use serde::{Deserialize, Serialize};
+
+use crate::change::{Change, DirectoryChange, TokenChange};
+use crate::decide::{Decide, Decision, Moment, Stop};
+use crate::facts::Facts;
+use crate::id::{DirectoryId, OrganizationId, TokenId};
+use crate::rejection::Rejection;
+use crate::secret::SecretHash;
+
+/// One customer of the vendor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Organization {
+    /// Its id.
+    pub id: OrganizationId,
+    /// What the vendor calls it.
+    pub name: String,
+    /// The vendor's own identifier for it, unique where given.
+    pub external_id: Option<String>,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// One SCIM connection of an organization to one provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory {
+    /// Its id; also the last part of its base URL.
+    pub id: DirectoryId,
+    /// Whose it is.
+    pub organization_id: OrganizationId,
+    /// What people call it: `Okta`.
+    pub name: String,
+    /// Who sends.
+    pub provider: Provider,
+    /// How it behaves.
+    pub settings: Settings,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// Who is at the other end. It chooses a guide and defaults; tolerance for every dialect is
+/// always on, so a wrong choice never breaks a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names of companies and products say it all")]
+pub enum Provider {
+    Okta,
+    Entra,
+    JumpCloud,
+    OneLogin,
+    PingOne,
+    PingFederate,
+    CyberArk,
+    Rippling,
+    SailPoint,
+    Keycloak,
+    Authentik,
+    /// Any other SCIM 2.0 client.
+    Custom,
+}
+
+impl Provider {
+    /// All of them, in the order of the product's list.
+    pub const ALL: [Provider; 12] = [
+        Provider::Okta,
+        Provider::Entra,
+        Provider::JumpCloud,
+        Provider::OneLogin,
+        Provider::PingOne,
+        Provider::PingFederate,
+        Provider::CyberArk,
+        Provider::Rippling,
+        Provider::SailPoint,
+        Provider::Keycloak,
+        Provider::Authentik,
+        Provider::Custom,
+    ];
+
+    /// As it stands in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Provider::Okta => "okta",
+            Provider::Entra => "entra",
+            Provider::JumpCloud => "jumpcloud",
+            Provider::OneLogin => "onelogin",
+            Provider::PingOne => "pingone",
+            Provider::PingFederate => "pingfederate",
+            Provider::CyberArk => "cyberark",
+            Provider::Rippling => "rippling",
+            Provider::SailPoint => "sailpoint",
+            Provider::Keycloak => "keycloak",
+            Provider::Authentik => "authentik",
+            Provider::Custom => "custom",
+        }
+    }
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// No provider has the name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownProvider(String);
+
+impl fmt::Display for UnknownProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known: Vec<_> = Provider::ALL.iter().map(|it| it.as_str()).collect();
+        write!(f, "`{}` is not a provider; use one of {}", self.0, known.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownProvider {}
+
+impl FromStr for Provider {
+    type Err = UnknownProvider;
+
+    fn from_str(text: &str) -> Result<Provider, UnknownProvider> {
+        Provider::ALL
+            .into_iter()
+            .find(|provider| provider.as_str() == text)
+            .ok_or_else(|| UnknownProvider(text.to_owned()))
+    }
+}
+
+/// How a directory behaves. Kept as JSON; a setting that an older version did not know takes its
+/// default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// How much is forgiven.
+    pub preset: SettingsPreset,
+    /// What happens when a group is to have members that nobody knows.
+    pub unknown_members: UnknownMembers,
+}
+
+/// [`Preset`], as a setting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SettingsPreset {
+    /// Lenient in, canonical out.
+    #[default]
+    Lenient,
+    /// What the RFCs do not allow is refused.
+    Strict,
+}
+
+impl From<SettingsPreset> for Preset {
+    fn from(preset: SettingsPreset) -> Preset {
+        match preset {
+            SettingsPreset::Lenient => Preset::Lenient,
+            SettingsPreset::Strict => Preset::Strict,
+        }
+    }
+}
+
+/// What happens when a group is to have members that are neither users nor groups of its
+/// directory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownMembers {
+    /// The known ones are applied and the unknown ones named. Okta can hold the stale id of a
+    /// person who was created anew, and a refusal would stop its whole group push.
+    #[default]
+    Skip,
+    /// The whole write is refused.
+    Refuse,
+}
+
+/// What a decision needs to know of the directory itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectoryHead {
+    /// The directory.
+    pub id: DirectoryId,
+    /// Whose it is.
+    pub organization_id: OrganizationId,
+    /// How it behaves.
+    pub settings: Settings,
+    /// Users, active or not.
+    pub user_count: u64,
+    /// Groups.
+    pub group_count: u64,
+    /// How much it may hold.
+    pub limits: Limits,
+}
+
+/// How much one directory may hold. What exceeds it is refused with an error that the provider's
+/// admin can read; nothing that is there is touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Users of a directory.
+    pub users_max: u64,
+    /// Groups of a directory.
+    pub groups_max: u64,
+    /// Members of one group.
+    pub group_members_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            users_max: 1_000_000,
+            groups_max: 100_000,
+            group_members_max: scim::limit::GROUP_MEMBERS_MAX as u64,
+        }
+    }
+}
+
+/// A SCIM credential of a directory, without the secret itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Its id.
+    pub id: TokenId,
+    /// By which it is found.
+    pub hash: SecretHash,
+    /// By which a person recognises it.
+    pub last_four: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// From when on it opens nothing.
+    pub expires_at: Timestamp,
+}
+
+/// Makes a directory exist. It decides nothing that could be lost in a race: its id is new.
+pub fn open_directory(directory: Directory) -> Change {
+    Change::Directory(DirectoryChange { after: directory })
+}
+
+/// Gives a directory one more token.
+#[derive(Clone, Debug)]
+pub struct CreateToken {
+    /// What is to be kept of it.
+    pub token: Token,
+}
+
+impl Decide for CreateToken {
+    type Answer = ();
+
+    fn decide(&self, facts: &Facts, _: &Moment<'_>) -> Result<Decision<()>, Stop> {
+        facts.directory()?;
+        let change = Change::Token(TokenChange { after: self.token.clone() });
+        Ok(Decision { changes: vec![change], answer: () })
+    }
+}
+
+impl DirectoryHead {
+    /// Refuses one more user when there are as many as there may be.
+    pub(crate) fn room_for_a_user(&self) -> Result<(), Rejection> {
+        let max = self.limits.users_max;
+        if self.user_count < max { Ok(()) } else { Err(Rejection::UsersFull(max)) }
+    }
+
+    /// Refuses one more group when there are as many as there may be.
+    pub(crate) fn room_for_a_group(&self) -> Result<(), Rejection> {
+        let max = self.limits.groups_max;
+        if self.group_count < max { Ok(()) } else { Err(Rejection::GroupsFull(max)) }
+    }
+}

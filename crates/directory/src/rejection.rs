@@ -1,0 +1,72 @@
+//! What the domain can say when a change is not to happen.
+
+use std::fmt;
+
+use crate::id::{DirectoryId, OrganizationId};
+
+/// Why nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// No user of this directory has the id.
+    UnknownUser(String),
+    /// No group of this directory has the id.
+    UnknownGroup(String),
+    /// Another user of this directory has the name.
+    UserNameTaken,
+    /// Another group of this directory has the name.
+    GroupNameTaken,
+    /// These are neither users nor groups of this directory, and the directory is set to refuse
+    /// them.
+    UnknownMembers(Vec<String>),
+    /// A group was to become a member of itself.
+    MemberOfItself,
+    /// The directory holds as many users as it may.
+    UsersFull(u64),
+    /// The directory holds as many groups as it may.
+    GroupsFull(u64),
+    /// The group would have more members than it may.
+    MembersFull(u64),
+    /// Another organization has the vendor's identifier.
+    ExternalIdTaken,
+    /// No organization has the id.
+    UnknownOrganization(OrganizationId),
+    /// The directory is not there any more.
+    UnknownDirectory(DirectoryId),
+    /// The request means something that SCIM does not allow.
+    Scim(scim::Error),
+}
+
+impl From<scim::Error> for Rejection {
+    fn from(error: scim::Error) -> Rejection {
+        Rejection::Scim(error)
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Rejection::UnknownUser(id) => write!(f, "no user has the id `{id}`"),
+            Rejection::UnknownGroup(id) => write!(f, "no group has the id `{id}`"),
+            Rejection::UserNameTaken => f.write_str("the `userName` is taken"),
+            Rejection::GroupNameTaken => f.write_str("the `displayName` is taken"),
+            Rejection::UnknownMembers(ids) => write!(f, "{} members are unknown", ids.len()),
+            Rejection::MemberOfItself => f.write_str("a group cannot be its own member"),
+            Rejection::UsersFull(limit) => write!(f, "the directory holds {limit} users already"),
+            Rejection::GroupsFull(limit) => write!(f, "the directory holds {limit} groups already"),
+            Rejection::MembersFull(limit) => write!(f, "the group would exceed {limit} members"),
+            Rejection::ExternalIdTaken => f.write_str("the `external_id` is taken"),
+            Rejection::UnknownOrganization(id) => write!(f, "no organization has the id `{id}`"),
+            Rejection::UnknownDirectory(id) => write!(f, "no directory has the id `{id}`"),
+            Rejection::Scim(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Rejection {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Rejection::Scim(error) => Some(error),
+            _ => None,
+        }
+    }
+}

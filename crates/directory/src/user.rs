@@ -1,0 +1,222 @@
+//! Users, and what may be done with them.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use scim::patch::Patch;
+use scim::{Resource, ResourceType};
+
+use crate::change::{Change, GroupChange, UserChange};
+use crate::decide::{Decide, Decision, Moment, Stop};
+use crate::facts::{Facts, Taken};
+use crate::id::UserId;
+use crate::rejection::Rejection;
+
+/// A user of a directory, active or not. Who was deleted is not one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct User {
+    /// The id, never reused.
+    pub id: UserId,
+    /// What the provider says of the person.
+    pub document: Document,
+    /// One more with each change; 1 for a new user.
+    pub version: u64,
+    /// When the user was created.
+    pub created_at: Timestamp,
+    /// When the user last changed.
+    pub modified_at: Timestamp,
+}
+
+/// A resource together with its text, printed once: it is kept, answered and told in events.
+#[derive(Clone, Debug)]
+pub struct Document {
+    resource: Resource,
+    text: Arc<str>,
+}
+
+impl Document {
+    /// Prints the resource.
+    pub fn new(resource: Resource) -> Document {
+        let text = resource.to_text().into();
+        Document { resource, text }
+    }
+
+    /// Reads what was printed; `None` if the text is damaged.
+    pub fn from_text(text: &str) -> Option<Document> {
+        Some(Document { resource: Resource::from_text(text)?, text: text.into() })
+    }
+
+    /// The resource.
+    pub fn resource(&self) -> &Resource {
+        &self.resource
+    }
+
+    /// The resource as JSON.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl PartialEq for Document {
+    fn eq(&self, other: &Document) -> bool {
+        self.text == other.text || self.resource == other.resource
+    }
+}
+
+impl User {
+    /// The name that the provider knows the person by.
+    pub fn user_name(&self) -> &str {
+        self.document.resource().text("userName").expect("admission refuses a user without one")
+    }
+
+    /// The name as it is compared.
+    pub fn name_key(&self) -> String {
+        scim::text::fold(self.user_name()).into_owned()
+    }
+
+    /// The provider's own identifier.
+    pub fn external_id(&self) -> Option<&str> {
+        self.document.resource().text("externalId")
+    }
+
+    /// Whether the person may use the app. A provider that never said so means yes.
+    pub fn is_active(&self) -> bool {
+        self.document.resource().flag("active") != Some(false)
+    }
+
+    fn with(&self, document: Document, now: Timestamp) -> User {
+        User { document, version: self.version + 1, modified_at: now, ..self.clone() }
+    }
+}
+
+/// Somebody joins.
+#[derive(Clone, Debug)]
+pub struct CreateUser {
+    /// What the provider says of the person.
+    pub document: Document,
+}
+
+impl Decide for CreateUser {
+    type Answer = User;
+
+    fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<User>, Stop> {
+        let user = User {
+            id: UserId::new(moment.ids),
+            document: self.document.clone(),
+            version: 1,
+            created_at: moment.now,
+            modified_at: moment.now,
+        };
+        let key = user.name_key();
+        if facts.user_name(&key, None)? == Taken::ByAnother {
+            return Err(Rejection::UserNameTaken.into());
+        }
+        facts.directory()?.room_for_a_user()?;
+        let previous = facts.former_user(&key, user.external_id())?;
+        let change = Change::User(UserChange::created(user.clone(), previous));
+        Ok(Decision { changes: vec![change], answer: user })
+    }
+}
+
+/// The provider says the whole of what it knows of a person.
+#[derive(Clone, Debug)]
+pub struct ReplaceUser {
+    /// Whom.
+    pub id: UserId,
+    /// What the provider says, as admitted.
+    pub resource: Resource,
+    /// What a user of this directory is made of.
+    pub resource_type: Arc<ResourceType>,
+}
+
+impl Decide for ReplaceUser {
+    type Answer = User;
+
+    fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<User>, Stop> {
+        let before = facts.existing_user(self.id)?;
+        let resource = self.resource.clone();
+        resource.check_fixed(before.document.resource(), &self.resource_type)?;
+        let after = resource.keeping(before.document.resource(), &self.resource_type);
+        update(facts, moment, before, after)
+    }
+}
+
+/// The provider says what changes about a person.
+#[derive(Clone, Debug)]
+pub struct PatchUser {
+    /// Whom.
+    pub id: UserId,
+    /// What changes.
+    pub patch: Patch,
+    /// What a user of this directory is made of.
+    pub resource_type: Arc<ResourceType>,
+}
+
+impl Decide for PatchUser {
+    type Answer = User;
+
+    fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<User>, Stop> {
+        let before = facts.existing_user(self.id)?;
+        let after = self.patch.apply(before.document.resource(), &self.resource_type)?;
+        update(facts, moment, before, after)
+    }
+}
+
+fn update(
+    facts: &Facts,
+    moment: &Moment<'_>,
+    before: &User,
+    resource: Resource,
+) -> Result<Decision<User>, Stop> {
+    if resource == *before.document.resource() {
+        return Ok(Decision::nothing(before.clone()));
+    }
+    let after = before.with(Document::new(resource), moment.now);
+    let key = after.name_key();
+    if key != before.name_key() && facts.user_name(&key, Some(before.id))? == Taken::ByAnother {
+        return Err(Rejection::UserNameTaken.into());
+    }
+    let change = Change::User(UserChange::updated(before.clone(), after.clone()));
+    Ok(Decision { changes: vec![change], answer: after })
+}
+
+/// The provider wants the person gone, which is more than deactivated: the id is not found any
+/// more and the name is free again.
+#[derive(Clone, Debug)]
+pub struct DeleteUser {
+    /// Whom.
+    pub id: UserId,
+}
+
+impl Decide for DeleteUser {
+    type Answer = ();
+
+    fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<()>, Stop> {
+        let before = facts.existing_user(self.id)?.clone();
+        let mut changes = leave_groups(facts, moment, self.id)?;
+        changes.push(Change::User(UserChange::deleted(before)));
+        Ok(Decision { changes, answer: () })
+    }
+}
+
+/// Takes somebody out of every group, so that no group has a member that nobody can find.
+pub(crate) fn leave_groups(
+    facts: &Facts,
+    moment: &Moment<'_>,
+    member: UserId,
+) -> Result<Vec<Change>, Stop> {
+    let mut changes = Vec::new();
+    for group_id in facts.groups_of(member)? {
+        let Some(before) = facts.group(group_id)? else { continue };
+        let removed: Vec<_> =
+            facts.members_among(group_id, &[member])?.into_iter().cloned().collect();
+        let after = before.with_members(&[], &removed, moment.now);
+        changes.push(Change::Group(GroupChange::updated(
+            before.clone(),
+            after,
+            Vec::new(),
+            removed,
+        )));
+    }
+    Ok(changes)
+}

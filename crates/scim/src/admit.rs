@@ -1,0 +1,647 @@
+//! Admission: the one place where a client's JSON becomes a [`Resource`].
+//!
+//! Afterwards names are spelt as the schema spells them and stand in its order, values have the
+//! types of their attributes, read-only values are gone, and nothing is empty: an attribute has a
+//! value or is absent (RFC 7643 §2.5). Values themselves stay as they were sent; clients compare
+//! what they wrote with what they read.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::datetime;
+use crate::dialect::{self, Quirk, Quirks};
+use crate::error::{Error, Kind};
+use crate::group::{self, Member};
+use crate::limit::{STRING_BYTES_MAX, VALUES_MAX};
+use crate::path::excerpt;
+use crate::preset::Preset;
+use crate::resource::{self, Elements, Resource};
+use crate::schema::{Attribute, Mutability, ResourceType, Schema, Type, builtin};
+
+/// What a POST or PUT body says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Admitted {
+    /// The attributes that we keep.
+    pub resource: Resource,
+    /// The members of a group. `None`: the body does not say, or says null, which is the same as
+    /// not to say (RFC 7643 §2.5); `Some` and empty: nobody.
+    pub members: Option<Vec<Member>>,
+    /// What stands in no schema, by the path at which it stood. Neither kept nor answered, but
+    /// shown to the IT admin, who can correct a mapping.
+    pub unknown: Map<String, Value>,
+    /// Whether there was a password. It is gone by now.
+    pub password_given: bool,
+}
+
+/// Reads the body of a POST or PUT.
+///
+/// Attributes that only the server sets are ignored (RFC 7644 §3.3, §3.5.1). Under
+/// [`Preset::Lenient`] so are unknown ones, and types are straightened where the meaning is plain;
+/// each such act is noted in `quirks`.
+///
+/// # Errors
+///
+/// `invalidSyntax` when the body is not an object, or has an attribute twice; `invalidValue` when
+/// a value does not fit its attribute, a required one is missing, or a limit is passed. The
+/// `detail` names the attribute.
+///
+/// ```
+/// use scim::{Preset, ResourceType, admit::admit, dialect::Quirks};
+/// use serde_json::json;
+///
+/// let body = json!({ "USERNAME": "ana@example.com", "active": "True", "id": "7" });
+/// let mut quirks = Quirks::new();
+/// let admitted = admit(body, &ResourceType::user(), Preset::Lenient, &mut quirks)?;
+/// assert_eq!(admitted.resource.to_text(), r#"{"userName":"ana@example.com","active":true}"#);
+/// # Ok::<(), scim::Error>(())
+/// ```
+pub fn admit(
+    body: Value,
+    resource_type: &ResourceType,
+    preset: Preset,
+    quirks: &mut Quirks,
+) -> Result<Admitted, Error> {
+    let Value::Object(given) = body else {
+        return Err(Error::invalid_syntax(format!(
+            "the body must be a JSON object that describes a {}, and is {}",
+            resource_type.name.to_lowercase(),
+            kind_of(&body),
+        )));
+    };
+    let mut unknown = Map::new();
+    let mut reader =
+        Reader { preset, quirks, unknown: &mut unknown, unknown_is: Kind::InvalidSyntax };
+    let mut password_given = false;
+    let mut members = None;
+    let mut schemas = None;
+    let mut entries = Entries::with_capacity(given.len());
+    for (name, value) in given {
+        let Some(target) = Target::find(resource_type, &name) else {
+            reader.set_aside(Place::top(&name), value)?;
+            continue;
+        };
+        match target {
+            Target::Attribute(_, attribute) if attribute.name == "schemas" => schemas = Some(value),
+            Target::Attribute(_, attribute) if attribute.is_read_only() => {}
+            Target::Attribute(_, attribute) if attribute.mutability == Mutability::WriteOnly => {
+                password_given |= attribute.name == "password" && !value.is_null();
+            }
+            Target::Attribute(_, attribute)
+                if group::is_members(resource_type, attribute) && value.is_null() => {}
+            Target::Attribute(_, attribute) if group::is_members(resource_type, attribute) => {
+                let read = group::read_members(value, &mut reader)?;
+                if members.replace(read).is_some() {
+                    return Err(given_twice(&attribute.name));
+                }
+            }
+            Target::Attribute(rank, attribute) => {
+                let value = reader.value(attribute, value, Place::top(&attribute.name))?;
+                entries.push((rank, canonical(name, &attribute.name), value));
+            }
+            Target::Extension(rank, schema) => {
+                if !schema.id.eq_ignore_ascii_case(&name) {
+                    reader.quirks.note(Quirk::SchemaAlias);
+                }
+                let value = reader.extension(schema, value)?.map(Value::Object);
+                entries.push((rank, canonical(name, &schema.id), value));
+            }
+        }
+    }
+    let attributes = assemble(entries)?;
+    check_schemas(schemas.as_ref(), &attributes, resource_type, &mut reader)?;
+    check_required(&attributes, resource_type)?;
+    let resource = Resource::from_canonical(attributes);
+    check_user_name(&resource, resource_type)?;
+    Ok(Admitted { resource, members, unknown, password_given })
+}
+
+/// What a name at the top level of a resource stands for, with its place in the order.
+pub(crate) enum Target<'a> {
+    /// An attribute of the base schema, or a common one.
+    Attribute(usize, &'a Attribute),
+    /// The attributes of an extension.
+    Extension(usize, &'a Schema),
+}
+
+impl<'a> Target<'a> {
+    /// In whatever case the name is written, URNs too (RFC 7643 §2.1, RFC 7644 §3.10).
+    pub(crate) fn find(resource_type: &'a ResourceType, name: &str) -> Option<Target<'a>> {
+        let base = &resource_type.schema.attributes;
+        if let Some(place) = resource::position(base, name) {
+            return Some(Target::Attribute(1 + place, &base[place]));
+        }
+        if let Some(place) = resource::position(builtin::common(), name) {
+            // `externalId` comes first; the others are not kept.
+            return Some(Target::Attribute(0, &builtin::common()[place]));
+        }
+        let urn = dialect::schema_alias(name).unwrap_or(name);
+        resource_type
+            .extensions
+            .iter()
+            .position(|extension| extension.schema.id.eq_ignore_ascii_case(urn))
+            .map(|place| {
+                let schema = &resource_type.extensions[place].schema;
+                Target::Extension(1 + base.len() + place, schema)
+            })
+    }
+}
+
+/// Where a value stands, for error texts: `name.givenName`,
+/// `urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) schema: Option<&'a str>,
+    pub(crate) attribute: &'a str,
+    pub(crate) sub_attribute: Option<&'a str>,
+}
+
+impl<'a> Place<'a> {
+    /// An attribute of the base schema.
+    pub(crate) fn top(attribute: &'a str) -> Place<'a> {
+        Place { schema: None, attribute, sub_attribute: None }
+    }
+
+    /// One part of this attribute.
+    pub(crate) fn part(self, name: &'a str) -> Place<'a> {
+        Place { sub_attribute: Some(name), ..self }
+    }
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(schema) = self.schema {
+            write!(f, "{schema}:")?;
+        }
+        f.write_str(self.attribute)?;
+        match self.sub_attribute {
+            Some(name) => write!(f, ".{name}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Attributes on their way into an object: rank, canonical name, value. `None` is an attribute
+/// that was given and is unassigned.
+type Entries = Vec<(usize, String, Option<Value>)>;
+
+/// Puts attributes in the order of their ranks.
+fn assemble(mut entries: Entries) -> Result<Map<String, Value>, Error> {
+    entries.sort_by_key(|(rank, ..)| *rank);
+    if let Some(pair) = entries.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(given_twice(&pair[0].1));
+    }
+    let mut object = Map::with_capacity(entries.len());
+    for (_, name, value) in entries {
+        if let Some(value) = value {
+            object.insert(name, value);
+        }
+    }
+    Ok(object)
+}
+
+/// Keeps the client's own string where it is spelt right already, which it nearly always is.
+fn canonical(sent: String, name: &str) -> String {
+    if sent == name { sent } else { name.to_owned() }
+}
+
+/// Reads values according to their attributes. Admission and PATCH share it.
+pub(crate) struct Reader<'a> {
+    pub(crate) preset: Preset,
+    pub(crate) quirks: &'a mut Quirks,
+    /// What stands in no schema, by its path.
+    pub(crate) unknown: &'a mut Map<String, Value>,
+    /// What an unknown attribute is under [`Preset::Strict`].
+    pub(crate) unknown_is: Kind,
+}
+
+impl Reader<'_> {
+    /// Whether we forgive; if so, what we forgave is noted.
+    pub(crate) fn forgives(&mut self, quirk: Quirk) -> bool {
+        let lenient = self.preset == Preset::Lenient;
+        if lenient {
+            self.quirks.note(quirk);
+        }
+        lenient
+    }
+
+    /// Takes note of an attribute of no schema.
+    pub(crate) fn set_aside(&mut self, place: Place<'_>, value: Value) -> Result<(), Error> {
+        if !self.forgives(Quirk::UnknownAttribute) {
+            return Err(Error::bad(
+                self.unknown_is,
+                format!(
+                    "no schema of this resource has an attribute `{}`; remove it from the \
+                     attribute mapping or correct its name",
+                    excerpt(&place.to_string())
+                ),
+            ));
+        }
+        // Of the same part of many list elements, one is example enough.
+        self.unknown.entry(place.to_string()).or_insert(value);
+        Ok(())
+    }
+
+    /// The value of an attribute, list or not; `None` when it is unassigned.
+    pub(crate) fn value(
+        &mut self,
+        attribute: &Attribute,
+        value: Value,
+        place: Place<'_>,
+    ) -> Result<Option<Value>, Error> {
+        if attribute.multi_valued {
+            let list = self.list(attribute, value, place)?;
+            return Ok((!list.is_empty()).then_some(Value::Array(list)));
+        }
+        self.single(attribute, value, place)
+    }
+
+    /// The values of a multi-valued attribute: each once, at most one of them primary.
+    pub(crate) fn list(
+        &mut self,
+        attribute: &Attribute,
+        value: Value,
+        place: Place<'_>,
+    ) -> Result<Vec<Value>, Error> {
+        let values = match value {
+            Value::Null => return Ok(Vec::new()),
+            Value::Array(values) => values,
+            Value::String(text) if text.is_empty() && self.forgives(Quirk::EmptyText) => {
+                return Ok(Vec::new());
+            }
+            one if self.forgives(Quirk::SingleForList) => vec![one],
+            other => return Err(misfit(place, "a list", &other)),
+        };
+        if values.len() > VALUES_MAX {
+            return Err(Error::invalid_value(format!(
+                "`{place}` has {} values and may have {VALUES_MAX}; send fewer",
+                values.len()
+            )));
+        }
+        let mut elements = Elements::with_capacity(attribute, values.len());
+        for value in values {
+            if let Some(element) = self.single(attribute, value, place)? {
+                elements.push_or_complete(element);
+            }
+        }
+        let list = elements.into_list();
+        if list.iter().filter(|element| resource::is_primary(element)).count() > 1 {
+            return Err(two_primaries(place));
+        }
+        Ok(list)
+    }
+
+    /// One value: of a single-valued attribute, or one element of a list.
+    pub(crate) fn single(
+        &mut self,
+        attribute: &Attribute,
+        value: Value,
+        place: Place<'_>,
+    ) -> Result<Option<Value>, Error> {
+        let value = match value {
+            Value::Null => return Ok(None),
+            Value::String(text) if text.is_empty() && self.forgives(Quirk::EmptyText) => {
+                return Ok(None);
+            }
+            Value::Array(values) if !attribute.multi_valued => {
+                let mut values = values.into_iter();
+                match (values.next(), values.next()) {
+                    (None, _) => return Ok(None),
+                    (Some(Value::Array(_)), _) => {
+                        return Err(misfit(place, expected(attribute.kind), &Value::Array(vec![])));
+                    }
+                    (Some(only), None) if self.forgives(Quirk::ListForSingle) => {
+                        return self.single(attribute, only, place);
+                    }
+                    _ => {
+                        return Err(Error::invalid_value(format!(
+                            "`{place}` holds one value and got a list; send the value itself"
+                        )));
+                    }
+                }
+            }
+            other => other,
+        };
+        match attribute.kind {
+            Type::Complex => {
+                let object = self.complex(attribute, value, place)?;
+                Ok((!object.is_empty()).then_some(Value::Object(object)))
+            }
+            kind => self.simple(kind, value, place).map(Some),
+        }
+    }
+
+    /// A value that is not complex.
+    fn simple(&mut self, kind: Type, value: Value, place: Place<'_>) -> Result<Value, Error> {
+        let value = match (kind, value) {
+            (Type::Boolean, Value::String(text)) => match dialect::boolean_in_text(&text) {
+                Some(flag) if self.forgives(Quirk::BooleanText) => Value::Bool(flag),
+                _ => return Err(misfit(place, expected(kind), &Value::String(text))),
+            },
+            (Type::Integer, Value::String(text)) => match text.parse::<i64>() {
+                Ok(number) if self.forgives(Quirk::IntegerText) => number.into(),
+                _ => return Err(misfit(place, expected(kind), &Value::String(text))),
+            },
+            (Type::String, Value::Number(number)) if self.forgives(Quirk::NumberForText) => {
+                number.to_string().into()
+            }
+            (_, value) => value,
+        };
+        if let Value::String(text) = &value
+            && text.len() > STRING_BYTES_MAX
+        {
+            return Err(Error::invalid_value(format!(
+                "`{place}` has {} bytes and may have {STRING_BYTES_MAX}; send a shorter value",
+                text.len()
+            )));
+        }
+        let fits = match (kind, &value) {
+            (Type::String, Value::String(_))
+            | (Type::Boolean, Value::Bool(_))
+            | (Type::Decimal, Value::Number(_)) => true,
+            (Type::Integer, Value::Number(number)) => number.is_i64(),
+            (Type::DateTime, Value::String(text)) => datetime::parse(text).is_some(),
+            (Type::Binary, Value::String(text)) => is_base64(text),
+            // Providers send what people typed as their profile page; only its being text matters
+            // to anybody.
+            (Type::Reference, Value::String(text)) => {
+                self.preset == Preset::Lenient
+                    || !text.contains(|c: char| c.is_whitespace() || c.is_control())
+            }
+            _ => false,
+        };
+        if fits { Ok(value) } else { Err(misfit(place, expected(kind), &value)) }
+    }
+
+    /// The parts of a complex value; empty when none has a value.
+    pub(crate) fn complex(
+        &mut self,
+        attribute: &Attribute,
+        value: Value,
+        place: Place<'_>,
+    ) -> Result<Map<String, Value>, Error> {
+        let given = match value {
+            Value::Null => return Ok(Map::new()),
+            Value::Object(given) => given,
+            Value::String(text) if attribute.sub_attribute("value").is_some() => {
+                if place.schema.is_none()
+                    && attribute.name == "roles"
+                    && let Some(role) = dialect::role_in_text(&text)
+                    && self.forgives(Quirk::RoleInText)
+                {
+                    role
+                } else if self.forgives(Quirk::TextForObject) {
+                    Map::from_iter([("value".to_owned(), Value::String(text))])
+                } else {
+                    return Err(misfit(place, expected(Type::Complex), &Value::String(text)));
+                }
+            }
+            other => return Err(misfit(place, expected(Type::Complex), &other)),
+        };
+        let parts = &attribute.sub_attributes;
+        let mut entries = Entries::with_capacity(given.len());
+        for (name, value) in given {
+            let Some(rank) = resource::position(parts, &name) else {
+                self.set_aside(place.part(&name), value)?;
+                continue;
+            };
+            if matches!(parts[rank].mutability, Mutability::ReadOnly | Mutability::WriteOnly) {
+                continue;
+            }
+            let value = self.value(&parts[rank], value, place.part(&parts[rank].name))?;
+            entries.push((rank, canonical(name, &parts[rank].name), value));
+        }
+        let object = assemble(entries)?;
+        if !object.is_empty() {
+            for part in parts.iter().filter(|part| part.required && !part.is_read_only()) {
+                if is_blank(object.get(&part.name)) {
+                    return Err(missing(place.part(&part.name)));
+                }
+            }
+        }
+        Ok(object)
+    }
+
+    /// The attributes of an extension; `None` when none has a value.
+    pub(crate) fn extension(
+        &mut self,
+        schema: &Schema,
+        value: Value,
+    ) -> Result<Option<Map<String, Value>>, Error> {
+        let given = match value {
+            Value::Null => return Ok(None),
+            Value::Object(given) => given,
+            other => {
+                return Err(Error::invalid_value(format!(
+                    "`{}` must be an object with the attributes of that schema, and is {}",
+                    schema.id,
+                    kind_of(&other)
+                )));
+            }
+        };
+        let mut entries = Entries::with_capacity(given.len());
+        for (name, value) in given {
+            let Some(rank) = resource::position(&schema.attributes, &name) else {
+                // Some testers repeat `schemas` inside the extension.
+                if !name.eq_ignore_ascii_case("schemas") {
+                    let place = Place { schema: Some(&schema.id), ..Place::top(&name) };
+                    self.set_aside(place, value)?;
+                }
+                continue;
+            };
+            let attribute = &schema.attributes[rank];
+            if matches!(attribute.mutability, Mutability::ReadOnly | Mutability::WriteOnly) {
+                continue;
+            }
+            let place = Place { schema: Some(&schema.id), ..Place::top(&attribute.name) };
+            let value = self.value(attribute, value, place)?;
+            entries.push((rank, canonical(name, &attribute.name), value));
+        }
+        let object = assemble(entries)?;
+        Ok((!object.is_empty()).then_some(object))
+    }
+}
+
+/// What RFC 7643 §3 asks of `schemas` in a request. We compute our own, so this only tells who
+/// deviates.
+fn check_schemas(
+    schemas: Option<&Value>,
+    attributes: &Map<String, Value>,
+    resource_type: &ResourceType,
+    reader: &mut Reader<'_>,
+) -> Result<(), Error> {
+    let base = &resource_type.schema.id;
+    let listed = match schemas {
+        Some(Value::Array(listed)) if !listed.is_empty() => listed.as_slice(),
+        None | Some(Value::Null | Value::Array(_)) => {
+            return if reader.forgives(Quirk::SchemasMissing) {
+                Ok(())
+            } else {
+                Err(Error::invalid_syntax(format!("`schemas` is missing; it must list `{base}`")))
+            };
+        }
+        Some(other) => {
+            return if reader.forgives(Quirk::SchemasUnknown) {
+                Ok(())
+            } else {
+                Err(Error::invalid_syntax(format!(
+                    "`schemas` must be a list of URNs, and is {}",
+                    kind_of(other)
+                )))
+            };
+        }
+    };
+    let lists = |urn: &str| {
+        listed.iter().any(|it| it.as_str().is_some_and(|it| it.eq_ignore_ascii_case(urn)))
+    };
+    let is_known = |urn: &Value| {
+        urn.as_str().is_some_and(|urn| {
+            resource_type.schemas().any(|schema| schema.id.eq_ignore_ascii_case(urn))
+        })
+    };
+    if (!lists(base) || !listed.iter().all(is_known)) && !reader.forgives(Quirk::SchemasUnknown) {
+        return Err(Error::invalid_syntax(format!(
+            "`schemas` must list `{base}` and otherwise only extensions of it that are known here"
+        )));
+    }
+    let unlisted = resource_type
+        .extensions
+        .iter()
+        .map(|extension| &extension.schema.id)
+        .find(|id| attributes.contains_key(*id) && !lists(id));
+    match unlisted {
+        Some(id) if !reader.forgives(Quirk::SchemasIncomplete) => {
+            Err(Error::invalid_syntax(format!("`schemas` does not list `{id}`, which is present")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// RFC 7643 §7: a resource without a required attribute is refused.
+fn check_required(
+    attributes: &Map<String, Value>,
+    resource_type: &ResourceType,
+) -> Result<(), Error> {
+    let lacking = |attributes: &Map<String, Value>, schema: &Schema| {
+        schema
+            .attributes
+            .iter()
+            .find(|it| it.required && !it.is_read_only() && is_blank(attributes.get(&it.name)))
+            .map(|it| it.name.clone())
+    };
+    if let Some(name) = lacking(attributes, &resource_type.schema) {
+        return Err(missing(Place::top(&name)));
+    }
+    for extension in &resource_type.extensions {
+        let schema = &extension.schema;
+        match attributes.get(&schema.id).and_then(Value::as_object) {
+            Some(object) => {
+                if let Some(name) = lacking(object, schema) {
+                    return Err(missing(Place { schema: Some(&schema.id), ..Place::top(&name) }));
+                }
+            }
+            None if extension.required => return Err(missing(Place::top(&schema.id))),
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+/// RFC 7644 §5 wants user names prepared by PRECIS, whose identifier class forbids what real
+/// directories contain. We refuse only what nobody could type or see.
+pub(crate) fn check_user_name(
+    resource: &Resource,
+    resource_type: &ResourceType,
+) -> Result<(), Error> {
+    if resource_type.schema.id != builtin::USER {
+        return Ok(());
+    }
+    match resource.text("userName") {
+        Some(name) if name.contains(char::is_control) => Err(Error::invalid_value(
+            "`userName` contains a control character, such as a line break; remove it in the \
+             identity provider",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Absent, or text that shows nothing.
+pub(crate) fn is_blank(value: Option<&Value>) -> bool {
+    match value {
+        None => true,
+        Some(Value::String(text)) => text.trim().is_empty(),
+        Some(_) => false,
+    }
+}
+
+/// A required attribute has no value.
+pub(crate) fn missing(place: Place<'_>) -> Error {
+    Error::invalid_value(format!(
+        "`{place}` is required and has no value; map an attribute to it in the identity provider"
+    ))
+}
+
+/// RFC 7643 §2.4: "true" as `primary` appears no more than once.
+pub(crate) fn two_primaries(place: Place<'_>) -> Error {
+    Error::invalid_value(format!(
+        "`{place}` has two values that are `primary`; mark one of them at most"
+    ))
+}
+
+/// Names do not tell case (RFC 7643 §2.1), so this is the same attribute; RFC 8259 §4 leaves open
+/// which of the two would hold.
+fn given_twice(name: &str) -> Error {
+    Error::invalid_syntax(format!("`{name}` is given twice, in different spelling; send it once"))
+}
+
+/// A value is of the wrong type, or spells no value of the right one.
+fn misfit(place: Place<'_>, expected: &str, got: &Value) -> Error {
+    Error::invalid_value(format!(
+        "`{place}` expects {expected} and got {}; correct the attribute mapping in the identity \
+         provider",
+        kind_of(got)
+    ))
+}
+
+fn expected(kind: Type) -> &'static str {
+    match kind {
+        Type::String => "a string",
+        Type::Boolean => "`true` or `false`",
+        Type::Decimal => "a number",
+        Type::Integer => "a whole number of at most 64 bits",
+        Type::DateTime => "a date and time such as `2026-01-31T12:00:00Z`",
+        Type::Binary => "base 64 text",
+        Type::Reference => "a URI",
+        Type::Complex => "an object",
+    }
+}
+
+/// What kind of JSON this is, for people. The value itself may be personal and is not repeated.
+pub(crate) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// RFC 4648 §4, with or without padding (RFC 7643 §2.3.6). The URL-safe alphabet and line breaks,
+/// both of which certificates arrive with, are taken too.
+fn is_base64(text: &str) -> bool {
+    let significant = text.bytes().filter(|byte| !byte.is_ascii_whitespace());
+    let mut digits = 0_usize;
+    let mut padding = 0_usize;
+    for byte in significant {
+        match byte {
+            b'=' => padding += 1,
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/' | b'-' | b'_' if padding == 0 => {
+                digits += 1;
+            }
+            _ => return false,
+        }
+    }
+    padding <= 2 && digits % 4 != 1 && (padding == 0 || (digits + padding).is_multiple_of(4))
+}

@@ -1,0 +1,498 @@
+//! What a credential opens: one directory, or the management API.
+
+use std::sync::Arc;
+
+use directory::secret::{Secret, SecretHash};
+use directory::{
+    CreateToken, Decide, Directory, DirectoryId, Organization, OrganizationId, Provider, Rejection,
+    ResourceId, Settings, Token, TokenId,
+};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::Inner;
+use crate::error::Error;
+use crate::feed::{self, BadCursor, Cursor, EventPage};
+use crate::read::{self, GroupRecord, ListRequest, Page, UserRecord};
+use crate::rows;
+use crate::session::{Row, Session, Value, at_once, count};
+use crate::writer::Act;
+
+/// How exactly the last use of a token is known. Noting each use would make a write of every read.
+const USE_NOTED_EVERY: SignedDuration = SignedDuration::from_secs(60);
+
+/// The door: it opens for a credential, and for nothing else.
+#[derive(Clone, Debug)]
+pub struct Access(Arc<Inner>);
+
+/// What a SCIM credential turned out to be.
+#[derive(Debug)]
+pub enum Credential {
+    /// It opens this directory.
+    Valid(DirectoryStore),
+    /// It opened a directory until then.
+    Expired(Timestamp),
+    /// Nobody has given it out, or it was revoked.
+    Unknown,
+}
+
+/// The store as one directory's credential sees it.
+#[derive(Clone, Debug)]
+pub struct DirectoryStore {
+    inner: Arc<Inner>,
+    id: DirectoryId,
+    organization_id: OrganizationId,
+    settings: Settings,
+}
+
+/// The store as the vendor's API key sees it.
+#[derive(Clone, Debug)]
+pub struct ApiStore(Arc<Inner>);
+
+/// A directory, with how much is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectorySummary {
+    /// The directory.
+    pub directory: Directory,
+    /// Its users, active or not.
+    pub user_count: u64,
+    /// Its active users.
+    pub active_user_count: u64,
+    /// Its groups.
+    pub group_count: u64,
+    /// The number of its latest event.
+    pub event_number: u64,
+}
+
+/// A token, without what would open anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenSummary {
+    /// Its id.
+    pub id: TokenId,
+    /// By which a person recognises it.
+    pub last_four: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// From when on it opens nothing.
+    pub expires_at: Timestamp,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<Timestamp>,
+}
+
+impl Access {
+    pub(crate) fn new(inner: Arc<Inner>) -> Access {
+        Access(inner)
+    }
+
+    /// Opens the directory that a SCIM token belongs to, and notes that it was used.
+    pub async fn directory(&self, presented: &SecretHash) -> Result<Credential, Error> {
+        let hash = presented.clone();
+        let now = self.0.environment.clock.now();
+        let found = self.0.readers.read(move |session| at_once(token(session, &hash))).await?;
+        let Some(found) = found else { return Ok(Credential::Unknown) };
+        if found.expires_at <= now {
+            return Ok(Credential::Expired(found.expires_at));
+        }
+        if found.last_used_at.is_none_or(|last| now.duration_since(last) >= USE_NOTED_EVERY) {
+            self.0.writer.act_sometime(Act::TokenUsed { id: found.token_id, at: now });
+        }
+        Ok(Credential::Valid(DirectoryStore {
+            inner: Arc::clone(&self.0),
+            id: found.directory_id,
+            organization_id: found.organization_id,
+            settings: found.settings,
+        }))
+    }
+
+    /// Opens the management API for a key; `None` where nobody has given it out.
+    pub async fn api(&self, presented: &SecretHash) -> Result<Option<ApiStore>, Error> {
+        let hash = presented.clone();
+        let found = self
+            .0
+            .readers
+            .read(move |session| {
+                at_once(session.first(
+                    "looking for an API key",
+                    "select 1 from api_keys where hash = $1",
+                    &[Value::Text(hash.as_str())],
+                    |_| Ok(()),
+                ))
+            })
+            .await?;
+        Ok(found.map(|()| ApiStore(Arc::clone(&self.0))))
+    }
+
+    /// Whether the database answers.
+    pub async fn is_ready(&self) -> bool {
+        let answer = self
+            .0
+            .readers
+            .read(|session| {
+                at_once(session.first("asking the database", "select 1", &[], |_| Ok(())))
+            })
+            .await;
+        matches!(answer, Ok(Some(())))
+    }
+
+    /// What time it is, by the clock that everything is kept by.
+    pub fn now(&self) -> Timestamp {
+        self.0.environment.clock.now()
+    }
+}
+
+struct FoundToken {
+    token_id: TokenId,
+    directory_id: DirectoryId,
+    organization_id: OrganizationId,
+    settings: Settings,
+    expires_at: Timestamp,
+    last_used_at: Option<Timestamp>,
+}
+
+async fn token(session: &mut Session, hash: &SecretHash) -> Result<Option<FoundToken>, Error> {
+    session
+        .first(
+            "looking for a token",
+            "select t.token_id, d.directory_id, d.organization_id, d.settings, t.expires_at,
+                    t.last_used_at
+             from tokens t join directories d on d.directory_id = t.directory_id
+             where t.hash = $1",
+            &[Value::Text(hash.as_str())],
+            |row| {
+                Ok(FoundToken {
+                    token_id: row.parsed(0)?,
+                    directory_id: row.parsed(1)?,
+                    organization_id: row.parsed(2)?,
+                    settings: rows::settings(&row.text(3)?)?,
+                    expires_at: row.time(4)?,
+                    last_used_at: row.optional_time(5)?,
+                })
+            },
+        )
+        .await
+}
+
+impl DirectoryStore {
+    /// Which directory.
+    pub fn id(&self) -> DirectoryId {
+        self.id
+    }
+
+    /// Whose.
+    pub fn organization_id(&self) -> OrganizationId {
+        self.organization_id
+    }
+
+    /// How it behaves.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Has something decided and kept. When this returns `Ok`, it is on the disk.
+    pub async fn change<D: Decide>(&self, decide: D) -> Result<D::Answer, Error> {
+        self.inner.writer.change(self.id, decide).await
+    }
+
+    /// A user by id, with their groups where they are wanted.
+    pub async fn user(
+        &self,
+        id: ResourceId,
+        with_groups: bool,
+    ) -> Result<Option<UserRecord>, Error> {
+        let directory = self.id;
+        self.inner
+            .readers
+            .read(move |session| at_once(read::one(session, directory, id, with_groups)))
+            .await
+    }
+
+    /// Some users.
+    pub async fn users(&self, request: ListRequest<UserRecord>) -> Result<Page<UserRecord>, Error> {
+        let directory = self.id;
+        self.inner
+            .readers
+            .read(move |session| at_once(read::page(session, directory, &request)))
+            .await
+    }
+
+    /// Users in the order of their creation, after one of them by its ordinal, with their own.
+    pub async fn users_after(
+        &self,
+        ordinal: u64,
+        count_max: u64,
+    ) -> Result<Vec<(u64, UserRecord)>, Error> {
+        let directory = self.id.to_string();
+        self.inner
+            .readers
+            .read(move |session| at_once(read::after(session, &directory, ordinal, count_max)))
+            .await
+    }
+
+    /// Groups in the order of their creation, after one of them by its ordinal, with their own.
+    pub async fn groups_after(
+        &self,
+        ordinal: u64,
+        count_max: u64,
+    ) -> Result<Vec<(u64, GroupRecord)>, Error> {
+        let directory = self.id.to_string();
+        self.inner
+            .readers
+            .read(move |session| at_once(read::after(session, &directory, ordinal, count_max)))
+            .await
+    }
+
+    /// A group by id, with its members where they are wanted.
+    pub async fn group(
+        &self,
+        id: ResourceId,
+        with_members: bool,
+    ) -> Result<Option<GroupRecord>, Error> {
+        let directory = self.id;
+        self.inner
+            .readers
+            .read(move |session| at_once(read::one(session, directory, id, with_members)))
+            .await
+    }
+
+    /// Some groups.
+    pub async fn groups(
+        &self,
+        request: ListRequest<GroupRecord>,
+    ) -> Result<Page<GroupRecord>, Error> {
+        let directory = self.id;
+        self.inner
+            .readers
+            .read(move |session| at_once(read::page(session, directory, &request)))
+            .await
+    }
+}
+
+impl ApiStore {
+    pub(crate) fn new(inner: Arc<Inner>) -> ApiStore {
+        ApiStore(inner)
+    }
+
+    /// Keeps a new organization.
+    pub async fn create_organization(
+        &self,
+        name: String,
+        external_id: Option<String>,
+    ) -> Result<Organization, Error> {
+        let organization = Organization {
+            id: OrganizationId::new(self.0.environment.ids.as_ref()),
+            name,
+            external_id,
+            created_at: self.now(),
+        };
+        self.0.writer.act(Act::CreateOrganization(organization.clone())).await?;
+        Ok(organization)
+    }
+
+    /// An organization by id.
+    pub async fn organization(&self, id: OrganizationId) -> Result<Option<Organization>, Error> {
+        let read = move |session: &mut Session| {
+            at_once(session.first(
+                "loading an organization",
+                "select organization_id, name, external_id, created_at from organizations
+                 where organization_id = $1",
+                &[Value::Text(&id.to_string())],
+                organization,
+            ))
+        };
+        self.0.readers.read(read).await
+    }
+
+    /// Organizations, in the order of their ids, which is that of their creation.
+    pub async fn organizations(
+        &self,
+        after: Option<OrganizationId>,
+        count_max: u64,
+    ) -> Result<Vec<Organization>, Error> {
+        let after = after.map(|id| id.to_string()).unwrap_or_default();
+        let read = move |session: &mut Session| {
+            at_once(session.all(
+                "loading organizations",
+                "select organization_id, name, external_id, created_at from organizations
+                 where organization_id > $1 order by organization_id limit $2",
+                &[Value::Text(&after), count(count_max)],
+                organization,
+            ))
+        };
+        self.0.readers.read(read).await
+    }
+
+    /// Keeps a new directory of an organization.
+    pub async fn create_directory(
+        &self,
+        organization_id: OrganizationId,
+        name: String,
+        provider: Provider,
+        settings: Settings,
+    ) -> Result<Directory, Error> {
+        let directory = Directory {
+            id: DirectoryId::new(self.0.environment.ids.as_ref()),
+            organization_id,
+            name,
+            provider,
+            settings,
+            created_at: self.now(),
+        };
+        self.0.writer.act(Act::OpenDirectory(directory.clone())).await?;
+        Ok(directory)
+    }
+
+    /// Directories, of one organization or of all, in the order of their creation.
+    pub async fn directories(
+        &self,
+        organization_id: Option<OrganizationId>,
+        after: Option<DirectoryId>,
+        count_max: u64,
+    ) -> Result<Vec<DirectorySummary>, Error> {
+        let organization = organization_id.map(|id| id.to_string());
+        let after = after.map(|id| id.to_string()).unwrap_or_default();
+        let read = move |session: &mut Session| {
+            at_once(async {
+                let sql = match organization {
+                    None => {
+                        "select directory_id, organization_id, name, provider, settings, created_at,
+                                user_count, active_user_count, group_count, event_number
+                         from directories
+                         where directory_id > $1 order by directory_id limit $2"
+                    }
+                    Some(_) => {
+                        "select directory_id, organization_id, name, provider, settings, created_at,
+                                user_count, active_user_count, group_count, event_number
+                         from directories
+                         where directory_id > $1 and organization_id = $3
+                         order by directory_id limit $2"
+                    }
+                };
+                let mut values = vec![Value::Text(&after), count(count_max)];
+                values.extend(organization.as_deref().map(Value::Text));
+                session.all("loading directories", sql, &values, summary).await
+            })
+        };
+        self.0.readers.read(read).await
+    }
+
+    /// A directory by id.
+    pub async fn directory(&self, id: DirectoryId) -> Result<Option<DirectorySummary>, Error> {
+        let read = move |session: &mut Session| {
+            at_once(session.first(
+                "loading a directory",
+                "select directory_id, organization_id, name, provider, settings, created_at,
+                        user_count, active_user_count, group_count, event_number
+                 from directories where directory_id = $1",
+                &[Value::Text(&id.to_string())],
+                summary,
+            ))
+        };
+        self.0.readers.read(read).await
+    }
+
+    /// The directory as its own credential would see it.
+    pub async fn open(&self, id: DirectoryId) -> Result<Option<DirectoryStore>, Error> {
+        let found = self.directory(id).await?;
+        Ok(found.map(|summary| DirectoryStore {
+            inner: Arc::clone(&self.0),
+            id,
+            organization_id: summary.directory.organization_id,
+            settings: summary.directory.settings,
+        }))
+    }
+
+    /// Keeps a new token of a directory. The secret itself is not kept.
+    pub async fn create_token(
+        &self,
+        directory_id: DirectoryId,
+        secret: &Secret,
+        lifetime: SignedDuration,
+    ) -> Result<TokenSummary, Error> {
+        let created_at = self.now();
+        let expires_at = created_at.checked_add(lifetime).map_err(|_| {
+            Error::from(Rejection::Scim(scim::Error::new(400, "too long a lifetime")))
+        })?;
+        let token = Token {
+            id: TokenId::new(self.0.environment.ids.as_ref()),
+            hash: secret.hash(),
+            last_four: secret.last_four().to_owned(),
+            created_at,
+            expires_at,
+        };
+        let summary = TokenSummary {
+            id: token.id,
+            last_four: token.last_four.clone(),
+            created_at,
+            expires_at,
+            last_used_at: None,
+        };
+        self.0.writer.change(directory_id, CreateToken { token }).await?;
+        Ok(summary)
+    }
+
+    /// The tokens of a directory, in the order of their creation.
+    pub async fn tokens(&self, directory_id: DirectoryId) -> Result<Vec<TokenSummary>, Error> {
+        let read = move |session: &mut Session| {
+            at_once(session.all(
+                "loading tokens",
+                "select token_id, last_four, created_at, expires_at, last_used_at from tokens
+                 where directory_id = $1 order by token_id",
+                &[Value::Text(&directory_id.to_string())],
+                |row| {
+                    Ok(TokenSummary {
+                        id: row.parsed(0)?,
+                        last_four: row.text(1)?,
+                        created_at: row.time(2)?,
+                        expires_at: row.time(3)?,
+                        last_used_at: row.optional_time(4)?,
+                    })
+                },
+            ))
+        };
+        self.0.readers.read(read).await
+    }
+
+    /// Events after a cursor, or from the beginning; of one directory, or of all.
+    pub async fn events(
+        &self,
+        after: Option<Cursor>,
+        directory_id: Option<DirectoryId>,
+        count_max: u64,
+    ) -> Result<Result<EventPage, BadCursor>, Error> {
+        let sealer = self.0.sealer.clone();
+        let read = move |session: &mut Session| {
+            at_once(feed::read(session, &sealer, after.as_ref(), directory_id, count_max))
+        };
+        self.0.readers.read(read).await
+    }
+
+    fn now(&self) -> Timestamp {
+        crate::to_the_microsecond(self.0.environment.clock.now())
+    }
+}
+
+fn organization(row: &Row<'_>) -> Result<Organization, Error> {
+    Ok(Organization {
+        id: row.parsed(0)?,
+        name: row.text(1)?,
+        external_id: row.optional_text(2)?,
+        created_at: row.time(3)?,
+    })
+}
+
+fn summary(row: &Row<'_>) -> Result<DirectorySummary, Error> {
+    let directory = Directory {
+        id: row.parsed(0)?,
+        organization_id: row.parsed(1)?,
+        name: row.text(2)?,
+        provider: row.parsed(3)?,
+        settings: rows::settings(&row.text(4)?)?,
+        created_at: row.time(5)?,
+    };
+    Ok(DirectorySummary {
+        directory,
+        user_count: row.number(6)?,
+        active_user_count: row.number(7)?,
+        group_count: row.number(8)?,
+        event_number: row.number(9)?,
+    })
+}

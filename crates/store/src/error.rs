@@ -1,0 +1,59 @@
+//! What can go wrong with the memory.
+
+use directory::Rejection;
+
+/// Why a read or a write did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The domain says no. Nothing was changed.
+    #[error("the change was rejected")]
+    Rejected(#[source] Rejection),
+    /// The database could not do it. Nothing was changed, unless it was the commit itself that
+    /// failed: then nobody was told that anything was.
+    #[error("the database failed while {doing}")]
+    Database {
+        /// What was being done.
+        doing: &'static str,
+        /// Why it failed.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// Something that was kept cannot be read back.
+    #[error("a kept record is damaged: {0}")]
+    Corrupt(String),
+    /// The database is not one that this version can work with.
+    #[error("{0}")]
+    Migration(String),
+    /// A file or folder could not be used.
+    #[error("cannot use `{path}`")]
+    File {
+        /// Which.
+        path: std::path::PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A decision panicked. It changed nothing, and the others of its batch went on.
+    #[error("a decision failed unexpectedly: {0}")]
+    Panicked(String),
+    /// The server is stopping, and the write was not begun.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl From<Rejection> for Error {
+    fn from(rejection: Rejection) -> Error {
+        Error::Rejected(rejection)
+    }
+}
+
+/// Names what was being done when the driver failed.
+pub(crate) trait Doing<T> {
+    fn doing(self, doing: &'static str) -> Result<T, Error>;
+}
+
+impl<T> Doing<T> for Result<T, rusqlite::Error> {
+    fn doing(self, doing: &'static str) -> Result<T, Error> {
+        self.map_err(|source| Error::Database { doing, source })
+    }
+}

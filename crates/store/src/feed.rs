@@ -1,0 +1,221 @@
+//! The one ordered feed over all directories, and the cursors that point into it.
+
+use directory::secret::{Entropy, hex};
+use directory::{DirectoryId, OrganizationId};
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use sha2::Sha256;
+
+use crate::error::Error;
+use crate::session::{Session, Value, count};
+
+/// An event as it is read: numbered, positioned, and with its data as it was kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventRecord {
+    /// Its place in the feed over all directories.
+    pub position: u64,
+    /// Its own id.
+    pub event_id: String,
+    /// Its `type`.
+    pub kind: String,
+    /// Whose.
+    pub organization_id: OrganizationId,
+    /// Where.
+    pub directory_id: DirectoryId,
+    /// Its place among the events of its directory, from 1 on without gaps.
+    pub number: u64,
+    /// When.
+    pub occurred_at: Timestamp,
+    /// What, as JSON.
+    pub data: String,
+}
+
+/// Some events, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventPage {
+    /// The events.
+    pub events: Vec<EventRecord>,
+    /// From where to go on, whether or not there is more already.
+    pub next: Cursor,
+    /// Whether there was more when this was read.
+    pub has_more: bool,
+}
+
+/// A place in the feed, sealed: its text can be made by nobody but this database, and is good in
+/// this life of it only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(String);
+
+impl Cursor {
+    /// As somebody presents it. Whether it is one is found out when it is used.
+    pub fn presented(text: impl Into<String>) -> Cursor {
+        Cursor(text.into())
+    }
+
+    /// As it is handed out.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why a cursor leads nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadCursor {
+    /// This database did not make it.
+    Malformed,
+    /// It was made before the database was restored or replaced: the events after it may not be
+    /// those that its reader expects.
+    AnotherEpoch,
+}
+
+/// What makes and opens cursors.
+#[derive(Clone)]
+pub(crate) struct Sealer {
+    epoch: String,
+    secret: String,
+}
+
+impl std::fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sealer").field("epoch", &self.epoch).finish_non_exhaustive()
+    }
+}
+
+impl Sealer {
+    /// `epoch.position.seal`: readable enough for support, and not to be forged or mistyped.
+    fn seal(&self, position: u64) -> Cursor {
+        let open = format!("{}.{position}", self.epoch);
+        let tag = self.mac(&open).finalize().into_bytes();
+        // A cursor opens nothing that an API key does not open anyway: 64 bits keep out mistakes.
+        Cursor(format!("{open}.{}", hex(&tag[..8])))
+    }
+
+    fn open(&self, cursor: &Cursor) -> Result<u64, BadCursor> {
+        let (open, seal) = cursor.0.rsplit_once('.').ok_or(BadCursor::Malformed)?;
+        let (epoch, position) = open.split_once('.').ok_or(BadCursor::Malformed)?;
+        let position = position.parse().map_err(|_| BadCursor::Malformed)?;
+        if epoch != self.epoch {
+            return Err(BadCursor::AnotherEpoch);
+        }
+        let seal: Option<Vec<u8>> = (0..seal.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(seal.get(at..at + 2)?, 16).ok())
+            .collect();
+        match seal.map(|seal| self.mac(open).verify_truncated_left(&seal)) {
+            Some(Ok(())) => Ok(position),
+            _ => Err(BadCursor::Malformed),
+        }
+    }
+
+    fn mac(&self, text: &str) -> Hmac<Sha256> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes())
+            .expect("any length of key will do");
+        mac.update(text.as_bytes());
+        mac
+    }
+}
+
+/// Begins the life of a database, once, and reads what seals its cursors.
+pub(crate) async fn open(session: &mut Session, entropy: Entropy) -> Result<Sealer, Error> {
+    let entropy = hex(&entropy);
+    let (epoch, secret) = entropy.split_at(12);
+    session
+        .run(
+            "beginning the feed",
+            "insert into feed (one, epoch, secret, position) values (1, $1, $2, 0)
+             on conflict (one) do nothing",
+            &[Value::Text(epoch), Value::Text(secret)],
+        )
+        .await?;
+    session
+        .first("opening the feed", "select epoch, secret from feed", &[], |row| {
+            Ok(Sealer { epoch: row.text(0)?, secret: row.text(1)? })
+        })
+        .await?
+        .ok_or_else(|| Error::Corrupt("the feed has no beginning".to_owned()))
+}
+
+/// The position of the latest event.
+pub(crate) async fn position(session: &mut Session) -> Result<u64, Error> {
+    session
+        .first("reading the end of the feed", "select position from feed", &[], |row| row.number(0))
+        .await?
+        .ok_or_else(|| Error::Corrupt("the feed has no beginning".to_owned()))
+}
+
+pub(crate) async fn keep_position(session: &mut Session, position: u64) -> Result<(), Error> {
+    session
+        .run("moving the end of the feed", "update feed set position = $1", &[count(position)])
+        .await?;
+    Ok(())
+}
+
+/// Events after a cursor, or from the beginning; of one directory, or of all.
+pub(crate) async fn read(
+    session: &mut Session,
+    sealer: &Sealer,
+    after: Option<&Cursor>,
+    directory_id: Option<DirectoryId>,
+    count_max: u64,
+) -> Result<Result<EventPage, BadCursor>, Error> {
+    session.begin_reading().await?;
+    let page = read_in_one_state(session, sealer, after, directory_id, count_max).await;
+    session.roll_back().await?;
+    page
+}
+
+async fn read_in_one_state(
+    session: &mut Session,
+    sealer: &Sealer,
+    after: Option<&Cursor>,
+    directory_id: Option<DirectoryId>,
+    count_max: u64,
+) -> Result<Result<EventPage, BadCursor>, Error> {
+    let end = position(session).await?;
+    let after = match after.map(|cursor| sealer.open(cursor)).transpose() {
+        Ok(after) => after.unwrap_or(0),
+        Err(bad) => return Ok(Err(bad)),
+    };
+    if after > end {
+        // A cursor from the future: the database has been set back without a new epoch.
+        return Ok(Err(BadCursor::AnotherEpoch));
+    }
+    let directory = directory_id.map(|id| id.to_string());
+    let sql = match directory {
+        None => {
+            "select e.position, e.event_id, e.type, d.organization_id, e.directory_id, e.number,
+                    e.occurred_at, e.data
+             from events e join directories d on d.directory_id = e.directory_id
+             where e.position > $1 order by e.position limit $2"
+        }
+        Some(_) => {
+            "select e.position, e.event_id, e.type, d.organization_id, e.directory_id, e.number,
+                    e.occurred_at, e.data
+             from events e join directories d on d.directory_id = e.directory_id
+             where e.position > $1 and e.directory_id = $3 order by e.position limit $2"
+        }
+    };
+    let mut values = vec![count(after), count(count_max + 1)];
+    values.extend(directory.as_deref().map(Value::Text));
+    let mut events = session
+        .all("reading events", sql, &values, |row| {
+            Ok(EventRecord {
+                position: row.number(0)?,
+                event_id: row.text(1)?,
+                kind: row.text(2)?,
+                organization_id: row.parsed(3)?,
+                directory_id: row.parsed(4)?,
+                number: row.number(5)?,
+                occurred_at: row.time(6)?,
+                data: row.text(7)?,
+            })
+        })
+        .await?;
+    let has_more = events.len() as u64 > count_max;
+    events.truncate(usize::try_from(count_max).unwrap_or(usize::MAX));
+    let last = events.last().map_or(after, |event| event.position);
+    // Where nothing more of this directory is to come, the reader need not look again at what
+    // the others did.
+    let next = sealer.seal(if has_more { last } else { end });
+    Ok(Ok(EventPage { events, next, has_more }))
+}

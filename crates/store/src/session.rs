@@ -1,0 +1,217 @@
+//! One connection to the database: run a statement, read rows.
+//!
+//! Everything above is written once over this, as `async` functions over plain statements with
+//! `$1`. On SQLite nothing ever really waits: a session is used on a thread of its own, and
+//! [`at_once`] runs the functions to their end without a runtime. A database across a network
+//! joins as another kind of session, where the same functions wait.
+
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use jiff::Timestamp;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ToSql};
+
+use crate::error::{Doing, Error};
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) struct Session {
+    connection: Connection,
+}
+
+/// A parameter of a statement.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Value<'a> {
+    Text(&'a str),
+    OptionalText(Option<&'a str>),
+    Integer(i64),
+    Time(Timestamp),
+}
+
+/// A row of an answer, read by column number.
+#[derive(Debug)]
+pub(crate) struct Row<'a>(&'a rusqlite::Row<'a>);
+
+/// Whether to go on reading rows.
+pub(crate) type Flow = std::ops::ControlFlow<()>;
+
+#[expect(clippy::unused_async, reason = "on a database across a network these wait")]
+impl Session {
+    pub(crate) fn new(connection: Connection) -> Session {
+        // A few dozen statements in all; none is parsed twice.
+        connection.set_prepared_statement_cache_capacity(128);
+        Session { connection }
+    }
+
+    /// Runs a statement and says how many rows it changed.
+    pub(crate) async fn run(
+        &mut self,
+        doing: &'static str,
+        sql: &'static str,
+        values: &[Value<'_>],
+    ) -> Result<usize, Error> {
+        let mut statement = self.connection.prepare_cached(sql).doing(doing)?;
+        statement.execute(rusqlite::params_from_iter(values)).doing(doing)
+    }
+
+    /// Runs a query and hands over each row, until told to stop.
+    pub(crate) async fn each(
+        &mut self,
+        doing: &'static str,
+        sql: &'static str,
+        values: &[Value<'_>],
+        mut read: impl FnMut(&Row<'_>) -> Result<Flow, Error>,
+    ) -> Result<(), Error> {
+        let mut statement = self.connection.prepare_cached(sql).doing(doing)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(values)).doing(doing)?;
+        while let Some(row) = rows.next().doing(doing)? {
+            if read(&Row(row))?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a query and collects its rows.
+    pub(crate) async fn all<T>(
+        &mut self,
+        doing: &'static str,
+        sql: &'static str,
+        values: &[Value<'_>],
+        mut read: impl FnMut(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let mut all = Vec::new();
+        self.each(doing, sql, values, |row| {
+            all.push(read(row)?);
+            Ok(Flow::Continue(()))
+        })
+        .await?;
+        Ok(all)
+    }
+
+    /// Runs a query and takes its first row, if there is one.
+    pub(crate) async fn first<T>(
+        &mut self,
+        doing: &'static str,
+        sql: &'static str,
+        values: &[Value<'_>],
+        mut read: impl FnMut(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        let mut first = None;
+        self.each(doing, sql, values, |row| {
+            first = Some(read(row)?);
+            Ok(Flow::Break(()))
+        })
+        .await?;
+        Ok(first)
+    }
+
+    /// Begins to write. On SQLite the only writer's place is taken at once, so that a transaction
+    /// never finds half-way that somebody else has it.
+    pub(crate) async fn begin(&mut self) -> Result<(), Error> {
+        self.connection.execute_batch("begin immediate").doing("beginning to write")
+    }
+
+    /// Begins to read one state of the whole database.
+    pub(crate) async fn begin_reading(&mut self) -> Result<(), Error> {
+        self.connection.execute_batch("begin deferred").doing("beginning to read")
+    }
+
+    /// Keeps what was written. When this returns, it is on the disk.
+    pub(crate) async fn commit(&mut self) -> Result<(), Error> {
+        self.connection.execute_batch("commit").doing("keeping what was written")
+    }
+
+    /// Ends a transaction without keeping anything; does nothing where there is none.
+    pub(crate) async fn roll_back(&mut self) -> Result<(), Error> {
+        if self.connection.is_autocommit() {
+            return Ok(());
+        }
+        self.connection.execute_batch("rollback").doing("undoing what was written")
+    }
+
+    /// Runs several statements without parameters, as migrations and settings are.
+    pub(crate) async fn script(&mut self, doing: &'static str, sql: &str) -> Result<(), Error> {
+        self.connection.execute_batch(sql).doing(doing)
+    }
+}
+
+impl Row<'_> {
+    fn get<T: rusqlite::types::FromSql>(&self, column: usize) -> Result<T, Error> {
+        self.0.get(column).doing("reading a column")
+    }
+
+    pub(crate) fn text(&self, column: usize) -> Result<String, Error> {
+        self.get(column)
+    }
+
+    pub(crate) fn optional_text(&self, column: usize) -> Result<Option<String>, Error> {
+        self.get(column)
+    }
+
+    pub(crate) fn integer(&self, column: usize) -> Result<i64, Error> {
+        self.get(column)
+    }
+
+    /// The last column, where the others are read by somebody else.
+    pub(crate) fn last_number(&self) -> Result<u64, Error> {
+        self.number(self.0.as_ref().column_count() - 1)
+    }
+
+    /// A count, a version or a number: never negative.
+    pub(crate) fn number(&self, column: usize) -> Result<u64, Error> {
+        let value = self.integer(column)?;
+        u64::try_from(value).map_err(|_| Error::Corrupt(format!("a count is {value}")))
+    }
+
+    pub(crate) fn time(&self, column: usize) -> Result<Timestamp, Error> {
+        let value = self.integer(column)?;
+        Timestamp::from_microsecond(value)
+            .map_err(|_| Error::Corrupt(format!("a time is {value} microseconds")))
+    }
+
+    pub(crate) fn optional_time(&self, column: usize) -> Result<Option<Timestamp>, Error> {
+        match self.get::<Option<i64>>(column)? {
+            None => Ok(None),
+            Some(_) => self.time(column).map(Some),
+        }
+    }
+
+    /// An id or a name that only we wrote.
+    pub(crate) fn parsed<T: std::str::FromStr>(&self, column: usize) -> Result<T, Error> {
+        let text = self.text(column)?;
+        text.parse().map_err(|_| Error::Corrupt(format!("column {column} holds an unknown word")))
+    }
+
+    /// The id of a user or a group.
+    pub(crate) fn resource_id(&self, column: usize) -> Result<directory::ResourceId, Error> {
+        let text = self.text(column)?;
+        directory::ResourceId::parse(&text)
+            .ok_or_else(|| Error::Corrupt(format!("`{text}` is not the id of a resource")))
+    }
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Value::Text(text) | Value::OptionalText(Some(text)) => ValueRef::Text(text.as_bytes()),
+            Value::OptionalText(None) => ValueRef::Null,
+            Value::Integer(integer) => ValueRef::Integer(*integer),
+            Value::Time(time) => ValueRef::Integer(time.as_microsecond()),
+        }))
+    }
+}
+
+/// A count, for a statement.
+pub(crate) fn count<'a>(value: u64) -> Value<'a> {
+    Value::Integer(i64::try_from(value).expect("counts stay far below 2^63"))
+}
+
+/// Runs to its end what never waits.
+pub(crate) fn at_once<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => unreachable!("a session on SQLite never waits"),
+    }
+}

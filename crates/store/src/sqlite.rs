@@ -1,0 +1,72 @@
+//! Connections to an embedded database.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::{Doing, Error};
+use crate::session::Session;
+
+/// Versions 3.7.0 to 3.51.2 can corrupt a database in WAL mode when one connection checkpoints
+/// while another commits (fixed in 3.51.3). The library is compiled in, so this holds; it is
+/// checked because a build can be told to use the system's library.
+const SQLITE_VERSION_MIN: i32 = 3_051_003;
+
+/// `Rost`, in the header of the file: what tells our database from somebody else's.
+const APPLICATION_ID: i64 = 0x526f_7374;
+
+/// How long to wait for another process, a command line beside a running server, to finish writing.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// Opens the connection that writes, and creates the database where there is none.
+pub(crate) fn open_writer(path: &Path) -> Result<Session, Error> {
+    let version = rusqlite::version_number();
+    if version < SQLITE_VERSION_MIN {
+        return Err(Error::Migration(format!(
+            "this build uses SQLite {}, which can corrupt a database; 3.51.3 or later is required",
+            rusqlite::version()
+        )));
+    }
+    let connection = Connection::open(path).doing("opening the database")?;
+    connection.busy_timeout(BUSY).doing("opening the database")?;
+    let application_id: i64 = connection
+        .pragma_query_value(None, "application_id", |row| row.get(0))
+        .doing("looking whose database it is")?;
+    let tables: i64 = connection
+        .query_row("select count(*) from sqlite_schema", [], |row| row.get(0))
+        .doing("looking whose database it is")?;
+    if application_id != APPLICATION_ID && tables > 0 {
+        return Err(Error::Migration(format!(
+            "`{}` is the database of another application; give Roster a folder of its own",
+            path.display()
+        )));
+    }
+    connection
+        .execute_batch(&format!(
+            "pragma application_id = {APPLICATION_ID};
+             pragma journal_mode = wal;
+             -- A commit is on the disk before it is answered. NORMAL would lose acknowledged
+             -- writes when the power goes.
+             pragma synchronous = full;
+             pragma foreign_keys = on;
+             pragma temp_store = memory;
+             pragma cache_size = -65536;
+             pragma wal_autocheckpoint = 4000;
+             -- After a burst the log is cut back to this.
+             pragma journal_size_limit = 67108864;"
+        ))
+        .doing("opening the database")?;
+    Ok(Session::new(connection))
+}
+
+/// Opens a connection that cannot write.
+pub(crate) fn open_reader(path: &Path) -> Result<Session, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).doing("opening the database")?;
+    connection.busy_timeout(BUSY).doing("opening the database")?;
+    connection
+        .execute_batch("pragma query_only = on; pragma cache_size = -8192;")
+        .doing("opening the database")?;
+    Ok(Session::new(connection))
+}

@@ -1,0 +1,357 @@
+//! The one door through which changes are kept.
+//!
+//! A thread of its own takes every change that is waiting, decides them in order of arrival, keeps
+//! them in one transaction, and answers each when the commit is on the disk. One flush serves
+//! many: that is where the speed of durable writes comes from, and why a request that waits costs
+//! nothing but time.
+
+use directory::secret::SecretHash;
+use directory::{
+    Change, Decide, Directory, DirectoryId, Facts, Limits, Moment, Organization, Rejection, Stop,
+    TokenId, open_directory,
+};
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::batch::Batch;
+use crate::error::Error;
+use crate::session::{Session, Value, at_once};
+use crate::{Environment, to_the_microsecond};
+
+/// Changes that may wait before callers have to wait for a place in the queue.
+const QUEUE_MAX: usize = 4_096;
+
+/// Changes that are kept in one transaction. Enough to make the flush cheap for each, few enough
+/// that the first of them does not wait long for the last.
+const BATCH_MAX: usize = 256;
+
+/// Rows after which a batch is not filled further: one group of 100,000 is a batch by itself.
+const BATCH_WEIGHT_MAX: usize = 10_000;
+
+/// Where changes are handed in.
+#[derive(Clone, Debug)]
+pub(crate) struct Writer(mpsc::Sender<Work>);
+
+/// A decision of whatever kind, with somebody who waits for its answer.
+pub(crate) trait Pending: Send {
+    /// Decides, and remembers the answer for when the changes are kept.
+    fn decide(&mut self, facts: &Facts, moment: &Moment<'_>) -> Result<Vec<Change>, Stop>;
+
+    /// Tells the caller how it ended.
+    fn answer(self: Box<Self>, kept: Result<(), Error>);
+}
+
+/// What is handed in.
+enum Work {
+    /// Something to decide in one directory.
+    Decision(DirectoryId, Box<dyn Pending>),
+    /// Something that was decided elsewhere: an administrative act.
+    Act(Act, oneshot::Sender<Result<(), Error>>),
+    /// Nothing more is taken.
+    Close,
+}
+
+/// Administrative acts. They are not changes of people: no directory's log tells of them, except
+/// that a directory begins.
+#[derive(Clone, Debug)]
+pub(crate) enum Act {
+    CreateOrganization(Organization),
+    OpenDirectory(Directory),
+    CreateApiKey {
+        id: TokenId,
+        name: String,
+        hash: SecretHash,
+        last_four: String,
+        at: Timestamp,
+    },
+    /// A token was used. Noted once a minute, not at every request.
+    TokenUsed {
+        id: TokenId,
+        at: Timestamp,
+    },
+}
+
+struct Deciding<D: Decide> {
+    decide: D,
+    decided: Option<D::Answer>,
+    answer: oneshot::Sender<Result<D::Answer, Error>>,
+}
+
+impl<D: Decide> Pending for Deciding<D> {
+    fn decide(&mut self, facts: &Facts, moment: &Moment<'_>) -> Result<Vec<Change>, Stop> {
+        let decision = self.decide.decide(facts, moment)?;
+        self.decided = Some(decision.answer);
+        Ok(decision.changes)
+    }
+
+    fn answer(self: Box<Self>, kept: Result<(), Error>) {
+        let Deciding { decided, answer, .. } = *self;
+        // Whoever asked may have gone away; what was kept stays kept.
+        let _ = answer.send(kept.map(|()| decided.expect("what was kept was decided")));
+    }
+}
+
+impl Writer {
+    /// Starts the thread. It ends when the last `Writer` is gone and the queue is empty.
+    pub(crate) fn start(
+        session: Session,
+        environment: Environment,
+        limits: Limits,
+    ) -> std::io::Result<(Writer, std::thread::JoinHandle<()>)> {
+        let (sender, receiver) = mpsc::channel(QUEUE_MAX);
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || write(session, receiver, &environment, limits))?;
+        Ok((Writer(sender), thread))
+    }
+
+    /// Has something decided and kept. When this returns `Ok`, it is on the disk.
+    pub(crate) async fn change<D: Decide>(
+        &self,
+        directory_id: DirectoryId,
+        decide: D,
+    ) -> Result<D::Answer, Error> {
+        let (answer, answered) = oneshot::channel();
+        let deciding = Deciding { decide, decided: None, answer };
+        let work = Work::Decision(directory_id, Box::new(deciding));
+        self.0.send(work).await.map_err(|_| Error::Closed)?;
+        answered.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Has an administrative act kept.
+    pub(crate) async fn act(&self, act: Act) -> Result<(), Error> {
+        let (answer, kept) = oneshot::channel();
+        self.0.send(Work::Act(act, answer)).await.map_err(|_| Error::Closed)?;
+        kept.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Takes no more. What was handed in is still kept.
+    pub(crate) async fn close(&self) {
+        // Where the queue is closed already there is nothing to do.
+        let _ = self.0.send(Work::Close).await;
+    }
+
+    /// Hands in an act whose outcome nobody waits for. It is dropped where the queue is full.
+    pub(crate) fn act_sometime(&self, act: Act) {
+        let (answer, _) = oneshot::channel();
+        // A full queue means that there is more important work.
+        let _ = self.0.try_send(Work::Act(act, answer));
+    }
+}
+
+fn write(
+    mut session: Session,
+    mut queue: mpsc::Receiver<Work>,
+    environment: &Environment,
+    limits: Limits,
+) {
+    let mut latest = Timestamp::UNIX_EPOCH;
+    while let Some(first) = queue.blocking_recv() {
+        if matches!(first, Work::Close) {
+            queue.close();
+            continue;
+        }
+        // Time never goes back within a database, whatever the machine's clock does.
+        latest = latest.max(to_the_microsecond(environment.clock.now()));
+        let moment = Moment { now: latest, ids: environment.ids.as_ref() };
+        let mut waiting = Some(first);
+        let mut works = Vec::new();
+        let next = || waiting.take().or_else(|| waiting_in(&mut queue));
+        match at_once(try_batch(&mut session, moment, limits, next, &mut works)) {
+            Ok(outcomes) => {
+                for (work, outcome) in works.into_iter().zip(outcomes) {
+                    work.answer(outcome);
+                }
+            }
+            Err(error) if works.len() <= 1 => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a change was not kept");
+                if let Some(work) = works.pop() {
+                    work.answer(Err(error));
+                }
+            }
+            // One of them cannot be kept, and nobody knows which. Each is run by itself, so that
+            // the poisoned one fails alone.
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    changes = works.len(),
+                    "a batch was not kept and is run again one by one",
+                );
+                for work in works {
+                    one_alone(&mut session, moment, limits, work);
+                }
+            }
+        }
+    }
+}
+
+/// What is waiting now, if anything.
+fn waiting_in(queue: &mut mpsc::Receiver<Work>) -> Option<Work> {
+    match queue.try_recv().ok()? {
+        Work::Close => {
+            queue.close();
+            waiting_in(queue)
+        }
+        work => Some(work),
+    }
+}
+
+fn one_alone(session: &mut Session, moment: Moment<'_>, limits: Limits, work: Work) {
+    let mut alone = Some(work);
+    let mut works = Vec::with_capacity(1);
+    let kept = at_once(try_batch(session, moment, limits, || alone.take(), &mut works));
+    if let Some(work) = works.pop() {
+        work.answer(kept.and_then(|mut outcomes| outcomes.remove(0)));
+    }
+}
+
+/// Takes what is waiting, decides it, keeps it. `works` holds what was taken, whatever happens;
+/// the outcomes are in the same order.
+async fn try_batch(
+    session: &mut Session,
+    moment: Moment<'_>,
+    limits: Limits,
+    mut next: impl FnMut() -> Option<Work>,
+    works: &mut Vec<Work>,
+) -> Result<Vec<Result<(), Error>>, Error> {
+    // Before anything else is taken: what cannot be begun is answered by the caller.
+    works.extend(next());
+    let kept = decide_and_keep(session, moment, limits, next, works).await;
+    if kept.is_err() {
+        session.roll_back().await?;
+    }
+    kept
+}
+
+async fn decide_and_keep(
+    session: &mut Session,
+    moment: Moment<'_>,
+    limits: Limits,
+    mut next: impl FnMut() -> Option<Work>,
+    works: &mut Vec<Work>,
+) -> Result<Vec<Result<(), Error>>, Error> {
+    session.begin().await?;
+    let mut batch = Batch::new(moment, limits);
+    let mut outcomes = Vec::new();
+    loop {
+        let work = works.last_mut().expect("there is at least the first");
+        let outcome = match work {
+            Work::Decision(directory_id, pending) => {
+                batch.decide(session, *directory_id, pending.as_mut()).await?
+            }
+            Work::Act(act, _) => act.keep(session, &mut batch).await?.map_err(Error::from),
+            Work::Close => unreachable!("it is not handed on"),
+        };
+        outcomes.push(outcome);
+        if works.len() >= BATCH_MAX || batch.weight() >= BATCH_WEIGHT_MAX {
+            break;
+        }
+        match next() {
+            Some(work) => works.push(work),
+            None => break,
+        }
+    }
+    batch.keep(session).await?;
+    session.commit().await?;
+    Ok(outcomes)
+}
+
+impl Work {
+    fn answer(self, outcome: Result<(), Error>) {
+        match self {
+            Work::Decision(_, pending) => pending.answer(outcome),
+            Work::Act(_, answer) => _ = answer.send(outcome),
+            Work::Close => {}
+        }
+    }
+}
+
+impl Act {
+    async fn keep(
+        &self,
+        session: &mut Session,
+        batch: &mut Batch<'_>,
+    ) -> Result<Result<(), Rejection>, Error> {
+        match self {
+            Act::CreateOrganization(organization) => {
+                if let Some(external_id) = &organization.external_id {
+                    let taken = session
+                        .first(
+                            "looking for an organization",
+                            "select 1 from organizations where external_id = $1",
+                            &[Value::Text(external_id)],
+                            |_| Ok(()),
+                        )
+                        .await?;
+                    if taken.is_some() {
+                        return Ok(Err(Rejection::ExternalIdTaken));
+                    }
+                }
+                session
+                    .run(
+                        "keeping a new organization",
+                        "insert into organizations (organization_id, name, external_id, created_at)
+                         values ($1, $2, $3, $4)",
+                        &[
+                            Value::Text(&organization.id.to_string()),
+                            Value::Text(&organization.name),
+                            Value::OptionalText(organization.external_id.as_deref()),
+                            Value::Time(organization.created_at),
+                        ],
+                    )
+                    .await?;
+            }
+            Act::OpenDirectory(directory) => {
+                let organization_id = directory.organization_id;
+                let organization = session
+                    .first(
+                        "looking for an organization",
+                        "select 1 from organizations where organization_id = $1",
+                        &[Value::Text(&organization_id.to_string())],
+                        |_| Ok(()),
+                    )
+                    .await?;
+                if organization.is_none() {
+                    return Ok(Err(Rejection::UnknownOrganization(organization_id)));
+                }
+                batch.make(session, directory.id, open_directory(directory.clone())).await?;
+            }
+            Act::CreateApiKey { id, name, hash, last_four, at } => {
+                session
+                    .run(
+                        "keeping a new API key",
+                        "insert into api_keys (api_key_id, name, hash, last_four, created_at)
+                         values ($1, $2, $3, $4, $5)",
+                        &[
+                            Value::Text(&id.to_string()),
+                            Value::Text(name),
+                            Value::Text(hash.as_str()),
+                            Value::Text(last_four),
+                            Value::Time(*at),
+                        ],
+                    )
+                    .await?;
+            }
+            Act::TokenUsed { id, at } => {
+                session
+                    .run(
+                        "noting the use of a token",
+                        "update tokens set last_used_at = $2 where token_id = $1",
+                        &[Value::Text(&id.to_string()), Value::Time(*at)],
+                    )
+                    .await?;
+            }
+        }
+        Ok(Ok(()))
+    }
+}
+
+impl std::fmt::Debug for Work {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Work::Decision(directory_id, _) => write!(f, "a decision in {directory_id}"),
+            Work::Act(act, _) => act.fmt(f),
+            Work::Close => f.write_str("the end"),
+        }
+    }
+}

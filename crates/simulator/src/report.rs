@@ -161,6 +161,8 @@ rules! {
     DeleteNotFound = "delete-not-found" Warning,
     /// What was deleted is still listed.
     DeletedStillThere = "deleted-still-there" Critical,
+    /// What has to be refused is refused with another status than the documented one.
+    RefusalStatus = "refusal-status" Warning,
     /// A wrong token opens the door.
     WrongTokenAccepted = "wrong-token-accepted" Critical,
     /// Two people got the same `userName`.

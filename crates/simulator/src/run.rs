@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::okta::story::{Expected, Scene, Story};
 use crate::okta::{Expectation, Okta, Settings};
-use crate::report::{Finding, Outcome, Report, Step};
+use crate::report::{Finding, Outcome, Report, Rule, Step};
 use crate::wire::Client;
 
 /// The longest that is really waited at once; Okta itself would wait for hours.
@@ -77,10 +77,17 @@ impl<C: Client> Run<C> {
                         text: format!("this has to be refused with {status} and was accepted"),
                     });
                 }
+                for refusal in refusals.iter().filter(|refusal| **refusal != Some(status)) {
+                    let found = refusal.map_or("no answer".to_owned(), |found| found.to_string());
+                    findings.push(Finding {
+                        rule: Rule::RefusalStatus,
+                        text: format!("this has to be refused with {status} and got {found}"),
+                    });
+                }
                 let as_it_should = !admin_texts.is_empty()
                     && refusals.iter().all(|refusal| *refusal == Some(status))
                     && exchanges.iter().all(|exchange| {
-                        !exchange.findings.iter().any(|it| it.rule == crate::report::Rule::NotJson)
+                        !exchange.findings.iter().any(|it| it.rule == Rule::NotJson)
                     });
                 if as_it_should { Outcome::RefusedAsItShould } else { Outcome::Failed }
             }

@@ -68,6 +68,7 @@ fn shows(fault: Fault) -> Shows {
         Fault::AmbiguousFilter => Finding(Rule::AmbiguousMatch),
         Fault::AnyTokenAccepted => Finding(Rule::WrongTokenAccepted),
         Fault::DuplicateUserNames => Finding(Rule::UserNameTaken),
+        Fault::ConflictAsBadRequest => Finding(Rule::RefusalStatus),
         Fault::Redirects => Finding(Rule::Redirect),
         Fault::RateLimitedWithoutWait | Fault::RateLimitedWithDate => Finding(Rule::RetryAfter),
         Fault::Stalls => Finding(Rule::Timeout),

@@ -221,6 +221,21 @@ impl Facts {
     }
 }
 
+/// All of these, or everything that is missing of them: who asks one by one is answered one by one,
+/// and waits as often.
+pub(crate) fn together<T>(
+    asked: impl Iterator<Item = Result<T, Missing>>,
+) -> Result<Vec<T>, Missing> {
+    let (mut known, mut wanted) = (Vec::new(), Vec::new());
+    for one in asked {
+        match one {
+            Ok(fact) => known.push(fact),
+            Err(Missing(wants)) => wanted.extend(wants),
+        }
+    }
+    if wanted.is_empty() { Ok(known) } else { Err(Missing(wanted)) }
+}
+
 fn taken(holder: Option<ResourceId>, besides: Option<ResourceId>) -> Taken {
     if holder.is_none() || holder == besides { Taken::Free } else { Taken::ByAnother }
 }

@@ -10,7 +10,7 @@ use scim::{Resource, ResourceType};
 
 use crate::change::{Change, GroupChange, Membership};
 use crate::decide::{Decide, Decision, Moment, Stop};
-use crate::facts::{Facts, Taken};
+use crate::facts::{Facts, Missing, Taken, together};
 use crate::id::{GroupId, ResourceId};
 use crate::organization::UnknownMembers;
 use crate::rejection::Rejection;
@@ -162,11 +162,18 @@ impl Decide for PatchGroup {
         } else {
             Roll::of_some(facts, self.id, operations)?
         };
-        for operation in operations {
+        // Asked of all operations at once: there may be thousands of one member each.
+        let known = together(operations.iter().map(|operation| match operation {
+            MemberOperation::Add(members) | MemberOperation::Replace(members) => {
+                Known::among(facts, members)
+            }
+            _ => Ok(Known::default()),
+        }))?;
+        for (operation, known) in operations.iter().zip(known) {
             match operation {
-                MemberOperation::Add(members) => roll.add(Known::among(facts, members)?),
+                MemberOperation::Add(_) => roll.add(known),
                 MemberOperation::Remove(ids) => roll.remove(ids),
-                MemberOperation::Replace(members) => roll.replace(Known::among(facts, members)?),
+                MemberOperation::Replace(_) => roll.replace(known),
                 MemberOperation::RemoveMatching(filter) => {
                     roll.remove_if(|member| as_named(member).matches(filter));
                 }
@@ -230,13 +237,14 @@ impl Decide for DeleteGroup {
 }
 
 /// Members that a request names, sorted into those that exist here and those that do not.
+#[derive(Default)]
 struct Known {
     memberships: Vec<Membership>,
     unknown: Vec<String>,
 }
 
 impl Known {
-    fn among(facts: &Facts, members: &[Member]) -> Result<Known, Stop> {
+    fn among(facts: &Facts, members: &[Member]) -> Result<Known, Missing> {
         let ids: Vec<_> = members.iter().map(|member| ResourceId::parse(&member.value)).collect();
         let well_formed: Vec<_> = ids.iter().copied().flatten().collect();
         let mut kinds = facts.kinds(&well_formed)?.into_iter();
@@ -347,6 +355,8 @@ impl Roll {
     /// Who is added, who is removed, and whom nobody knows.
     fn finish(mut self, facts: &Facts, group: GroupId, member_count: u64) -> Result<Outcome, Stop> {
         let head = facts.directory()?;
+        let mut seen = HashSet::new();
+        self.unknown.retain(|value| seen.insert(value.clone()));
         if !self.unknown.is_empty() && head.settings.unknown_members == UnknownMembers::Refuse {
             return Err(Rejection::UnknownMembers(self.unknown).into());
         }
@@ -362,11 +372,13 @@ impl Roll {
         if added.iter().any(|member| member.id == group) {
             return Err(Rejection::MemberOfItself.into());
         }
+        // Only growth is refused: a group that is too large since the limit was lowered must be
+        // able to shrink, though some are new in what is left.
         let max = head.limits.group_members_max;
-        if !added.is_empty() && member_count + added.len() as u64 - removed.len() as u64 > max {
+        let count_after = member_count + added.len() as u64 - removed.len() as u64;
+        if count_after > member_count && count_after > max {
             return Err(Rejection::MembersFull(max).into());
         }
-        self.unknown.dedup();
         Ok(Outcome { added, removed, unknown: self.unknown })
     }
 }

@@ -8,7 +8,7 @@ use scim::{Resource, ResourceType};
 
 use crate::change::{Change, GroupChange, UserChange};
 use crate::decide::{Decide, Decision, Moment, Stop};
-use crate::facts::{Facts, Taken};
+use crate::facts::{Facts, Taken, together};
 use crate::id::UserId;
 use crate::rejection::Rejection;
 
@@ -205,11 +205,13 @@ pub(crate) fn leave_groups(
     moment: &Moment<'_>,
     member: UserId,
 ) -> Result<Vec<Change>, Stop> {
+    let ids = facts.groups_of(member)?;
+    let groups = together(ids.iter().map(|id| facts.group(*id)))?;
+    let memberships = together(ids.iter().map(|id| facts.members_among(*id, &[member])))?;
     let mut changes = Vec::new();
-    for group_id in facts.groups_of(member)? {
-        let Some(before) = facts.group(group_id)? else { continue };
-        let removed: Vec<_> =
-            facts.members_among(group_id, &[member])?.into_iter().cloned().collect();
+    for (before, memberships) in groups.into_iter().zip(memberships) {
+        let Some(before) = before else { continue };
+        let removed: Vec<_> = memberships.into_iter().cloned().collect();
         let after = before.with_members(&[], &removed, moment.now);
         changes.push(Change::Group(GroupChange::updated(
             before.clone(),

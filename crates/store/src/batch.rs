@@ -209,15 +209,18 @@ impl<'a> Batch<'a> {
         now: Timestamp,
     ) -> Result<(), Error> {
         let mut last: HashMap<ResourceId, usize> = HashMap::new();
-        let mut was_there: HashMap<ResourceId, bool> = HashMap::new();
-        for (place, (_, change)) in changes.iter().enumerate() {
-            let (id, before) = match change {
-                Change::User(change) => (change.id(), change.before().is_some()),
-                Change::Group(change) => (change.id(), change.before().is_some()),
+        // Who is new has a place in the order of lists, which is that of the first changes.
+        let mut ordinals: HashMap<ResourceId, u64> = HashMap::new();
+        for (place, (directory_id, change)) in changes.iter().enumerate() {
+            let (id, is_new) = match change {
+                Change::User(change) => (change.id(), change.before().is_none()),
+                Change::Group(change) => (change.id(), change.before().is_none()),
                 Change::Directory(_) | Change::Token(_) => continue,
             };
             last.insert(id, place);
-            was_there.entry(id).or_insert(before);
+            if is_new {
+                ordinals.insert(id, self.next_ordinal(*directory_id));
+            }
         }
         for (place, (directory_id, change)) in changes.iter().enumerate() {
             match change {
@@ -229,16 +232,15 @@ impl<'a> Batch<'a> {
                     if last[&change.id()] != place {
                         continue;
                     }
-                    match (was_there[&change.id()], change.after()) {
-                        (false, None) => {}
-                        (false, Some(user)) => {
-                            let ordinal = self.next_ordinal(*directory_id);
-                            rows::insert_user(session, *directory_id, user, ordinal).await?;
+                    match (ordinals.get(&change.id()), change.after()) {
+                        (Some(_), None) => {}
+                        (Some(ordinal), Some(user)) => {
+                            rows::insert_user(session, *directory_id, user, *ordinal).await?;
                         }
-                        (true, Some(user)) => {
+                        (None, Some(user)) => {
                             rows::update_user(session, *directory_id, user).await?;
                         }
-                        (true, None) => {
+                        (None, None) => {
                             rows::delete_user(session, *directory_id, change.id()).await?;
                         }
                     }
@@ -247,16 +249,15 @@ impl<'a> Batch<'a> {
                     if last[&change.id()] != place {
                         continue;
                     }
-                    match (was_there[&change.id()], change.after()) {
-                        (false, None) => {}
-                        (false, Some(group)) => {
-                            let ordinal = self.next_ordinal(*directory_id);
-                            rows::insert_group(session, *directory_id, group, ordinal).await?;
+                    match (ordinals.get(&change.id()), change.after()) {
+                        (Some(_), None) => {}
+                        (Some(ordinal), Some(group)) => {
+                            rows::insert_group(session, *directory_id, group, *ordinal).await?;
                         }
-                        (true, Some(group)) => {
+                        (None, Some(group)) => {
                             rows::update_group(session, *directory_id, group).await?;
                         }
-                        (true, None) => {
+                        (None, None) => {
                             rows::delete_group(session, *directory_id, change.id()).await?;
                         }
                     }

@@ -143,6 +143,19 @@ pub(crate) async fn position(session: &mut Session) -> Result<u64, Error> {
         .ok_or_else(|| Error::Corrupt("the feed has no beginning".to_owned()))
 }
 
+/// When the latest event occurred.
+pub(crate) async fn latest(session: &mut Session) -> Result<Timestamp, Error> {
+    let latest = session
+        .first(
+            "reading the time of the latest event",
+            "select occurred_at from events order by position desc limit 1",
+            &[],
+            |row| row.time(0),
+        )
+        .await?;
+    Ok(latest.unwrap_or(Timestamp::UNIX_EPOCH))
+}
+
 pub(crate) async fn keep_position(session: &mut Session, position: u64) -> Result<(), Error> {
     session
         .run("moving the end of the feed", "update feed set position = $1", &[count(position)])

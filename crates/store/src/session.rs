@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use jiff::Timestamp;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ToSql};
+use rusqlite::{Connection, Statement, ToSql};
 
 use crate::error::{Doing, Error};
 
@@ -52,7 +52,8 @@ impl Session {
         values: &[Value<'_>],
     ) -> Result<usize, Error> {
         let mut statement = self.connection.prepare_cached(sql).doing(doing)?;
-        statement.execute(rusqlite::params_from_iter(values)).doing(doing)
+        bind(&mut statement, values).doing(doing)?;
+        statement.raw_execute().doing(doing)
     }
 
     /// Runs a query and hands over each row, until told to stop.
@@ -64,7 +65,8 @@ impl Session {
         mut read: impl FnMut(&Row<'_>) -> Result<Flow, Error>,
     ) -> Result<(), Error> {
         let mut statement = self.connection.prepare_cached(sql).doing(doing)?;
-        let mut rows = statement.query(rusqlite::params_from_iter(values)).doing(doing)?;
+        bind(&mut statement, values).doing(doing)?;
+        let mut rows = statement.raw_query();
         while let Some(row) = rows.next().doing(doing)? {
             if read(&Row(row))?.is_break() {
                 break;
@@ -192,6 +194,25 @@ impl Row<'_> {
     }
 }
 
+/// Gives `$1` the first value, wherever it stands. To SQLite `$1` is a name like any other: it
+/// numbers parameters in the order in which they first appear, so binding by place would give the
+/// first value to whichever comes first.
+fn bind(statement: &mut Statement<'_>, values: &[Value<'_>]) -> rusqlite::Result<()> {
+    let count = statement.parameter_count();
+    if count != values.len() {
+        return Err(rusqlite::Error::InvalidParameterCount(values.len(), count));
+    }
+    for place in 1..=count {
+        let number = statement
+            .parameter_name(place)
+            .and_then(|name| name.strip_prefix('$')?.parse::<usize>().ok())
+            .filter(|number| (1..=count).contains(number))
+            .ok_or_else(|| rusqlite::Error::InvalidParameterName("not a number".into()))?;
+        statement.raw_bind_parameter(place, values[number - 1])?;
+    }
+    Ok(())
+}
+
 impl ToSql for Value<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(match self {
@@ -213,5 +234,30 @@ pub(crate) fn at_once<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
         Poll::Pending => unreachable!("a session on SQLite never waits"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_bound_by_their_number_wherever_it_stands() {
+        let mut session = Session::new(Connection::open_in_memory().unwrap());
+        let values = [Value::Text("one"), Value::Integer(2), Value::Text("three")];
+        let row = at_once(session.first("", "select $3, $1, $2, $1", &values, |row| {
+            Ok((row.text(0)?, row.text(1)?, row.integer(2)?, row.text(3)?))
+        }));
+        let expected = ("three".to_owned(), "one".to_owned(), 2, "one".to_owned());
+        assert_eq!(row.unwrap(), Some(expected));
+    }
+
+    #[test]
+    fn a_statement_with_other_parameters_than_values_is_an_error() {
+        let mut session = Session::new(Connection::open_in_memory().unwrap());
+        let values = [Value::Integer(1), Value::Integer(2)];
+        for sql in ["select $1", "select $1, $3", "select $1, ?2", "select $1, $two", "select 1"] {
+            assert!(at_once(session.run("", sql, &values)).is_err(), "{sql}");
+        }
     }
 }

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::batch::Batch;
 use crate::error::Error;
+use crate::feed;
 use crate::session::{Session, Value, at_once};
 use crate::{Environment, to_the_microsecond};
 
@@ -145,15 +146,13 @@ fn write(
     environment: &Environment,
     limits: Limits,
 ) {
-    let mut latest = Timestamp::UNIX_EPOCH;
     while let Some(first) = queue.blocking_recv() {
         if matches!(first, Work::Close) {
             queue.close();
             continue;
         }
-        // Time never goes back within a database, whatever the machine's clock does.
-        latest = latest.max(to_the_microsecond(environment.clock.now()));
-        let moment = Moment { now: latest, ids: environment.ids.as_ref() };
+        let now = to_the_microsecond(environment.clock.now());
+        let moment = Moment { now, ids: environment.ids.as_ref() };
         let mut waiting = Some(first);
         let mut works = Vec::new();
         let next = || waiting.take().or_else(|| waiting_in(&mut queue));
@@ -231,7 +230,10 @@ async fn decide_and_keep(
     works: &mut Vec<Work>,
 ) -> Result<Vec<Result<(), Error>>, Error> {
     session.begin().await?;
-    let mut batch = Batch::new(moment, limits);
+    // Time never goes back within a database, whatever the machine's clock does, and whoever wrote
+    // to it last: this process, an earlier one, or another beside it.
+    let now = moment.now.max(feed::latest(session).await?);
+    let mut batch = Batch::new(Moment { now, ..moment }, limits);
     let mut outcomes = Vec::new();
     loop {
         let work = works.last_mut().expect("there is at least the first");

@@ -1,1 +1,73 @@
-fn main() {}
+//! The front door: one binary that serves, shows, simulates and manages.
+//!
+//! It is alone in reading the environment, the arguments, the clock and chance; the other rooms
+//! are given them.
+
+mod demo;
+mod directory_command;
+mod environment;
+mod place;
+mod serve;
+mod simulate;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::terminal::say_error;
+
+/// Roster: a self-hosted directory sync server
+///
+/// People appear in your app when they join a customer's company, change when they change, and lose
+/// access when they leave: each customer connects Okta, Entra ID, or any other SCIM 2.0 client.
+#[derive(Debug, Parser)]
+#[command(name = "roster", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve SCIM and the management API
+    Serve(serve::Arguments),
+    /// Show everything at once: a fresh server, and a simulated Okta that provisions people into it
+    Demo(demo::Arguments),
+    /// Be an identity provider, against any SCIM server
+    #[command(subcommand)]
+    Simulate(simulate::Command),
+    /// Manage directories, beside a running server or before its first start
+    #[command(subcommand)]
+    Directory(directory_command::Command),
+    /// Manage the keys of the management API
+    #[command(subcommand)]
+    ApiKey(directory_command::ApiKeyCommand),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            say_error(&anyhow::Error::new(error).context("cannot start"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(async {
+        match arguments.command {
+            Command::Serve(arguments) => serve::run(arguments).await,
+            Command::Demo(arguments) => demo::run(arguments).await,
+            Command::Simulate(command) => simulate::run(command).await,
+            Command::Directory(command) => directory_command::run(command).await,
+            Command::ApiKey(command) => directory_command::run_api_key(command).await,
+        }
+    });
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            say_error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -10,7 +10,7 @@ pub(crate) const BASE_36: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 pub(crate) const SYMBOLS: &[u8] =
     b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz&^!#";
 
-/// A small generator (SplitMix64). Not for secrets: what it makes stands for random values, and
+/// A small generator (`SplitMix64`). Not for secrets: what it makes stands for random values, and
 /// must come out the same in every run with the same seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Chance(u64);

@@ -82,7 +82,10 @@ impl HttpClient {
             tls.with_root_certificates(rustls::RootCertStore::empty())
         };
         let tls = tls.with_no_client_auth();
-        let http = reqwest::Client::builder()
+        let builder = reqwest::Client::builder();
+        // A proxy of the environment is for others; this machine is reached directly.
+        let builder = if is_loopback(&url) { builder.no_proxy() } else { builder };
+        let http = builder
             .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())
             .timeout(timeout)

@@ -176,7 +176,7 @@ struct Job {
 struct Rows {
     by_id: BTreeMap<String, Value>,
     received: u64,
-    pages: u32,
+    pages: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -482,9 +482,9 @@ impl Okta {
                 if calls.is_empty() {
                     self.finish(&job.task);
                 } else {
-                    job.due = self.clock;
                     job.calls = Some(calls);
-                    // First in the queue: a task is finished before the next one starts.
+                    // First in the queue, and due when it was: a task is finished before the next
+                    // one starts, however long the answers take.
                     self.queue.push_front(job);
                 }
                 Verdict::Accepted
@@ -734,11 +734,11 @@ impl Okta {
         let attempts_max = match failure.status {
             Some(429) => ATTEMPTS_MAX,
             _ if !failure.is_transient => 0,
+            // A button tells its result at once.
             _ if job.task == Task::TestCredentials => 0,
             _ if job.task.is_group_push() => GROUP_ATTEMPTS_MAX,
             _ => options.retry_5xx,
         };
-        // Nothing waits behind a button: the test tells its result at once.
         if job.attempts >= attempts_max {
             self.give_up(job, call, failure);
             return Verdict::Failed;

@@ -144,6 +144,8 @@ faults! {
     AnyTokenAccepted,
     /// `userName` need not be unique.
     DuplicateUserNames,
+    /// A taken `userName` is answered with 400.
+    ConflictAsBadRequest,
     /// Everything is answered with a redirect.
     Redirects,
     /// The first creation is answered with 429, and no `Retry-After`.
@@ -718,6 +720,9 @@ impl Reference {
         let is_taken = self.users.iter().any(|other| {
             own.is_none_or(|own| !is_id(other, own)) && matches(other, "userName", name)
         });
+        if is_taken && self.is(Fault::ConflictAsBadRequest) {
+            return Err(Error::invalid_value(format!("the `userName` `{name}` is taken")));
+        }
         if is_taken && !self.is(Fault::DuplicateUserNames) {
             return Err(Error::bad(
                 Kind::Uniqueness,

@@ -161,6 +161,8 @@ rules! {
     DeleteNotFound = "delete-not-found" Warning,
     /// What was deleted is still listed.
     DeletedStillThere = "deleted-still-there" Critical,
+    /// What has to be refused is refused with another status than the documented one.
+    RefusalStatus = "refusal-status" Warning,
     /// A wrong token opens the door.
     WrongTokenAccepted = "wrong-token-accepted" Critical,
     /// Two people got the same `userName`.
@@ -278,9 +280,12 @@ impl Step {
 /// One line for the step, and one for each text and finding below it.
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mark = match self.outcome {
-            Outcome::Accepted | Outcome::RefusedAsItShould => "ok  ",
-            Outcome::Failed => "FAIL",
+        let worst = self.all_findings().map(|(_, finding)| finding.rule.severity()).max();
+        let mark = match (&self.outcome, worst) {
+            (Outcome::Failed, _) => "FAIL",
+            (_, Some(Severity::Critical)) => "CRIT",
+            (_, Some(Severity::Warning)) => "warn",
+            (_, Some(Severity::Notice) | None) => "ok  ",
         };
         write!(f, "{mark} {:>2}. {}", self.number, self.sentence)?;
         match &self.exchanges[..] {
@@ -388,16 +393,19 @@ impl Report {
         let failed = self.failed().count();
         let decision = if self.passed() { "PASSED" } else { "NOT PASSED" };
         format!(
-            "{decision}: {} of {} steps as they should be, {} requests; findings: {} critical, {} \
-             warnings, {} notices",
-            self.steps.len() - failed,
-            self.steps.len(),
-            self.exchanges(),
+            "{decision}: {} with {}, {failed} failed; findings: {} critical, {}, {}",
+            plural(self.steps.len(), "step"),
+            plural(self.exchanges(), "request"),
             self.count(Severity::Critical),
-            self.count(Severity::Warning),
-            self.count(Severity::Notice),
+            plural(self.count(Severity::Warning), "warning"),
+            plural(self.count(Severity::Notice), "notice"),
         )
     }
+}
+
+/// `1 page`, `2 pages`.
+pub(crate) fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 impl fmt::Display for Report {

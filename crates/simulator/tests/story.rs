@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::{Map, Value};
+use simulator::okta::story::Story;
 use simulator::okta::{
-    Credentials, EmptyPage, EmptyValue, Expectation, FullPushForm, PageAdvance, Preset, Profile,
-    Settings, SpaceEncoding,
+    Credentials, EmptyPage, EmptyValue, Expectation, FullPushForm, Okta, PageAdvance, Preset,
+    Profile, Settings, SpaceEncoding,
 };
 use simulator::reference::Reference;
 use simulator::{Report, Run, transcript};
@@ -143,6 +144,27 @@ async fn every_switch_is_accepted_without_a_finding() {
             let mut settings = settings(preset);
             switch(&mut settings);
             check_clean(settings).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_short_stories_are_accepted_too() {
+    type Begin = fn(&mut Okta) -> Story;
+    let stories: [(Begin, usize); 2] = [(Story::short, 120), (|okta| Story::connection(okta), 6)];
+    for preset in Preset::ALL {
+        for (story, requests_max) in stories {
+            let mut okta = Okta::new(settings(preset));
+            let story = story(&mut okta);
+            let mut run = Run::with_story(okta, story, server());
+            let mut report = Report::new("short");
+            while let Some(step) = run.step().await {
+                report.steps.push(step);
+            }
+            assert!(report.passed() && report.findings().next().is_none(), "{report}");
+            assert!(report.exchanges() < requests_max, "{report}");
+            let groups = run.expectation().groups.len();
+            assert_eq!(groups, run.into_client().groups().count());
         }
     }
 }

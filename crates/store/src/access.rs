@@ -323,6 +323,21 @@ impl ApiStore {
         self.0.readers.read(read).await
     }
 
+    /// Organizations of this name, exactly; names are not unique.
+    pub async fn organizations_named(&self, name: &str) -> Result<Vec<Organization>, Error> {
+        let name = name.to_owned();
+        let read = move |session: &mut Session| {
+            at_once(session.all(
+                "looking for organizations by name",
+                "select organization_id, name, external_id, created_at from organizations
+                 where name = $1 order by organization_id",
+                &[Value::Text(&name)],
+                organization,
+            ))
+        };
+        self.0.readers.read(read).await
+    }
+
     /// Keeps a new directory of an organization.
     pub async fn create_directory(
         &self,

@@ -10,11 +10,11 @@ use super::judge::{Failure, Judge, same_without_case};
 use super::plan::{Call, PAGE};
 use super::settings::{EmptyPage, PageAdvance, PostMembers, Reading};
 use super::{ExpectedGroup, Field, GroupKey, Job, Okta, PersonKey, PushState, Rows, Task};
-use crate::report::Rule;
+use crate::report::{Rule, plural};
 use crate::wire::{NoAnswer, Response, reason_phrase};
 
 /// Pages of one list; a server that needs more, or never ends, is told so.
-const PAGES_MAX: u32 = 10_000;
+const PAGES_MAX: usize = 10_000;
 
 type Answer = Result<Response, NoAnswer>;
 
@@ -383,7 +383,8 @@ impl Okta {
                 let skipped = self.group(key).members.len() - self.desired(key).len();
                 if memberships && skipped > 0 {
                     self.notes.push(format!(
-                        "{skipped} of the group's people are not in the app and are left out"
+                        "{} of the group left out, not being in the app",
+                        plural(skipped, "member")
                     ));
                 }
                 calls.extend(self.fill_group(key, memberships));
@@ -513,10 +514,9 @@ impl Okta {
         }
         let known = rows.by_id.keys().filter(|id| expected.users.contains_key(*id)).count();
         self.notes.push(format!(
-            "{} users scanned on {} pages, {inactive} inactive ones skipped; {known} are known, \
-             {} are new",
-            rows.by_id.len(),
-            rows.pages,
+            "{} scanned on {}, {inactive} inactive skipped; {known} known, {} new",
+            plural(rows.by_id.len(), "user"),
+            plural(rows.pages, "page"),
             rows.by_id.len() - known
         ));
     }
@@ -545,7 +545,11 @@ impl Okta {
             }
         }
         check_gone(judge, &expected.deleted_groups, rows);
-        self.notes.push(format!("{} groups scanned on {} pages", rows.by_id.len(), rows.pages));
+        self.notes.push(format!(
+            "{} scanned on {}",
+            plural(rows.by_id.len(), "group"),
+            plural(rows.pages, "page")
+        ));
     }
 
     /// Whether a push is on.

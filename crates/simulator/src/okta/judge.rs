@@ -414,8 +414,12 @@ impl<'a> Judge<'a> {
                 self.note(
                     Rule::ActiveUnchanged,
                     format!(
-                        "`active` is {found} and Okta last wrote `{expected}`: a person has access \
-                         who should not, or has none who should"
+                        "`active` is {found} and Okta last wrote `{expected}`: a person {}",
+                        if expected {
+                            "who should have access has none"
+                        } else {
+                            "who should have no access keeps it"
+                        }
                     ),
                 );
             }

@@ -360,13 +360,18 @@ pub struct Settings {
 
 impl Settings {
     /// The app of a preset.
+    ///
+    /// The Header Auth app of [`Preset::Template2021`] sends what was typed, word for word, so the
+    /// admin types `Bearer` before the token; a token that has its scheme already stays as it is.
     pub fn new(base_url: impl Into<String>, credentials: Credentials, preset: Preset) -> Settings {
-        Settings {
-            base_url: base_url.into(),
-            profile: preset.profile().with_credentials(&credentials),
-            credentials,
-            options: preset.options(),
-        }
+        let profile = preset.profile().with_credentials(&credentials);
+        let credentials = match credentials {
+            Credentials::Token(token) if profile == Profile::TestHeader && !token.contains(' ') => {
+                Credentials::Token(format!("Bearer {token}"))
+            }
+            credentials => credentials,
+        };
+        Settings { base_url: base_url.into(), credentials, profile, options: preset.options() }
     }
 }
 

@@ -1,0 +1,44 @@
+//! The real clock and real chance: the one place where they are read.
+
+use std::sync::Arc;
+
+use directory::Ids;
+use directory::secret::Entropy;
+use jiff::Timestamp;
+use store::{Clock, Environment};
+use uuid::Uuid;
+
+/// The machine's clock and its source of chance.
+pub(crate) fn real() -> Environment {
+    Environment { clock: Arc::new(MachineClock), ids: ids() }
+}
+
+/// Ids that sort by time, also within a millisecond.
+pub(crate) fn ids() -> Arc<dyn Ids> {
+    Arc::new(MachineIds)
+}
+
+/// 256 bits that nobody can guess.
+pub(crate) fn entropy() -> Entropy {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).expect("the machine has a source of chance");
+    bytes
+}
+
+struct MachineClock;
+
+impl Clock for MachineClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place where time is read")]
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+struct MachineIds;
+
+impl Ids for MachineIds {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place where ids are made")]
+    fn next(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}

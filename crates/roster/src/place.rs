@@ -1,0 +1,122 @@
+//! Where the embedded database lies, and how the server beside it is reached.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use directory::Limits;
+use etcetera::BaseStrategy;
+use serde::{Deserialize, Serialize};
+use store::Store;
+
+use crate::environment;
+
+/// The file of the embedded database.
+const DATABASE: &str = "roster.db";
+
+/// What the server that used this folder last was told, so that a command beside it prints the
+/// same addresses.
+const SERVER: &str = "server.json";
+
+/// Where the database lies.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Place {
+    /// Folder of the embedded database, created where there is none [default: `roster` in the
+    /// user's data folder]
+    #[arg(long, env = "ROSTER_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+/// How providers reach the server.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Addresses {
+    /// Scheme, host and port under which providers reach this server, for the base URLs that they
+    /// are given [default: the address on which it listens]
+    #[arg(long, env = "ROSTER_PUBLIC_URL", value_name = "URL")]
+    pub(crate) public_url: Option<String>,
+    /// Path below which SCIM is spoken [default: /scim/v2]
+    #[arg(long, env = "ROSTER_SCIM_PATH", value_name = "PATH")]
+    pub(crate) scim_path: Option<String>,
+}
+
+/// The path below which SCIM is spoken when nobody says.
+pub(crate) const SCIM_PATH: &str = "/scim/v2";
+
+/// What is remembered of the server.
+#[derive(Debug, Default, Deserialize, Serialize)]
+struct Server {
+    public_url: Option<String>,
+    scim_path: Option<String>,
+}
+
+impl Place {
+    /// A folder of one's own.
+    pub(crate) fn at(folder: &Path) -> Place {
+        Place { data: Some(folder.to_owned()) }
+    }
+
+    /// The folder, made where there is none. Only its owner can look into it: it holds people.
+    pub(crate) fn folder(&self) -> anyhow::Result<PathBuf> {
+        let folder = match &self.data {
+            Some(folder) => folder.clone(),
+            None => etcetera::choose_base_strategy()
+                .context("this user has no home; say where to keep the data with `--data DIR`")?
+                .data_dir()
+                .join("roster"),
+        };
+        if !folder.is_dir() {
+            make_private(&folder)
+                .with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
+        }
+        folder.canonicalize().with_context(|| format!("cannot use `{}`", folder.display()))
+    }
+
+    /// Opens the database, and creates it where there is none.
+    pub(crate) fn open(&self) -> anyhow::Result<Store> {
+        let path = self.folder()?.join(DATABASE);
+        let environment = environment::real();
+        Store::open_sqlite(&path, environment, Limits::default(), environment::entropy())
+            .with_context(|| format!("cannot open the database `{}`", path.display()))
+    }
+
+    /// Remembers how the server is reached, for commands beside it.
+    pub(crate) fn remember(&self, settings: &web::Settings) -> anyhow::Result<()> {
+        let server = Server {
+            public_url: Some(settings.public_url().to_owned()),
+            scim_path: Some(settings.scim_path().to_owned()),
+        };
+        let path = self.folder()?.join(SERVER);
+        let text = serde_json::to_string_pretty(&server).expect("it is text");
+        std::fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))
+    }
+
+    /// What was said, or what the server was told, or the defaults.
+    pub(crate) fn addresses(
+        &self,
+        said: &Addresses,
+        default_url: &str,
+    ) -> anyhow::Result<web::Settings> {
+        let remembered = std::fs::read_to_string(self.folder()?.join(SERVER)).ok();
+        // A file that cannot be read is as good as none: it only saves typing.
+        let remembered: Server =
+            remembered.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let url = said.public_url.clone().or(remembered.public_url);
+        let path = said.scim_path.clone().or(remembered.scim_path);
+        Ok(web::Settings::new(
+            url.as_deref().unwrap_or(default_url),
+            path.as_deref().unwrap_or(SCIM_PATH),
+            web::Limits::default(),
+        )?)
+    }
+}
+
+#[cfg(unix)]
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+#[cfg(not(unix))]
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)
+}

@@ -1,0 +1,154 @@
+//! `roster serve`: the server, on an embedded database.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use directory::secret::{Secret, SecretKind};
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+
+use crate::environment;
+use crate::place::{Addresses, Place, SCIM_PATH};
+use crate::terminal::say;
+
+/// Where the server listens when nobody says.
+pub(crate) const LISTEN: &str = "127.0.0.1:8484";
+
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// Address on which to listen; port 0 takes any that is free
+    #[arg(long, env = "ROSTER_LISTEN", value_name = "ADDRESS", default_value = LISTEN)]
+    listen: SocketAddr,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    addresses: Addresses,
+    #[command(flatten)]
+    rate: Rate,
+    /// Form of the log, which goes to standard error
+    #[arg(long, env = "ROSTER_LOG_FORMAT", value_name = "FORM", default_value = "text")]
+    log_format: LogFormat,
+    /// What is logged: `info`, `debug`, or a filter such as `web=debug,info`
+    #[arg(long, env = "ROSTER_LOG", value_name = "FILTER", default_value = "info")]
+    log: String,
+}
+
+#[derive(Args, Clone, Debug)]
+struct Rate {
+    /// Requests a second that one directory may send in the long run; 0 for any number
+    #[arg(long, env = "ROSTER_REQUESTS_PER_SECOND", value_name = "N", default_value_t = 50)]
+    requests_per_second: u32,
+    /// Requests that one directory may send at once
+    #[arg(long, env = "ROSTER_REQUESTS_AT_ONCE", value_name = "N", default_value = "200")]
+    requests_at_once: NonZeroU32,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// For machines, a JSON object a line
+    Json,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    log(arguments.log_format, &arguments.log)?;
+    let folder = arguments.place.folder()?;
+    let store = arguments.place.open()?;
+    let listener = TcpListener::bind(arguments.listen).await.with_context(|| {
+        format!(
+            "cannot listen on {}; another program may, perhaps another Roster. Choose another \
+             address with `--listen`, such as `--listen 127.0.0.1:0` for any that is free",
+            arguments.listen
+        )
+    })?;
+    let address = listener.local_addr().context("cannot tell on which address it listens")?;
+    let limits = web::Limits { rate: arguments.rate.limit(), ..web::Limits::default() };
+    let here = format!("http://{address}");
+    let settings = web::Settings::new(
+        arguments.addresses.public_url.as_deref().unwrap_or(&here),
+        arguments.addresses.scim_path.as_deref().unwrap_or(SCIM_PATH),
+        limits,
+    )?;
+    arguments.place.remember(&settings)?;
+    let first_key = first_api_key(&store).await?;
+
+    say(format_args!("Roster {} listens on {here}", env!("CARGO_PKG_VERSION")));
+    say(format_args!("  data            {}", folder.display()));
+    say(format_args!("  SCIM            {}", settings.shared_base_url()));
+    say(format_args!("  management API  {}/api/v1", settings.public_url()));
+    match first_key {
+        Some(key) => {
+            say(format_args!("  API key         {}", key.reveal()));
+            say(
+                "                  This is the only time that it is shown. Keep it, or make another",
+            );
+            say("                  with `roster api-key create`.");
+        }
+        None => say("  API key         as given out before; `roster api-key create` makes another"),
+    }
+    say(
+        "  to begin        roster directory create --organization Acme --name Okta --provider okta",
+    );
+
+    let application =
+        web::application(store.access(), settings, environment::ids(), environment::entropy);
+    web::serve(listener, application, stop_signal()).await.context("the server failed")?;
+    tracing::info!("stopping: everything that was begun is answered");
+    store.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The first start makes a key, so that somebody can get in.
+async fn first_api_key(store: &store::Store) -> anyhow::Result<Option<Secret>> {
+    if store.api_key_count().await? > 0 {
+        return Ok(None);
+    }
+    let secret = Secret::new(SecretKind::ApiKey, environment::entropy());
+    store.create_api_key("first start", &secret).await?;
+    Ok(Some(secret))
+}
+
+impl Rate {
+    fn limit(&self) -> Option<web::Rate> {
+        let per_second = NonZeroU32::new(self.requests_per_second)?;
+        Some(web::Rate { per_second, burst: self.requests_at_once })
+    }
+}
+
+fn log(format: LogFormat, filter: &str) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter)
+        .context("cannot read what to log; write `info`, or `web=debug,info`")?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => subscriber.init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+    Ok(())
+}
+
+/// Ends when the process is asked to stop: by a person (Ctrl-C) or by whatever runs services.
+pub(crate) async fn stop_signal() {
+    let interrupted = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            // Nobody can tell us; the process can still be killed.
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => _ = signal.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupted => {}
+        () = terminated => {}
+    }
+}

@@ -119,6 +119,8 @@ pub struct ReplaceGroup {
     /// Where the request does not say, nobody does: RFC 7644 §3.5.1 lets an omitted attribute be
     /// cleared, and Keycloak empties groups so. Okta always says.
     pub members: Vec<Member>,
+    /// What a group of this directory is made of.
+    pub resource_type: Arc<ResourceType>,
 }
 
 impl Decide for ReplaceGroup {
@@ -126,6 +128,7 @@ impl Decide for ReplaceGroup {
 
     fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<GroupOutcome>, Stop> {
         let before = facts.existing_group(self.id)?;
+        self.resource.check_fixed(before.document.resource(), &self.resource_type)?;
         let mut roll = Roll::of_everyone(facts, self.id)?;
         roll.replace(Known::among(facts, &self.members)?);
         update(facts, moment, before, self.resource.clone(), roll)

@@ -113,6 +113,11 @@ management_id!(
     TokenId,
     "tok"
 );
+management_id!(
+    /// One request and its answer, in the log: `req-…`.
+    RequestId,
+    "req"
+);
 
 /// The id of a user or of a group: what a membership can name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -26,7 +26,9 @@ pub use change::{
 pub use decide::{Decide, Decision, Moment, Stop};
 pub use facts::{Facts, Missing, Taken, Want};
 pub use group::{CreateGroup, DeleteGroup, Group, GroupOutcome, PatchGroup, ReplaceGroup};
-pub use id::{DirectoryId, EventId, GroupId, Ids, OrganizationId, ResourceId, TokenId, UserId};
+pub use id::{
+    DirectoryId, EventId, GroupId, Ids, OrganizationId, RequestId, ResourceId, TokenId, UserId,
+};
 pub use organization::{
     CreateToken, Directory, DirectoryHead, Limits, Organization, Provider, Settings, Token,
     UnknownMembers, open_directory,

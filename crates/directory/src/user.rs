@@ -135,6 +135,7 @@ impl Decide for ReplaceUser {
     fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<User>, Stop> {
         let before = facts.existing_user(self.id)?;
         let resource = self.resource.clone();
+        resource.check_fixed(before.document.resource(), &self.resource_type)?;
         let after = resource.keeping(before.document.resource(), &self.resource_type);
         update(facts, moment, before, after)
     }

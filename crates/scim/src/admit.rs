@@ -14,8 +14,9 @@ use crate::dialect::{self, Quirk, Quirks};
 use crate::error::{Error, Kind};
 use crate::group::{self, Member};
 use crate::limit::{STRING_BYTES_MAX, VALUES_MAX};
+use crate::path::excerpt;
 use crate::preset::Preset;
-use crate::resource::{self, Resource};
+use crate::resource::{self, Elements, Resource};
 use crate::schema::{Attribute, Mutability, ResourceType, Schema, Type, builtin};
 
 /// What a POST or PUT body says.
@@ -23,7 +24,8 @@ use crate::schema::{Attribute, Mutability, ResourceType, Schema, Type, builtin};
 pub struct Admitted {
     /// The attributes that we keep.
     pub resource: Resource,
-    /// The members of a group. `None`: the body does not say; `Some` and empty: nobody.
+    /// The members of a group. `None`: the body does not say, or says null, which is the same as
+    /// not to say (RFC 7643 §2.5); `Some` and empty: nobody.
     pub members: Option<Vec<Member>>,
     /// What stands in no schema, by the path at which it stood. Neither kept nor answered, but
     /// shown to the IT admin, who can correct a mapping.
@@ -85,6 +87,8 @@ pub fn admit(
             Target::Attribute(_, attribute) if attribute.mutability == Mutability::WriteOnly => {
                 password_given |= attribute.name == "password" && !value.is_null();
             }
+            Target::Attribute(_, attribute)
+                if group::is_members(resource_type, attribute) && value.is_null() => {}
             Target::Attribute(_, attribute) if group::is_members(resource_type, attribute) => {
                 let read = group::read_members(value, &mut reader)?;
                 if members.replace(read).is_some() {
@@ -227,8 +231,9 @@ impl Reader<'_> {
             return Err(Error::bad(
                 self.unknown_is,
                 format!(
-                    "no schema of this resource has an attribute `{place}`; remove it from the \
-                     attribute mapping or correct its name"
+                    "no schema of this resource has an attribute `{}`; remove it from the \
+                     attribute mapping or correct its name",
+                    excerpt(&place.to_string())
                 ),
             ));
         }
@@ -273,14 +278,13 @@ impl Reader<'_> {
                 values.len()
             )));
         }
-        let mut list: Vec<Value> = Vec::with_capacity(values.len());
+        let mut elements = Elements::with_capacity(attribute, values.len());
         for value in values {
-            let Some(element) = self.single(attribute, value, place)? else { continue };
-            match list.iter_mut().find(|it| resource::is_same_element(attribute, it, &element)) {
-                Some(known) => resource::complete_element(attribute, known, element),
-                None => list.push(element),
+            if let Some(element) = self.single(attribute, value, place)? {
+                elements.push_or_complete(element);
             }
         }
+        let list = elements.into_list();
         if list.iter().filter(|element| resource::is_primary(element)).count() > 1 {
             return Err(two_primaries(place));
         }

@@ -155,6 +155,13 @@ impl Quirk {
     }
 
     /// What happened, to stand after "The provider".
+    ///
+    /// ```
+    /// use scim::dialect::Quirk;
+    ///
+    /// assert_eq!(Quirk::OperationCase.name(), "operation-case");
+    /// assert_eq!(Quirk::OperationCase.explanation(), "sent `Add` instead of `add`");
+    /// ```
     pub fn explanation(self) -> &'static str {
         match self {
             Quirk::OperationCase => "sent `Add` instead of `add`",

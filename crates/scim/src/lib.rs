@@ -7,14 +7,17 @@
 pub mod admit;
 pub mod datetime;
 pub mod dialect;
+pub mod discovery;
 pub mod error;
 pub mod filter;
 pub mod group;
 pub mod json;
 pub mod limit;
+pub mod list;
 pub mod patch;
 pub mod path;
 pub mod preset;
+pub mod project;
 pub mod resource;
 pub mod schema;
 pub mod text;

@@ -17,7 +17,7 @@ use crate::error::{Error, Kind};
 use crate::filter::ValueFilter;
 use crate::group::{self, Member, MemberOperation};
 use crate::limit::{GROUP_MEMBERS_MAX, PATCH_OPERATIONS_MAX};
-use crate::path::PatchPath;
+use crate::path::{PatchPath, excerpt};
 use crate::preset::Preset;
 use crate::resource::{self, Resource};
 use crate::schema::{Attribute, Mutability, ResourceType, Schema};
@@ -74,8 +74,10 @@ type Parts = Vec<(String, Option<Value>)>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Otherwise {
     /// A value is created from the filter's `eq` terms, and it is `noTarget` when the filter has
-    /// others. RFC 7644 §3.5.2.1 suggests it for `add`; Entra expects it of `replace` too.
+    /// others (RFC 7644 §3.5.2.1 suggests it for `add`).
     Create,
+    /// The same for a `replace`, of which Entra expects it.
+    CreateLeniently,
     /// It is `noTarget` (RFC 7644 §3.5.2.3).
     Refuse,
     /// Nothing. What should be removed is not there (RFC 7644 §3.5.2.2's example).
@@ -98,7 +100,7 @@ impl Patch {
     /// is malformed or names what does not exist; `noTarget` for a `remove` without a path;
     /// `mutability` when a path names what only the server sets; `invalidValue` when a value is
     /// missing or does not fit; 413 above
-    /// [`PATCH_OPERATIONS_MAX`](crate::limit::PATCH_OPERATIONS_MAX).
+    /// [`PATCH_OPERATIONS_MAX`].
     ///
     /// ```
     /// use scim::{Preset, Resource, ResourceType, dialect::Quirks, patch::Patch};
@@ -161,9 +163,24 @@ impl Patch {
         before: &Resource,
         resource_type: &ResourceType,
     ) -> Result<Resource, Error> {
+        self.apply_noting(before, resource_type, &mut Quirks::new())
+    }
+
+    /// The same, and notes what can be seen only now: that a `replace` had to create what it
+    /// should have replaced.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Patch::apply`].
+    pub fn apply_noting(
+        &self,
+        before: &Resource,
+        resource_type: &ResourceType,
+        quirks: &mut Quirks,
+    ) -> Result<Resource, Error> {
         let mut attributes = before.attributes().clone();
         for operation in &self.operations {
-            apply::operation(operation, &mut attributes, resource_type)?;
+            apply::operation(operation, &mut attributes, resource_type, quirks)?;
         }
         let after = Resource::from_canonical(attributes);
         check_user_name(&after, resource_type)?;
@@ -610,6 +627,7 @@ impl<'a> Reading<'a> {
         let name = aim.attribute.name.clone();
         let otherwise = match (verb, &aim.filter) {
             (Verb::Replace, Some(_)) if self.reader.preset == Preset::Strict => Otherwise::Refuse,
+            (Verb::Replace, Some(_)) => Otherwise::CreateLeniently,
             _ => Otherwise::Create,
         };
         if let Some(part) = aim.sub_attribute {
@@ -870,7 +888,10 @@ fn refuse_doubles(values: &Map<String, Value>) -> Result<(), Error> {
 }
 
 fn given_twice(name: &str) -> Error {
-    Error::invalid_syntax(format!("`{name}` is given twice, in different spelling; send it once"))
+    Error::invalid_syntax(format!(
+        "`{}` is given twice, in different spelling; send it once",
+        excerpt(name)
+    ))
 }
 
 /// Only the server sets it (RFC 7644 §3.5.2).

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use crate::dialect::{Quirk, Quirks};
+use crate::dialect::{Quirk, Quirks, schema_alias};
 use crate::error::Error;
 use crate::filter::{Filter, ValueFilter};
 use crate::limit::{ATTRIBUTE_PATH_BYTES_MAX, FILTER_BYTES_MAX};
@@ -52,7 +52,8 @@ impl AttributePath {
     /// whole extension. The error is `invalidPath`.
     ///
     /// Under [`Preset::Lenient`] an attribute of an extension may be named without its URN where
-    /// no other attribute has its name: Entra asks for `manager eq "…"`.
+    /// no other attribute has its name (Entra asks for `manager eq "…"`), and the URN may be one
+    /// of those that the extension had before SCIM 2.0.
     pub fn resolve<'a>(
         &self,
         resource_type: &'a ResourceType,
@@ -66,6 +67,13 @@ impl AttributePath {
             .max_by_key(|schema| schema.id.len());
         let Some(schema) = schema else {
             if text.contains(':') {
+                if preset == Preset::Lenient
+                    && let Some(straight) = with_urn_of_rfc(text)
+                {
+                    quirks.note(Quirk::SchemaAlias);
+                    // No alias becomes another alias, so this does not go on.
+                    return straight.resolve(resource_type, preset, quirks);
+                }
                 return Err(Error::invalid_path(format!(
                     "`{text}` belongs to no schema of a {}; the schemas are {}",
                     resource_type.name,
@@ -370,6 +378,18 @@ impl fmt::Display for PatchPath {
             None => Ok(()),
         }
     }
+}
+
+/// The name with the URN of RFC 7643 where it has one of a draft, of SCIM 1.1 or with the typing
+/// error of Microsoft's documentation.
+fn with_urn_of_rfc(text: &str) -> Option<AttributePath> {
+    let text = if let Some(urn) = schema_alias(text) {
+        urn.to_owned()
+    } else {
+        let (urn, name) = text.rsplit_once(':')?;
+        format!("{}:{name}", schema_alias(urn)?)
+    };
+    Some(AttributePath { text })
 }
 
 /// Whether the text is this URN, or goes on after it with a colon.

@@ -4,9 +4,12 @@
 //! need not check it again. `id`, `meta`, `schemas`, a user's `groups` and a group's `members`
 //! are not part of it: the first four are computed when it is answered, and memberships are rows.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
-use crate::schema::{Attribute, ResourceType};
+use crate::error::Error;
+use crate::schema::{Attribute, Mutability, ResourceType};
 
 /// The attributes that a client wrote, canonical. Extensions stand under their URN.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -83,6 +86,38 @@ impl Resource {
         }
         self
     }
+
+    /// Whether a PUT leaves alone what may be set only once: RFC 7644 §3.5.1, "If one or more
+    /// values are already set for the attribute, the input value(s) MUST match".
+    ///
+    /// # Errors
+    ///
+    /// `mutability` when an immutable attribute had a value and would have another or none.
+    pub fn check_fixed(
+        &self,
+        before: &Resource,
+        resource_type: &ResourceType,
+    ) -> Result<(), Error> {
+        for (place, schema) in resource_type.schemas().enumerate() {
+            let values = |resource: &Resource, name: &str| match place {
+                0 => resource.get(name).cloned(),
+                _ => resource.get(&schema.id)?.get(name).cloned(),
+            };
+            for attribute in &schema.attributes {
+                if attribute.mutability != Mutability::Immutable {
+                    continue;
+                }
+                let present = values(before, &attribute.name);
+                if present.is_some() && present != values(self, &attribute.name) {
+                    return Err(Error::mutability(format!(
+                        "`{}` is fixed once it has a value; delete the resource and create it anew",
+                        attribute.name
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The place of the attribute of this name, in whatever case it is written.
@@ -136,31 +171,115 @@ pub(crate) fn insert_part(
     }
 }
 
-/// Whether two elements of a list are one and the same: those with a `value` by `value` and
-/// `type` (RFC 7643 §2.4: the pair should not occur twice), others by everything they hold, where
-/// `"primary":false` is the same as no `primary`.
-pub(crate) fn is_same_element(attribute: &Attribute, one: &Value, other: &Value) -> bool {
+/// The elements of a list, to find the one that another is the same as. Two are the same whose
+/// `value` and `type` are (RFC 7643 §2.4: the pair should not occur twice), or, where there is no
+/// `value`, everything they hold, with `"primary":false` as good as no `primary`.
+///
+/// Short lists are searched, long ones remembered by keys: a stranger's thousand values must not
+/// cost a million comparisons.
+pub(crate) struct Elements<'a> {
+    attribute: &'a Attribute,
+    list: Vec<Value>,
+    places: Option<HashMap<String, usize>>,
+}
+
+impl<'a> Elements<'a> {
+    /// Above this many elements, making keys is cheaper than searching.
+    const SEARCHED_MAX: usize = 16;
+
+    /// An empty list that is about to get so many elements.
+    pub(crate) fn with_capacity(attribute: &'a Attribute, capacity: usize) -> Elements<'a> {
+        let places = (capacity > Self::SEARCHED_MAX).then(|| HashMap::with_capacity(capacity));
+        Elements { attribute, list: Vec::with_capacity(capacity), places }
+    }
+
+    /// A list that is about to get so many more.
+    pub(crate) fn of(attribute: &'a Attribute, list: Vec<Value>, more: usize) -> Elements<'a> {
+        let places = (list.len() + more > Self::SEARCHED_MAX).then(|| {
+            // Of doubles, the first is found.
+            list.iter().enumerate().rev().map(|(place, it)| (key(attribute, it), place)).collect()
+        });
+        Elements { attribute, list, places }
+    }
+
+    /// The element that this one is the same as.
+    pub(crate) fn find(&self, element: &Value) -> Option<usize> {
+        match &self.places {
+            Some(places) => places.get(&key(self.attribute, element)).copied(),
+            None => self.list.iter().position(|it| is_same(self.attribute, it, element)),
+        }
+    }
+
+    /// Adds one that was not found.
+    pub(crate) fn push(&mut self, element: Value) {
+        if let Some(places) = &mut self.places {
+            places.insert(key(self.attribute, &element), self.list.len());
+        }
+        self.list.push(element);
+    }
+
+    /// Adds an element, or completes the one that it is the same as.
+    pub(crate) fn push_or_complete(&mut self, element: Value) {
+        match self.find(&element) {
+            Some(place) => complete_element(self.attribute, &mut self.list[place], element),
+            None => self.push(element),
+        }
+    }
+
+    /// An element, to change what does not make it another: its `value` and `type` stay.
+    pub(crate) fn get_mut(&mut self, place: usize) -> &mut Value {
+        &mut self.list[place]
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    pub(crate) fn into_list(self) -> Vec<Value> {
+        self.list
+    }
+}
+
+const VALUE: &str = "value";
+const TYPE: &str = "type";
+const PRIMARY: &str = "primary";
+
+fn is_same(attribute: &Attribute, one: &Value, other: &Value) -> bool {
     let (Value::Object(one), Value::Object(other)) = (one, other) else { return one == other };
-    let value = attribute.sub_attribute("value").map(|it| it.name.as_str());
-    if let Some(value) = value
-        && one.contains_key(value)
-        && other.contains_key(value)
+    if let (Some(one_value), Some(other_value)) = (one.get(VALUE), other.get(VALUE))
+        && attribute.sub_attribute(VALUE).is_some()
     {
-        return one.get(value) == other.get(value) && one.get("type") == other.get("type");
+        return one_value == other_value && one.get(TYPE) == other.get(TYPE);
     }
     let within = |one: &Map<String, Value>, other: &Map<String, Value>| {
         one.iter().all(|(name, value)| {
-            other.get(name) == Some(value) || (name == "primary" && *value == Value::Bool(false))
+            other.get(name) == Some(value) || (name == PRIMARY && *value == Value::Bool(false))
         })
     };
     within(one, other) && within(other, one)
 }
 
+/// Equal for elements that are the same, and only for these. Elements are canonical, so their
+/// parts print in one order.
+fn key(attribute: &Attribute, element: &Value) -> String {
+    let Value::Object(object) = element else { return element.to_string() };
+    let parts: Vec<(&String, &Value)> = match object.get_key_value(VALUE) {
+        Some(value) if attribute.sub_attribute(VALUE).is_some() => {
+            std::iter::once(value).chain(object.get_key_value(TYPE)).collect()
+        }
+        _ => object
+            .iter()
+            .filter(|(name, value)| *name != PRIMARY || **value != Value::Bool(false))
+            .collect(),
+    };
+    serde_json::to_string(&parts).expect("names and values can be printed")
+}
+
 /// Gives an element the parts that only its double has. `"primary":false` says nothing new.
-pub(crate) fn complete_element(attribute: &Attribute, element: &mut Value, double: Value) {
+fn complete_element(attribute: &Attribute, element: &mut Value, double: Value) {
     let (Value::Object(element), Value::Object(double)) = (element, double) else { return };
     for (name, value) in double {
-        let says_nothing = name == "primary" && value == Value::Bool(false);
+        let says_nothing = name == PRIMARY && value == Value::Bool(false);
         if !says_nothing && !element.contains_key(&name) {
             insert_part(element, &attribute.sub_attributes, &name, value);
         }
@@ -169,5 +288,5 @@ pub(crate) fn complete_element(attribute: &Attribute, element: &mut Value, doubl
 
 /// Whether this element of a list is the preferred one.
 pub(crate) fn is_primary(element: &Value) -> bool {
-    element.get("primary") == Some(&Value::Bool(true))
+    element.get(PRIMARY) == Some(&Value::Bool(true))
 }

@@ -337,7 +337,7 @@ fn members_are_read_however_they_are_spelt() {
     let member = |value: &str| Member { value: value.into(), kind: None, display: None };
     for (sent, expected) in [
         (None, None),
-        (Some(json!(null)), Some(vec![])),
+        (Some(json!(null)), None),
         (Some(json!([])), Some(vec![])),
         (Some(json!([{ "value": "1" }, { "VALUE": "2" }])), Some(vec![member("1"), member("2")])),
         (Some(json!({ "value": "1" })), Some(vec![member("1")])),
@@ -406,6 +406,54 @@ fn a_put_without_active_keeps_it() {
     }
     let never_said = admitted(json!({ "userName": "ana" }));
     assert_eq!(never_said.clone().keeping(&never_said, &user), never_said);
+}
+
+#[test]
+fn a_put_leaves_alone_what_is_fixed() {
+    let schema = serde_json::from_value(json!({
+        "id": "urn:example:badge", "name": "Badge", "attributes": [
+            { "name": "number", "type": "string", "multiValued": false, "mutability": "immutable" },
+        ],
+    }))
+    .expect("a schema");
+    let user = ResourceType::user().with_extension(std::sync::Arc::new(schema), false);
+    let resource = |number: Value| {
+        let body = json!({ "userName": "ana", "urn:example:badge": { "number": number } });
+        read(body, &user, Preset::Lenient).expect("it is admitted").resource
+    };
+    for (before, after, is_allowed) in [
+        (json!(null), json!("7"), true),
+        (json!("7"), json!("7"), true),
+        (json!("7"), json!("8"), false),
+        (json!("7"), json!(null), false),
+    ] {
+        let checked = resource(after).check_fixed(&resource(before), &user);
+        assert_eq!(checked.is_ok(), is_allowed);
+        assert_eq!(
+            checked.err().and_then(|it| it.kind()),
+            (!is_allowed).then_some(Kind::Mutability)
+        );
+    }
+}
+
+#[test]
+fn long_lists_have_each_value_once_like_short_ones() {
+    for length in [4, 400] {
+        let elements = (0..length).map(|n| match n % 4 {
+            0 => json!({ "value": "a", "type": "work" }),
+            1 => json!({ "type": "work", "value": "a", "display": "A" }),
+            2 => json!({ "value": "a", "primary": false }),
+            _ => json!({ "type": "work", "primary": false }),
+        });
+        let body = json!({ "userName": "ana", "emails": elements.collect::<Vec<_>>() });
+        let admitted = read(body, &ResourceType::user(), Preset::Lenient).expect("it is admitted");
+        let expected = json!([
+            { "value": "a", "type": "work", "display": "A" },
+            { "value": "a", "primary": false },
+            { "type": "work", "primary": false },
+        ]);
+        assert_eq!(admitted.resource.get("emails"), Some(&expected), "{length}");
+    }
 }
 
 /// Arbitrary JSON whose names are those of attributes more often than not.

@@ -91,15 +91,14 @@ fn comparable(mut resource: Value) -> Value {
     for element in lists.filter_map(Value::as_array_mut).flatten() {
         if element["primary"] == json!(false) {
             element.as_object_mut().unwrap().remove("primary");
-        } else if element["primary"].is_null() {
-            element.as_object_mut().unwrap().remove("primary");
         }
     }
     resource
 }
 
 fn parse(operations: Value, resource_type: &ResourceType, preset: Preset) -> Result<Patch, Error> {
-    let body = json!({ "schemas": [PATCH_OP_SCHEMA], "Operations": operations });
+    let mut body = json!({ "schemas": [PATCH_OP_SCHEMA] });
+    body["Operations"] = operations;
     Patch::parse(body, resource_type, preset, &mut Quirks::new())
 }
 
@@ -600,6 +599,67 @@ fn members_are_split_off_in_order() {
 }
 
 #[test]
+fn what_was_straightened_is_noted() {
+    let noted = |resource_type: &ResourceType, operation: Value| {
+        let mut quirks = Quirks::new();
+        let body = json!({ "schemas": [PATCH_OP_SCHEMA], "Operations": [operation] });
+        let patch = Patch::parse(body, resource_type, Preset::Lenient, &mut quirks).unwrap();
+        let before = Resource::from_text(ANA).unwrap();
+        patch.apply_noting(&before, resource_type, &mut quirks).unwrap();
+        quirks.iter().collect::<Vec<_>>()
+    };
+    let user = ResourceType::user();
+    for (operation, expected) in [
+        (json!({ "op": "replace", "path": "title", "value": "T" }), vec![]),
+        (json!({ "op": "replace", "value": { "title": "T" } }), vec![]),
+        (json!({ "op": "add", "path": "emails[type eq \"work\"].value", "value": "a" }), vec![]),
+        (
+            json!({ "op": "replace", "path": "emails[type eq \"work\"].value", "value": "a" }),
+            vec![Quirk::ReplaceWithoutMatch],
+        ),
+        (
+            json!({ "op": "Replace", "path": "active", "value": "False" }),
+            vec![Quirk::OperationCase, Quirk::BooleanText],
+        ),
+        (json!({ "op": "replace", "value": { "id": "7" } }), vec![Quirk::ReadOnlyInValue]),
+        (json!({ "op": "replace", "value": { "name.givenName": "A" } }), vec![Quirk::PathAsName]),
+        (json!({ "op": "replace", "value": { "shoeSize": 43 } }), vec![Quirk::UnknownAttribute]),
+        (json!({ "op": "replace", "path": "title", "value": "" }), vec![Quirk::EmptyText]),
+        (json!({ "op": "add", "path": MANAGER, "value": "7" }), vec![Quirk::TextForObject]),
+        (
+            json!({ "op": "add", "path": "manager", "value": [{ "value": "7" }] }),
+            vec![Quirk::ExtensionUrnMissing, Quirk::ListForSingle],
+        ),
+        (
+            json!({ "op": "remove", "path": "emails", "value": { "emails": [{ "value": "a" }] } }),
+            vec![Quirk::RemoveWithValue, Quirk::RemoveWithWrappedValue],
+        ),
+    ] {
+        assert_eq!(noted(&user, operation.clone()), expected, "{operation}");
+    }
+    let operation = json!({ "op": "Remove", "path": "members", "value": [{ "value": "7" }] });
+    let expected = [Quirk::OperationCase, Quirk::RemoveWithValue];
+    assert_eq!(noted(&ResourceType::group(), operation), expected);
+}
+
+#[test]
+fn an_error_repeats_no_more_than_an_excerpt() {
+    let long = "x".repeat(10_000);
+    for (preset, operation) in [
+        (Preset::Strict, json!({ "op": "add", "value": { (long.clone()): 1 } })),
+        (
+            Preset::Lenient,
+            json!({ "op": "add", "value": { (long.clone()): 1, (long.to_uppercase()): 1 } }),
+        ),
+        (Preset::Lenient, json!({ "op": "add", "path": long, "value": 1 })),
+        (Preset::Lenient, json!({ "op": long })),
+    ] {
+        let error = parse(json!([operation]), &ResourceType::user(), preset).unwrap_err();
+        assert!(error.detail().len() < 400, "{}", error.detail().len());
+    }
+}
+
+#[test]
 fn immutable_attributes_are_set_once() {
     let schema = serde_json::from_value(json!({
         "id": "urn:example:badge", "name": "Badge", "attributes": [
@@ -629,7 +689,7 @@ fn immutable_attributes_are_set_once() {
         apply(&colors, remove(r#"urn:example:badge:colors[value eq "red"]"#)),
         Ok(with(r#""colors":["blue"]"#))
     );
-    for path in ["urn:example:badge:colors", r#"urn:example:badge:colors[value pr]"#] {
+    for path in ["urn:example:badge:colors", "urn:example:badge:colors[value pr]"] {
         assert_eq!(
             apply(&colors, remove(path)).unwrap_err().kind(),
             Some(Kind::Mutability),
@@ -724,9 +784,12 @@ fn path() -> impl Strategy<Value = &'static str> {
 /// Operations that set something and do not change what their own filter asks for.
 fn setting() -> impl Strategy<Value = Value> {
     let email = (any::<bool>(), "[ab]", proptest::sample::select(vec!["work", "home"])).prop_map(
-        |(primary, value, kind)| match primary {
-            true => json!({ "value": value, "type": kind, "primary": true }),
-            false => json!({ "value": value, "type": kind }),
+        |(primary, value, kind)| {
+            if primary {
+                json!({ "value": value, "type": kind, "primary": true })
+            } else {
+                json!({ "value": value, "type": kind })
+            }
         },
     );
     let target = prop_oneof![
@@ -777,6 +840,25 @@ proptest! {
                     let again = admit(Value::Object(body), &resource_type, preset, &mut Quirks::new());
                     prop_assert_eq!(again.unwrap().resource.to_text(), after.to_text());
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_removal_that_names_anything_never_removes_everybody(
+        value in anything(),
+        path in prop_oneof![Just("members".to_owned()), "members[\\[\\]a-z\" ]{1,20}"],
+    ) {
+        let literal = path.trim() == "members" && value.is_null();
+        let operations = json!([{ "op": "remove", "path": path, "value": value }]);
+        if let Ok(patch) = parse(operations, &ResourceType::group(), Preset::Lenient) {
+            for operation in patch.members() {
+                let is_of_some = match operation {
+                    MemberOperation::Remove(ids) => !ids.is_empty(),
+                    MemberOperation::RemoveMatching(_) => true,
+                    _ => false,
+                };
+                prop_assert!(is_of_some || literal, "{operation:?}");
             }
         }
     }

@@ -156,6 +156,34 @@ fn an_attribute_of_an_extension_may_lack_its_urn_under_the_lenient_preset() {
 }
 
 #[test]
+fn an_old_urn_is_understood_under_the_lenient_preset() {
+    let check = |text: &str, expected: &str| {
+        let mut quirks = Quirks::new();
+        let path = PatchPath::parse(text, &user(), Preset::Lenient, &mut quirks).expect(text);
+        assert_eq!(path.to_string(), expected);
+        assert_eq!(quirks.iter().collect::<Vec<_>>(), [Quirk::SchemaAlias], "{text}");
+        assert_eq!(parse(text, Preset::Strict).unwrap_err().kind(), Some(Kind::InvalidPath));
+    };
+    check("urn:scim:schemas:extension:enterprise:1.0", ENTERPRISE);
+    check(
+        "URN:scim:schemas:extension:enterprise:1.0:manager.value",
+        &format!("{ENTERPRISE}:manager.value"),
+    );
+    check(
+        "urn:ietf:params:scim:schemas:extension:enterprise:2.0User:department",
+        &format!("{ENTERPRISE}:department"),
+    );
+
+    let of_group = PatchPath::parse(
+        "urn:scim:schemas:extension:enterprise:1.0:manager",
+        &ResourceType::group(),
+        Preset::Lenient,
+        &mut Quirks::new(),
+    );
+    assert_eq!(of_group.unwrap_err().kind(), Some(Kind::InvalidPath));
+}
+
+#[test]
 fn a_path_says_what_it_names() {
     let path = parse("emails[type eq \"work\"].value", Preset::Strict).unwrap();
     assert_eq!((path.extension(), path.attribute()), (None, Some("emails")));

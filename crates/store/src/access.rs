@@ -214,6 +214,32 @@ impl DirectoryStore {
             .await
     }
 
+    /// Users in the order of their creation, after one of them by its ordinal, with their own.
+    pub async fn users_after(
+        &self,
+        ordinal: u64,
+        count_max: u64,
+    ) -> Result<Vec<(u64, UserRecord)>, Error> {
+        let directory = self.id.to_string();
+        self.inner
+            .readers
+            .read(move |session| at_once(read::after(session, &directory, ordinal, count_max)))
+            .await
+    }
+
+    /// Groups in the order of their creation, after one of them by its ordinal, with their own.
+    pub async fn groups_after(
+        &self,
+        ordinal: u64,
+        count_max: u64,
+    ) -> Result<Vec<(u64, GroupRecord)>, Error> {
+        let directory = self.id.to_string();
+        self.inner
+            .readers
+            .read(move |session| at_once(read::after(session, &directory, ordinal, count_max)))
+            .await
+    }
+
     /// A group by id, with its members where they are wanted.
     pub async fn group(
         &self,

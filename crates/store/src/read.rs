@@ -25,6 +25,8 @@ pub struct UserRecord {
     pub id: UserId,
     /// The attributes, as one JSON object.
     pub text: String,
+    /// Whether the person may use the app.
+    pub is_active: bool,
     /// One more with each change.
     pub version: u64,
     /// When the user was created.
@@ -124,22 +126,22 @@ pub(crate) trait Record: Sized {
 
 impl Record for UserRecord {
     const BY_ORDINAL: &'static str =
-        "select user_id, resource, version, created_at, modified_at, ordinal from users
+        "select user_id, resource, active, version, created_at, modified_at, ordinal from users
          where directory_id = $1 and ordinal > $2 order by ordinal limit $3";
     const BY_OFFSET: &'static str =
-        "select user_id, resource, version, created_at, modified_at, ordinal from users
+        "select user_id, resource, active, version, created_at, modified_at, ordinal from users
          where directory_id = $1 order by ordinal limit $3 offset $2";
     const BY_ID: &'static str =
-        "select user_id, resource, version, created_at, modified_at, ordinal from users
+        "select user_id, resource, active, version, created_at, modified_at, ordinal from users
          where directory_id = $1 and user_id = $2";
     const BY_NAME: &'static str =
-        "select user_id, resource, version, created_at, modified_at, ordinal from users
+        "select user_id, resource, active, version, created_at, modified_at, ordinal from users
          where directory_id = $1 and user_name_key = $2";
     const BY_EXTERNAL_ID: &'static str =
-        "select user_id, resource, version, created_at, modified_at, ordinal from users
+        "select user_id, resource, active, version, created_at, modified_at, ordinal from users
          where directory_id = $1 and external_id = $2 order by ordinal";
     const BY_RELATED: &'static str =
-        "select u.user_id, u.resource, u.version, u.created_at, u.modified_at, u.ordinal
+        "select u.user_id, u.resource, u.active, u.version, u.created_at, u.modified_at, u.ordinal
          from memberships m join users u on u.directory_id = $1 and u.user_id = m.member_id
          where m.group_id = $2 order by u.ordinal";
     const COUNT: &'static str = "select user_count from directories where directory_id = $1";
@@ -150,9 +152,10 @@ impl Record for UserRecord {
         Ok(UserRecord {
             id: row.resource_id(0)?,
             text: row.text(1)?,
-            version: row.number(2)?,
-            created_at: row.time(3)?,
-            modified_at: row.time(4)?,
+            is_active: row.integer(2)? != 0,
+            version: row.number(3)?,
+            created_at: row.time(4)?,
+            modified_at: row.time(5)?,
             groups: Vec::new(),
         })
     }
@@ -270,6 +273,22 @@ async fn everything<R: Record>(
     Ok(Page { total, items })
 }
 
+/// Those after an ordinal, with their own: a page that is found by its key, at the same cost
+/// wherever it is.
+pub(crate) async fn after<R: Record>(
+    session: &mut Session,
+    directory: &str,
+    ordinal: u64,
+    count_max: u64,
+) -> Result<Vec<(u64, R)>, Error> {
+    let values = [Value::Text(directory), count(ordinal), count(count_max)];
+    session
+        .all("loading a page", R::BY_ORDINAL, &values, |row| {
+            Ok((row.last_number()?, R::read(row)?))
+        })
+        .await
+}
+
 async fn matching<R: Record>(
     session: &mut Session,
     directory: &str,
@@ -292,21 +311,10 @@ async fn matching<R: Record>(
     } else {
         let mut last = 0;
         loop {
-            let values = [Value::Text(directory), count(last), count(SCAN_ROWS)];
-            let mut reached = last;
-            let mut rows = Vec::new();
-            session
-                .each("looking at all resources", R::BY_ORDINAL, &values, |row| {
-                    reached = row.last_number()?;
-                    rows.push(R::read(row)?);
-                    Ok(crate::session::Flow::Continue(()))
-                })
-                .await?;
-            if reached == last {
-                break;
-            }
-            last = reached;
-            for mut record in rows {
+            let rows = after::<R>(session, directory, last, SCAN_ROWS).await?;
+            let Some((reached, _)) = rows.last() else { break };
+            last = *reached;
+            for (_, mut record) in rows {
                 if needs_related {
                     record.relate(session, directory).await?;
                 }

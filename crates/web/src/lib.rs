@@ -1,1 +1,122 @@
-//! (to be written)
+//! The counter: where providers speak SCIM, and where the vendor manages.
+//!
+//! A request is recognised by its credential, which opens a store narrowed to what it may see;
+//! then it is read, decided and answered. Every answer, on every path, is JSON, and every error
+//! says what happened, why, and what to do now: an Okta admin sees the `detail` and nothing else.
+
+mod api;
+mod caller;
+mod error;
+mod health;
+mod problem;
+mod scim;
+pub mod settings;
+
+use std::sync::Arc;
+
+use ::scim::ResourceType;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::middleware::Next;
+use axum::response::Response;
+use directory::Ids;
+use directory::secret::Entropy;
+use store::Access;
+use tokio::net::TcpListener;
+
+pub use settings::{BadSetting, Limits, Rate, Settings};
+
+use crate::caller::Rates;
+
+/// Everything that a request is served with.
+pub(crate) struct Counter {
+    access: Access,
+    settings: Settings,
+    ids: Arc<dyn Ids>,
+    entropy: Chance,
+    rates: Option<Rates>,
+    user: Arc<ResourceType>,
+    group: Arc<ResourceType>,
+}
+
+/// Where secrets come from. Chance arrives as an argument; the front door has the real one.
+pub type Chance = fn() -> Entropy;
+
+/// The application: hand it requests.
+///
+/// `ids` names requests, so that an answer can be found in the log; `entropy` makes tokens.
+pub fn application(
+    access: Access,
+    settings: Settings,
+    ids: Arc<dyn Ids>,
+    entropy: Chance,
+) -> Router {
+    let counter = Arc::new(Counter {
+        access,
+        ids,
+        entropy,
+        rates: settings.limits.rate.map(caller::rates),
+        user: Arc::new(ResourceType::user()),
+        group: Arc::new(ResourceType::group()),
+        settings,
+    });
+    let scim_path = counter.settings.scim_path().to_owned();
+    Router::new()
+        .merge(health::routes())
+        .nest("/api/v1", api::routes(&counter))
+        // One handler for all of SCIM: which methods a path has, and what an unknown one is
+        // answered, are a table of our own and not a framework's defaults.
+        .route(&scim_path, axum::routing::any(scim::handle))
+        .route(&format!("{scim_path}/"), axum::routing::any(scim::handle))
+        .route(&format!("{scim_path}/{{*rest}}"), axum::routing::any(scim::handle))
+        .fallback(error::unknown_path)
+        .method_not_allowed_fallback(error::wrong_method)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&counter), name_request))
+        .with_state(counter)
+}
+
+/// Serves until told to stop, and then until what was begun is answered.
+pub async fn serve(
+    listener: TcpListener,
+    application: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    axum::serve(listener, application).with_graceful_shutdown(stop).await
+}
+
+/// The name of a request, in its answer and in the log.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(String);
+
+impl std::fmt::Display for RequestId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+async fn name_request(
+    State(counter): State<Arc<Counter>>,
+    mut request: Request<Body>,
+    next: Next,
+) -> Response {
+    let begun = std::time::Instant::now();
+    let id = RequestId(directory::RequestId::new(counter.ids.as_ref()).to_string());
+    let method = request.method().clone();
+    // The path names ids at most; a query may name people.
+    let path = request.uri().path().to_owned();
+    request.extensions_mut().insert(id.clone());
+    let mut response = next.run(request).await;
+    let header = HeaderValue::try_from(id.0.as_str()).expect("an id is plain ASCII");
+    response.headers_mut().insert("x-request-id", header);
+    tracing::debug!(
+        request_id = %id,
+        %method,
+        path,
+        status = response.status().as_u16(),
+        duration_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+        "answered {id}",
+    );
+    response
+}

@@ -7,7 +7,7 @@ use super::{
     ValueTest,
 };
 use crate::datetime;
-use crate::dialect::{Quirk, Quirks};
+use crate::dialect::{Quirk, Quirks, boolean_in_text};
 use crate::error::Error;
 use crate::path::{AttributePath, Resolved, excerpt, list};
 use crate::preset::Preset;
@@ -366,11 +366,7 @@ impl Term<'_> {
             Literal::Boolean(flag) => Ok(*flag),
             // `active eq "True"`, from Entra. Other words are not guessed at.
             Literal::Text(text) if preset == Preset::Lenient => {
-                let flag = match () {
-                    () if text.eq_ignore_ascii_case("true") => true,
-                    () if text.eq_ignore_ascii_case("false") => false,
-                    () => return Err(self.mismatch(literal)),
-                };
+                let flag = boolean_in_text(text).ok_or_else(|| self.mismatch(literal))?;
                 quirks.note(Quirk::FilterOperandType);
                 Ok(flag)
             }

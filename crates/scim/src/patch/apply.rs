@@ -6,10 +6,11 @@ use serde_json::{Map, Value};
 
 use super::{Change, Operation, Otherwise, Parts};
 use crate::admit::{Place, two_primaries};
+use crate::dialect::{Quirk, Quirks};
 use crate::error::Error;
 use crate::filter::ValueFilter;
 use crate::limit::VALUES_MAX;
-use crate::resource;
+use crate::resource::{self, Elements};
 use crate::schema::{Attribute, Mutability, ResourceType, Schema};
 use crate::text;
 
@@ -17,9 +18,10 @@ pub(super) fn operation(
     operation: &Operation,
     attributes: &mut Map<String, Value>,
     resource_type: &ResourceType,
+    quirks: &mut Quirks,
 ) -> Result<(), Error> {
     let Some(urn) = &operation.extension else {
-        return Table { schema: None, resource_type }.change(&operation.change, attributes);
+        return Table { schema: None, resource_type }.change(&operation.change, attributes, quirks);
     };
     let schema = resource_type.extension(urn).ok_or_else(|| unknown(urn))?;
     if operation.change == Change::DropExtension {
@@ -35,7 +37,7 @@ pub(super) fn operation(
         Some(Value::Object(values)) => std::mem::take(values),
         _ => Map::new(),
     };
-    Table { schema: Some(schema), resource_type }.change(&operation.change, &mut values)?;
+    Table { schema: Some(schema), resource_type }.change(&operation.change, &mut values, quirks)?;
     if values.is_empty() {
         attributes.shift_remove(&schema.id);
         return Ok(());
@@ -54,7 +56,12 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    fn change(self, change: &Change, values: &mut Map<String, Value>) -> Result<(), Error> {
+    fn change(
+        self,
+        change: &Change,
+        values: &mut Map<String, Value>,
+        quirks: &mut Quirks,
+    ) -> Result<(), Error> {
         match change {
             Change::DropExtension => Ok(()),
             Change::Set { attribute, value } => {
@@ -66,22 +73,27 @@ impl<'a> Table<'a> {
             }
             Change::Append { attribute, values: added } => {
                 let attribute = self.attribute(attribute)?;
-                let mut list = take_list(values, attribute);
+                let list = take_list(values, attribute);
+                if attribute.mutability == Mutability::Immutable && !list.is_empty() {
+                    let present = Value::Array(list);
+                    let wanted = Value::Array(added.clone());
+                    self.check_fixed(attribute, None, Some(&present), Some(&wanted))?;
+                    self.put(values, attribute, Some(present));
+                    return Ok(());
+                }
+                let mut elements = Elements::of(attribute, list, added.len());
                 let mut primary = None;
                 for element in added {
-                    let same = list
-                        .iter()
-                        .position(|it| resource::is_same_element(attribute, it, element));
-                    let place = same.unwrap_or(list.len());
-                    if same.is_some() {
-                        merge_element(attribute, &mut list[place], element);
-                    } else {
-                        list.push(element.clone());
-                    }
+                    let place = elements.find(element);
                     if resource::is_primary(element) {
-                        primary = Some(place);
+                        primary = Some(place.unwrap_or(elements.len()));
+                    }
+                    match place {
+                        Some(place) => merge_element(attribute, elements.get_mut(place), element),
+                        None => elements.push(element.clone()),
                     }
                 }
+                let mut list = elements.into_list();
                 if let Some(primary) = primary {
                     make_primary(&mut list, primary);
                 }
@@ -90,13 +102,8 @@ impl<'a> Table<'a> {
             Change::Merge { attribute, filter, parts, otherwise } => {
                 let attribute = self.attribute(attribute)?;
                 if attribute.multi_valued {
-                    return self.merge_chosen(
-                        values,
-                        attribute,
-                        filter.as_ref(),
-                        parts,
-                        *otherwise,
-                    );
+                    let filter = filter.as_ref();
+                    return self.merge_chosen(values, attribute, filter, parts, *otherwise, quirks);
                 }
                 let mut object = match values.get_mut(&attribute.name) {
                     Some(Value::Object(object)) => std::mem::take(object),
@@ -117,15 +124,18 @@ impl<'a> Table<'a> {
                 if !is_found {
                     match otherwise {
                         Otherwise::Succeed => {}
-                        Otherwise::Create if filter.matches_value(value) => {
+                        Otherwise::Create | Otherwise::CreateLeniently
+                            if filter.matches_value(value) =>
+                        {
+                            note_creation(*otherwise, quirks);
                             list.push(value.clone());
                         }
-                        Otherwise::Create | Otherwise::Refuse => {
+                        Otherwise::Create | Otherwise::CreateLeniently | Otherwise::Refuse => {
                             return Err(self.no_target(attribute));
                         }
                     }
                 }
-                self.put_list(values, attribute, list)
+                self.put_list(values, attribute, each_once(attribute, list))
             }
             Change::RemoveChosen { attribute, filter } => {
                 let attribute = self.attribute(attribute)?;
@@ -148,6 +158,7 @@ impl<'a> Table<'a> {
         filter: Option<&ValueFilter>,
         parts: &Parts,
         otherwise: Otherwise,
+        quirks: &mut Quirks,
     ) -> Result<(), Error> {
         let mut list = take_list(values, attribute);
         let is_chosen = |element: &Value| filter.is_none_or(|it| it.matches_value(element));
@@ -157,12 +168,13 @@ impl<'a> Table<'a> {
             let gives_something = parts.iter().any(|(_, value)| value.is_some());
             match otherwise {
                 Otherwise::Refuse => return Err(self.no_target(attribute)),
-                Otherwise::Create if gives_something => {
+                Otherwise::Create | Otherwise::CreateLeniently if gives_something => {
+                    note_creation(otherwise, quirks);
                     let element = self.created(attribute, filter, parts)?;
                     chosen.push(list.len());
                     list.push(element);
                 }
-                Otherwise::Create | Otherwise::Succeed => {
+                Otherwise::Create | Otherwise::CreateLeniently | Otherwise::Succeed => {
                     return self.put_list(values, attribute, list);
                 }
             }
@@ -183,7 +195,7 @@ impl<'a> Table<'a> {
         {
             make_primary(&mut list, place);
         }
-        self.put_list(values, attribute, list)
+        self.put_list(values, attribute, each_once(attribute, list))
     }
 
     /// The value that the filter describes, for an operation that found none. It must be found the
@@ -298,31 +310,21 @@ impl<'a> Table<'a> {
         self.put_list(values, attribute, list)
     }
 
-    /// Sets a list: without empty values, each value once.
+    /// Sets a list, or takes it away when it is empty.
     fn put_list(
         self,
         values: &mut Map<String, Value>,
         attribute: &Attribute,
         list: Vec<Value>,
     ) -> Result<(), Error> {
-        let mut kept: Vec<Value> = Vec::with_capacity(list.len());
-        for element in list {
-            if element.as_object().is_some_and(Map::is_empty) {
-                continue;
-            }
-            match kept.iter_mut().find(|it| resource::is_same_element(attribute, it, &element)) {
-                Some(known) => resource::complete_element(attribute, known, element),
-                None => kept.push(element),
-            }
-        }
-        if kept.len() > VALUES_MAX {
+        if list.len() > VALUES_MAX {
             return Err(Error::invalid_value(format!(
                 "`{}` would have {} values and may have {VALUES_MAX}; remove some first",
                 self.place(attribute),
-                kept.len()
+                list.len()
             )));
         }
-        self.put(values, attribute, (!kept.is_empty()).then_some(Value::Array(kept)));
+        self.put(values, attribute, (!list.is_empty()).then_some(Value::Array(list)));
         Ok(())
     }
 
@@ -363,6 +365,23 @@ impl<'a> Table<'a> {
         Error::no_target(format!(
             "no value of `{place}` is one that the path chooses; add the value first"
         ))
+    }
+}
+
+/// Of a list whose elements were changed, those that are left with something, each once.
+fn each_once(attribute: &Attribute, list: Vec<Value>) -> Vec<Value> {
+    let mut elements = Elements::with_capacity(attribute, list.len());
+    for element in list {
+        if element.as_object().is_none_or(|object| !object.is_empty()) {
+            elements.push_or_complete(element);
+        }
+    }
+    elements.into_list()
+}
+
+fn note_creation(otherwise: Otherwise, quirks: &mut Quirks) {
+    if otherwise == Otherwise::CreateLeniently {
+        quirks.note(Quirk::ReplaceWithoutMatch);
     }
 }
 

@@ -1,0 +1,296 @@
+//! Which attributes are answered: `attributes` and `excludedAttributes` (RFC 7644 §3.9) together
+//! with each attribute's own `returned` (RFC 7643 §7).
+
+use serde_json::{Map, Value};
+
+use crate::dialect::Quirks;
+use crate::error::Error;
+use crate::path::{AttributePath, Target};
+use crate::preset::Preset;
+use crate::schema::{Attribute, Mutability, ResourceType, Returned, builtin};
+
+/// What to leave of a resource in an answer. It is made once per request and asked once per
+/// resource.
+///
+/// ```
+/// use scim::{ResourceType, project::Projection};
+/// use serde_json::json;
+///
+/// let user = ResourceType::user();
+/// let projection = Projection::parse(Some("USERNAME,name.givenName"), None, &user)?;
+/// let resource = json!({
+///     "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "id": "7",
+///     "userName": "ana", "name": { "familyName": "B", "givenName": "A" }, "active": true,
+/// });
+/// let answered = projection.apply(resource.as_object().unwrap().clone());
+/// assert_eq!(serde_json::Value::Object(answered), json!({
+///     "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "id": "7",
+///     "userName": "ana", "name": { "givenName": "A" },
+/// }));
+/// # Ok::<(), scim::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Projection {
+    base: Vec<(String, Fate)>,
+    extensions: Vec<(String, Vec<(String, Fate)>)>,
+    /// Whether what no schema has is answered; only when nothing was asked for by name.
+    keeps_others: bool,
+    is_whole: bool,
+}
+
+/// What becomes of one attribute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Fate {
+    Kept,
+    Dropped,
+    /// These of its parts are kept, by canonical name.
+    Parts(Vec<String>),
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Request {
+    Only,
+    Without,
+}
+
+impl Projection {
+    /// Everything that is answered when a client says nothing.
+    pub fn whole(resource_type: &ResourceType) -> Projection {
+        compile(Request::Without, &[], resource_type)
+    }
+
+    /// Reads the two parameters, each a list of names divided by commas. Unknown names are
+    /// ignored: the answer shows that they select nothing. Filters in brackets, as in Microsoft's
+    /// `emails[type eq "work"]`, are ignored and the attribute is taken. An empty parameter is
+    /// like none.
+    ///
+    /// # Errors
+    ///
+    /// `invalidValue` when both are given; they are mutually exclusive (RFC 7644 §3.9).
+    pub fn parse(
+        attributes: Option<&str>,
+        excluded_attributes: Option<&str>,
+        resource_type: &ResourceType,
+    ) -> Result<Projection, Error> {
+        let given = |text: Option<&str>| text.is_some_and(|text| !text.trim().is_empty());
+        let (request, text) = match (given(attributes), given(excluded_attributes)) {
+            (true, true) => {
+                return Err(Error::invalid_value(
+                    "`attributes` and `excludedAttributes` exclude each other; send one of them",
+                ));
+            }
+            (true, false) => (Request::Only, attributes),
+            (false, _) => (Request::Without, excluded_attributes),
+        };
+        let mut named: Vec<Target> = Vec::new();
+        for name in names(text.unwrap_or_default()) {
+            let target = AttributePath::parse(&name)
+                .and_then(|it| {
+                    let resolved =
+                        it.resolve(resource_type, Preset::Lenient, &mut Quirks::new())?;
+                    Ok(resolved.target())
+                })
+                .ok();
+            // What is kept is bounded by the schemas, whatever was sent.
+            if let Some(target) = target
+                && !named.contains(&target)
+            {
+                named.push(target);
+            }
+        }
+        Ok(compile(request, &named, resource_type))
+    }
+
+    /// Leaves of a resource in its full representation what is to be answered.
+    pub fn apply(&self, resource: Map<String, Value>) -> Map<String, Value> {
+        if self.is_whole {
+            return resource;
+        }
+        let mut answer = Map::with_capacity(resource.len());
+        for (name, value) in resource {
+            let extension = self.extensions.iter().find(|(urn, _)| *urn == name);
+            let kept = match (extension, value) {
+                (Some((_, fates)), Value::Object(values)) => {
+                    let values = keep(fates, false, values);
+                    (!values.is_empty()).then_some(Value::Object(values))
+                }
+                (_, value) => keep_one(&self.base, self.keeps_others, &name, value),
+            };
+            if let Some(kept) = kept {
+                answer.insert(name, kept);
+            }
+        }
+        answer
+    }
+
+    /// Whether a resource is answered as it is kept, so that its bytes can be.
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// Whether anything of this top-level attribute is answered, by its canonical name. What is
+    /// not need not be loaded: `members`, `groups`.
+    pub fn wants(&self, attribute: &str) -> bool {
+        match self.base.iter().find(|(name, _)| name == attribute) {
+            Some((_, fate)) => *fate != Fate::Dropped,
+            None => self.keeps_others,
+        }
+    }
+
+    /// Whether this part of a top-level attribute is answered, for those who print a long list
+    /// piece by piece.
+    pub fn wants_part(&self, attribute: &str, part: &str) -> bool {
+        match self.base.iter().find(|(name, _)| name == attribute) {
+            Some((_, Fate::Kept)) => true,
+            Some((_, Fate::Dropped)) => false,
+            Some((_, Fate::Parts(parts))) => parts.iter().any(|it| it == part),
+            None => self.keeps_others,
+        }
+    }
+}
+
+/// Decides on every attribute of the resource type.
+fn compile(request: Request, named: &[Target], resource_type: &ResourceType) -> Projection {
+    let decide = |urn: Option<&str>, attributes: &[Attribute]| -> Vec<(String, Fate)> {
+        attributes
+            .iter()
+            .map(|attribute| (attribute.name.clone(), fate(request, named, urn, attribute)))
+            .collect()
+    };
+    let mut base = decide(None, builtin::common());
+    base.extend(decide(None, &resource_type.schema.attributes));
+    let extensions: Vec<_> = resource_type
+        .extensions
+        .iter()
+        .map(|it| (it.schema.id.clone(), decide(Some(&it.schema.id), &it.schema.attributes)))
+        .collect();
+    let is_whole = request == Request::Without
+        && named.is_empty()
+        && !resource_type.schemas().any(|schema| schema.attributes.iter().any(hides_what_is_kept));
+    Projection { base, extensions, keeps_others: request == Request::Without, is_whole }
+}
+
+/// Whether something of this attribute is kept and not answered unless it is asked for. What only
+/// the server sets is not kept with the resource, nor is what is never shown.
+fn hides_what_is_kept(attribute: &Attribute) -> bool {
+    matches!(attribute.mutability, Mutability::ReadWrite | Mutability::Immutable)
+        && (matches!(attribute.returned, Returned::Never | Returned::Request)
+            || attribute.sub_attributes.iter().any(hides_what_is_kept))
+}
+
+/// Decides on one attribute.
+fn fate(request: Request, named: &[Target], urn: Option<&str>, attribute: &Attribute) -> Fate {
+    let in_schema = || named.iter().filter(move |target| target.extension() == urn);
+    let names_schema = urn.is_some() && in_schema().any(|it| it.attribute().is_none());
+    let of_attribute = || in_schema().filter(|it| it.attribute() == Some(&attribute.name));
+    let names_whole = of_attribute().any(|it| it.sub_attribute().is_none());
+    let names_part = |part: &str| of_attribute().any(|it| it.sub_attribute() == Some(part));
+    let names_some_part = of_attribute().any(|it| it.sub_attribute().is_some());
+
+    let is_answered = match (attribute.returned, request) {
+        (Returned::Never, _) | (Returned::Request, Request::Without) => false,
+        (Returned::Always, _) => true,
+        (Returned::Default, Request::Only) => names_schema || names_whole || names_some_part,
+        (Returned::Default, Request::Without) => !names_schema && !names_whole,
+        // Who names a whole extension does not ask for what is costly in it.
+        (Returned::Request, Request::Only) => names_whole || names_some_part,
+    };
+    if !is_answered {
+        return Fate::Dropped;
+    }
+    let takes_all = names_whole || names_schema || !names_some_part;
+    let kept: Vec<String> = attribute
+        .sub_attributes
+        .iter()
+        .filter(|part| match (part.returned, request) {
+            (Returned::Never, _) | (Returned::Request, Request::Without) => false,
+            (Returned::Always, _) => true,
+            (Returned::Default, Request::Only) => takes_all || names_part(&part.name),
+            (Returned::Default, Request::Without) => !names_part(&part.name),
+            (Returned::Request, Request::Only) => names_part(&part.name),
+        })
+        .map(|part| part.name.clone())
+        .collect();
+    if kept.len() == attribute.sub_attributes.len() {
+        Fate::Kept
+    } else if kept.is_empty() {
+        // RFC 7644 is silent; nothing of an attribute is the same as no attribute.
+        Fate::Dropped
+    } else {
+        Fate::Parts(kept)
+    }
+}
+
+fn keep(
+    fates: &[(String, Fate)],
+    keeps_others: bool,
+    values: Map<String, Value>,
+) -> Map<String, Value> {
+    values
+        .into_iter()
+        .filter_map(|(name, value)| {
+            let kept = keep_one(fates, keeps_others, &name, value)?;
+            Some((name, kept))
+        })
+        .collect()
+}
+
+fn keep_one(
+    fates: &[(String, Fate)],
+    keeps_others: bool,
+    name: &str,
+    value: Value,
+) -> Option<Value> {
+    match fates.iter().find(|(known, _)| known == name) {
+        Some((_, Fate::Kept)) => Some(value),
+        Some((_, Fate::Dropped)) => None,
+        Some((_, Fate::Parts(parts))) => keep_parts(parts, value),
+        None => keeps_others.then_some(value),
+    }
+}
+
+/// The parts of an object, or of each object of a list; `None` when nothing is left.
+fn keep_parts(parts: &[String], value: Value) -> Option<Value> {
+    match value {
+        Value::Object(mut object) => {
+            object.retain(|name, _| parts.contains(name));
+            (!object.is_empty()).then_some(Value::Object(object))
+        }
+        Value::Array(list) => {
+            let list: Vec<Value> =
+                list.into_iter().filter_map(|element| keep_parts(parts, element)).collect();
+            (!list.is_empty()).then_some(Value::Array(list))
+        }
+        other => Some(other),
+    }
+}
+
+/// The names of a list, without what stands in brackets. A comma in brackets or between quotes
+/// there divides nothing.
+fn names(text: &str) -> Vec<String> {
+    let mut names = vec![String::new()];
+    let (mut in_brackets, mut in_quotes, mut is_escaped) = (false, false, false);
+    for c in text.chars() {
+        match c {
+            _ if is_escaped => is_escaped = false,
+            '\\' if in_quotes => is_escaped = true,
+            '"' if in_brackets => in_quotes = !in_quotes,
+            _ if in_quotes => {}
+            ']' if in_brackets => in_brackets = false,
+            _ if in_brackets => {}
+            '[' => in_brackets = true,
+            ',' => names.push(String::new()),
+            _ => {
+                if let Some(name) = names.last_mut() {
+                    name.push(c);
+                }
+            }
+        }
+    }
+    names.retain_mut(|name| {
+        *name = name.trim().to_owned();
+        !name.is_empty()
+    });
+    names
+}

@@ -1,0 +1,130 @@
+//! How lists are asked for and answered.
+
+use proptest::prelude::*;
+use scim::Kind;
+use scim::limit::{PAGE_DEFAULT, PAGE_MAX};
+use scim::list::{ListQuery, ListResponse, SortOrder};
+use serde_json::{Value, json, value::RawValue};
+
+fn parse(pairs: &[(&str, &str)]) -> Result<ListQuery, scim::Error> {
+    ListQuery::parse(pairs.iter().copied())
+}
+
+#[test]
+fn pages_are_clamped_rather_than_refused() {
+    for (start_index, count, expected) in [
+        ("", "", (1, PAGE_DEFAULT)),
+        ("1", "2", (1, 2)),
+        ("0", "0", (1, 0)),
+        ("-5", "-1", (1, 0)),
+        ("+7", " 7 ", (7, 7)),
+        ("101", "1000", (101, PAGE_MAX)),
+        ("101", "1001", (101, PAGE_MAX)),
+        ("1", "99999999999999999999999", (1, PAGE_MAX)),
+        ("99999999999999999999999", "1", (usize::MAX, 1)),
+    ] {
+        let query = parse(&[("startIndex", start_index), ("count", count)]).expect("a query");
+        assert_eq!((query.start_index, query.count), expected);
+    }
+}
+
+#[test]
+fn names_may_be_in_any_case_and_strange_ones_are_ignored() {
+    let query = parse(&[
+        ("FILTER", "userName eq \"ana\""),
+        ("aadOptscim062020", ""),
+        ("sortby", "name.familyName"),
+        ("sortOrder", "Descending"),
+        ("Attributes", "userName"),
+        ("excludedattributes", ""),
+        ("attributes", "userName"),
+    ])
+    .expect("a query");
+    assert_eq!(query.filter.as_deref(), Some("userName eq \"ana\""));
+    let sort = query.sort.expect("an order");
+    assert_eq!((sort.by.as_str(), sort.order), ("name.familyName", SortOrder::Descending));
+    assert_eq!(query.attributes.as_deref(), Some("userName"));
+    assert_eq!(query.excluded_attributes, None);
+    assert_eq!(parse(&[]), Ok(ListQuery::default()));
+}
+
+#[test]
+fn a_cursor_without_a_value_is_the_first_page() {
+    assert_eq!(parse(&[("cursor", "")]).unwrap().cursor.as_deref(), Some(""));
+    assert_eq!(parse(&[("cursor", "abc")]).unwrap().cursor.as_deref(), Some("abc"));
+    assert_eq!(parse(&[("count", "1")]).unwrap().cursor, None);
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused() {
+    for (pairs, kind) in [
+        (&[("count", "abc")][..], Kind::InvalidValue),
+        (&[("count", "1.0")], Kind::InvalidValue),
+        (&[("count", "-")], Kind::InvalidValue),
+        (&[("startIndex", "0x1")], Kind::InvalidValue),
+        (&[("count", "1"), ("COUNT", "2")], Kind::InvalidValue),
+        (&[("sortBy", "userName"), ("sortOrder", "down")], Kind::InvalidValue),
+        (&[("startIndex", "1"), ("cursor", "")], Kind::InvalidValue),
+        (&[("sortBy", "a b")], Kind::InvalidPath),
+    ] {
+        assert_eq!(parse(pairs).expect_err("it is refused").kind(), Some(kind), "{pairs:?}");
+    }
+}
+
+#[test]
+fn a_search_says_the_same_in_a_body() {
+    let body = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"],
+        "attributes": ["displayName", "userName"], "filter": "title pr", "StartIndex": 11,
+        "count": "10", "sortBy": null, "excludedAttributes": [],
+    });
+    let expected = parse(&[
+        ("attributes", "displayName,userName"),
+        ("filter", "title pr"),
+        ("startIndex", "11"),
+        ("count", "10"),
+    ]);
+    assert_eq!(ListQuery::from_search(body), expected);
+    for (body, kind) in [
+        (json!([]), Kind::InvalidSyntax),
+        (json!({ "count": true }), Kind::InvalidValue),
+        (json!({ "count": 1.5 }), Kind::InvalidValue),
+        (json!({ "attributes": [1] }), Kind::InvalidValue),
+        (json!({ "filter": ["title pr"] }), Kind::InvalidValue),
+    ] {
+        assert_eq!(ListQuery::from_search(body).expect_err("it is refused").kind(), Some(kind));
+    }
+}
+
+#[test]
+fn a_page_says_what_it_holds() {
+    let check = |page: Value, expected: &str| assert_eq!(page.to_string(), expected);
+    check(
+        serde_json::to_value(ListResponse::page(vec![json!({ "id": "7" })], 25, 25)).unwrap(),
+        r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":25,"startIndex":25,"itemsPerPage":1,"Resources":[{"id":"7"}]}"#,
+    );
+    check(
+        serde_json::to_value(ListResponse::after_cursor(vec![json!(1)], 2, Some("c".into())))
+            .unwrap(),
+        r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":2,"itemsPerPage":1,"nextCursor":"c","Resources":[1]}"#,
+    );
+    // Resources that are kept as text are answered as text.
+    let kept = RawValue::from_string(r#"{"id": "7"}"#.into()).unwrap();
+    let printed = serde_json::to_string(&ListResponse::all(vec![kept])).unwrap();
+    assert!(printed.ends_with(r#""Resources":[{"id": "7"}]}"#), "{printed}");
+}
+
+proptest! {
+    #[test]
+    fn no_query_panics(pairs in proptest::collection::vec(
+        (
+            proptest::sample::select(vec!["filter", "startIndex", "count", "sortBy", "sortOrder", "cursor", "x"]),
+            ".{0,12}",
+        ),
+        0..6,
+    )) {
+        if let Ok(query) = ListQuery::parse(pairs.into_iter()) {
+            prop_assert!(query.start_index >= 1 && query.count <= PAGE_MAX);
+        }
+    }
+}

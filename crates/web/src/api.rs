@@ -1,0 +1,200 @@
+//! The management API, `/api/v1`: where the vendor makes organizations, directories and tokens,
+//! and reads what became of them. JSON in, JSON out, problem details for errors.
+
+mod directories;
+mod events;
+mod organizations;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{FromRef, FromRequest, FromRequestParts, OriginalUri, Request};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use store::ApiStore;
+
+use crate::problem::Problem;
+use crate::{Counter, caller};
+
+/// Entries of a page when the caller does not say.
+const PAGE_DEFAULT: u64 = 100;
+/// Entries of a page at most.
+const PAGE_MAX: u64 = 1_000;
+/// Characters of a name that people give.
+const NAME_MAX: usize = 200;
+
+pub(crate) fn routes(counter: &Arc<Counter>) -> Router<Arc<Counter>> {
+    Router::new()
+        .route("/organizations", get(organizations::list).post(organizations::create))
+        .route("/organizations/{id}", get(organizations::get))
+        .route(
+            "/organizations/{id}/directories",
+            get(directories::list_of_organization).post(directories::create),
+        )
+        .route("/directories", get(directories::list))
+        .route("/directories/{id}", get(directories::get))
+        .route("/directories/{id}/tokens", get(directories::tokens).post(directories::create_token))
+        .route("/directories/{id}/users", get(directories::users))
+        .route("/directories/{id}/users/{user}", get(directories::user))
+        .route("/directories/{id}/groups", get(directories::groups))
+        .route("/directories/{id}/groups/{group}", get(directories::group))
+        .route("/events", get(events::list))
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(Arc::clone(counter))
+}
+
+/// Whoever has an API key. A handler that takes one is never run without.
+pub(crate) struct Vendor {
+    pub(crate) store: ApiStore,
+    pub(crate) counter: Arc<Counter>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Vendor
+where
+    Arc<Counter>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Vendor, Problem> {
+        let counter = Arc::<Counter>::from_ref(state);
+        let key = caller::api_key(&parts.headers).ok_or_else(Problem::unauthorized)?;
+        let store = counter.access.api(&key).await?.ok_or_else(Problem::unauthorized)?;
+        Ok(Vendor { store, counter })
+    }
+}
+
+/// The body of a request, as JSON. Names that the API does not know are refused, so that a
+/// misspelt one is not silently without effect.
+pub(crate) struct Input<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Input<T>
+where
+    Arc<Counter>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request<Body>, state: &S) -> Result<Input<T>, Problem> {
+        let bytes_max = Arc::<Counter>::from_ref(state).settings.limits.api_body_bytes;
+        let body = match Limited::new(request.into_body(), bytes_max).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => {
+                return Err(Problem::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "too-large",
+                    "The request is too large",
+                    format!("it has more than {bytes_max} bytes"),
+                    "Send less at once",
+                ));
+            }
+            Err(_) => {
+                return Err(Problem::invalid("the request broke off", "Send it again"));
+            }
+        };
+        let json = scim::json::parse(&body)
+            .map_err(|error| Problem::invalid(error.detail(), "Send a JSON object"))?;
+        serde_json::from_value(json).map(Input).map_err(|error| {
+            Problem::invalid(error.to_string(), "Compare the body with the API reference")
+        })
+    }
+}
+
+/// A parameter of the path; what is not an id of the kind is the id of nothing.
+pub(crate) fn id<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Problem> {
+    text.parse().map_err(|_| Problem::not_found(what))
+}
+
+/// Which page of a list.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct PageQuery {
+    /// The `next` of the page before.
+    pub(crate) after: Option<String>,
+    /// Entries at most.
+    pub(crate) limit: Option<String>,
+}
+
+impl PageQuery {
+    pub(crate) fn limit(&self) -> Result<u64, Problem> {
+        let Some(text) = &self.limit else { return Ok(PAGE_DEFAULT) };
+        match text.parse() {
+            Ok(limit @ 1..=PAGE_MAX) => Ok(limit),
+            _ => Err(Problem::invalid(
+                format!("`limit` is `{text}`"),
+                format!("Ask for 1 to {PAGE_MAX} entries"),
+            )),
+        }
+    }
+
+    pub(crate) fn after<T: std::str::FromStr>(&self) -> Result<Option<T>, Problem> {
+        let after = self.after.as_deref().map(str::parse).transpose();
+        after.map_err(|_| {
+            Problem::invalid("`after` is not a cursor of this list", "Send the `next` of a page")
+        })
+    }
+}
+
+/// A page of a list, and where it goes on.
+#[derive(Debug, Serialize)]
+pub(crate) struct PageOf<T> {
+    pub(crate) data: Vec<T>,
+    /// What to send as `after` for the next page; `null` on the last.
+    pub(crate) next: Option<String>,
+}
+
+/// Cuts a list that was read with one entry too many, which tells whether there is more.
+pub(crate) fn page_of<T, O>(
+    mut entries: Vec<T>,
+    limit: u64,
+    cursor: impl Fn(&T) -> String,
+    output: impl Fn(T) -> O,
+) -> PageOf<O> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let has_more = entries.len() > limit;
+    entries.truncate(limit);
+    let next = entries.last().filter(|_| has_more).map(cursor);
+    PageOf { data: entries.into_iter().map(output).collect(), next }
+}
+
+/// A name that people give: not empty, not endless, without control characters.
+pub(crate) fn check_name(field: &str, name: &str) -> Result<String, Problem> {
+    let name = name.trim();
+    let count = name.chars().count();
+    if count == 0 || count > NAME_MAX || name.chars().any(char::is_control) {
+        return Err(Problem::invalid(
+            format!(
+                "`{field}` is empty, has more than {NAME_MAX} characters, or control characters"
+            ),
+            format!("Give `{field}` a short text"),
+        ));
+    }
+    Ok(name.to_owned())
+}
+
+/// A secret is not looked for where nothing is: without a key, every path is the same.
+async fn unknown(_: Vendor, OriginalUri(uri): OriginalUri) -> Response {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "not-found",
+        "There is no such path",
+        format!("nothing is served at `{}`", uri.path()),
+        "Compare the path with the API reference",
+    )
+    .into_response()
+}
+
+async fn wrong_method(_: Vendor, request: Request) -> Response {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method-not-allowed",
+        "The method cannot be used here",
+        format!("this path does not know `{}`", request.method()),
+        "The header `Allow` says what it knows",
+    )
+    .into_response()
+}

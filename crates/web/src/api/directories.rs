@@ -1,0 +1,320 @@
+//! Directories of an organization, their tokens, and the people and groups in them.
+
+use axum::Json;
+use axum::extract::{Path, Query};
+use axum::http::StatusCode;
+use directory::secret::{Secret, SecretKind};
+use directory::{DirectoryId, OrganizationId, Provider, ResourceId, Settings};
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use store::{DirectoryStore, DirectorySummary, GroupRecord, TokenSummary, UserRecord};
+
+use super::{Input, PageOf, PageQuery, Vendor, check_name, id, page_of};
+use crate::problem::Problem;
+use crate::settings::Settings as CounterSettings;
+
+/// Days for which a token is good when nobody says.
+const LIFETIME_DAYS_DEFAULT: u32 = 365;
+/// Days for which a token is good at most: a credential that never ends is never looked at.
+const LIFETIME_DAYS_MAX: u32 = 3_650;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewDirectory {
+    name: String,
+    provider: Provider,
+    #[serde(default)]
+    settings: Settings,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct DirectoryView {
+    id: String,
+    organization_id: String,
+    name: String,
+    provider: Provider,
+    settings: Settings,
+    /// Below this one, the provider finds its users and groups.
+    base_url: String,
+    /// The same for all directories: there the token says whose it is.
+    shared_base_url: String,
+    user_count: u64,
+    active_user_count: u64,
+    group_count: u64,
+    created_at: String,
+}
+
+impl DirectoryView {
+    fn new(summary: DirectorySummary, settings: &CounterSettings) -> DirectoryView {
+        let directory = summary.directory;
+        DirectoryView {
+            id: directory.id.to_string(),
+            organization_id: directory.organization_id.to_string(),
+            name: directory.name,
+            provider: directory.provider,
+            settings: directory.settings,
+            base_url: settings.directory_base_url(directory.id),
+            shared_base_url: settings.shared_base_url(),
+            user_count: summary.user_count,
+            active_user_count: summary.active_user_count,
+            group_count: summary.group_count,
+            created_at: scim::datetime::print(directory.created_at),
+        }
+    }
+}
+
+pub(super) async fn create(
+    vendor: Vendor,
+    Path(organization): Path<String>,
+    Input(new): Input<NewDirectory>,
+) -> Result<(StatusCode, Json<DirectoryView>), Problem> {
+    let organization: OrganizationId = id(&organization, "organization")?;
+    let name = check_name("name", &new.name)?;
+    let directory =
+        vendor.store.create_directory(organization, name, new.provider, new.settings).await?;
+    let summary = DirectorySummary {
+        directory,
+        user_count: 0,
+        active_user_count: 0,
+        group_count: 0,
+        event_number: 1,
+    };
+    let view = DirectoryView::new(summary, &vendor.counter.settings);
+    Ok((StatusCode::CREATED, Json(view)))
+}
+
+pub(super) async fn list(
+    vendor: Vendor,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<PageOf<DirectoryView>>, Problem> {
+    list_of(&vendor, None, &page).await
+}
+
+pub(super) async fn list_of_organization(
+    vendor: Vendor,
+    Path(organization): Path<String>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<PageOf<DirectoryView>>, Problem> {
+    let organization: OrganizationId = id(&organization, "organization")?;
+    let found = vendor.store.organization(organization).await?;
+    found.ok_or_else(|| Problem::not_found("organization"))?;
+    list_of(&vendor, Some(organization), &page).await
+}
+
+async fn list_of(
+    vendor: &Vendor,
+    organization: Option<OrganizationId>,
+    page: &PageQuery,
+) -> Result<Json<PageOf<DirectoryView>>, Problem> {
+    let limit = page.limit()?;
+    let found = vendor.store.directories(organization, page.after()?, limit + 1).await?;
+    let view = |summary| DirectoryView::new(summary, &vendor.counter.settings);
+    Ok(Json(page_of(found, limit, |it| it.directory.id.to_string(), view)))
+}
+
+pub(super) async fn get(
+    vendor: Vendor,
+    Path(directory): Path<String>,
+) -> Result<Json<DirectoryView>, Problem> {
+    let id: DirectoryId = id(&directory, "directory")?;
+    let found = vendor.store.directory(id).await?;
+    let summary = found.ok_or_else(|| Problem::not_found("directory"))?;
+    Ok(Json(DirectoryView::new(summary, &vendor.counter.settings)))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewToken {
+    /// Days for which it is good.
+    lifetime_days: Option<u32>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct TokenView {
+    id: String,
+    /// By which a person recognises it.
+    last_four: String,
+    created_at: String,
+    expires_at: String,
+    /// To the minute.
+    last_used_at: Option<String>,
+}
+
+impl From<TokenSummary> for TokenView {
+    fn from(token: TokenSummary) -> TokenView {
+        TokenView {
+            id: token.id.to_string(),
+            last_four: token.last_four,
+            created_at: scim::datetime::print(token.created_at),
+            expires_at: scim::datetime::print(token.expires_at),
+            last_used_at: token.last_used_at.map(scim::datetime::print),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct CreatedToken {
+    /// The secret. It is shown here and nowhere else.
+    token: String,
+    #[serde(flatten)]
+    view: TokenView,
+}
+
+pub(super) async fn create_token(
+    vendor: Vendor,
+    Path(directory): Path<String>,
+    Input(new): Input<NewToken>,
+) -> Result<(StatusCode, Json<CreatedToken>), Problem> {
+    let directory: DirectoryId = id(&directory, "directory")?;
+    let days = new.lifetime_days.unwrap_or(LIFETIME_DAYS_DEFAULT);
+    if !(1..=LIFETIME_DAYS_MAX).contains(&days) {
+        return Err(Problem::invalid(
+            format!("`lifetime_days` is {days}"),
+            format!("Choose 1 to {LIFETIME_DAYS_MAX} days"),
+        ));
+    }
+    let secret = Secret::new(SecretKind::ScimToken, (vendor.counter.entropy)());
+    let lifetime = SignedDuration::from_hours(24 * i64::from(days));
+    let token = vendor.store.create_token(directory, &secret, lifetime).await?;
+    let created = CreatedToken { token: secret.reveal().to_owned(), view: token.into() };
+    Ok((StatusCode::CREATED, Json(created)))
+}
+
+pub(super) async fn tokens(
+    vendor: Vendor,
+    Path(directory): Path<String>,
+) -> Result<Json<PageOf<TokenView>>, Problem> {
+    let store = open(&vendor, &directory).await?;
+    let found = vendor.store.tokens(store.id()).await?;
+    Ok(Json(PageOf { data: found.into_iter().map(TokenView::from).collect(), next: None }))
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct UserView {
+    id: String,
+    active: bool,
+    /// What the provider says of the person, by the names of SCIM.
+    attributes: Box<RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<Vec<Reference>>,
+    version: u64,
+    created_at: String,
+    updated_at: String,
+}
+
+/// Something by id, with its name.
+#[derive(Debug, Serialize)]
+pub(super) struct Reference {
+    id: String,
+    name: String,
+}
+
+fn user_view(user: UserRecord, groups: Option<Vec<Reference>>) -> UserView {
+    UserView {
+        id: user.id.to_string(),
+        active: user.is_active,
+        attributes: raw(user.text),
+        groups,
+        version: user.version,
+        created_at: scim::datetime::print(user.created_at),
+        updated_at: scim::datetime::print(user.modified_at),
+    }
+}
+
+pub(super) async fn users(
+    vendor: Vendor,
+    Path(directory): Path<String>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<PageOf<UserView>>, Problem> {
+    let store = open(&vendor, &directory).await?;
+    let limit = page.limit()?;
+    let found = store.users_after(page.after()?.unwrap_or(0), limit + 1).await?;
+    let view = |(_, user)| user_view(user, None);
+    Ok(Json(page_of(found, limit, |(ordinal, _)| ordinal.to_string(), view)))
+}
+
+pub(super) async fn user(
+    vendor: Vendor,
+    Path((directory, user)): Path<(String, String)>,
+) -> Result<Json<UserView>, Problem> {
+    let store = open(&vendor, &directory).await?;
+    let id = ResourceId::parse(&user).ok_or_else(|| Problem::not_found("user"))?;
+    let mut user = store.user(id, true).await?.ok_or_else(|| Problem::not_found("user"))?;
+    let groups = std::mem::take(&mut user.groups);
+    let groups = groups
+        .into_iter()
+        .map(|group| Reference { id: group.id.to_string(), name: group.display_name })
+        .collect();
+    Ok(Json(user_view(user, Some(groups))))
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct GroupView {
+    id: String,
+    /// What the provider says of the group, by the names of SCIM.
+    attributes: Box<RawValue>,
+    member_count: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    members: Option<Vec<MemberView>>,
+    version: u64,
+    created_at: String,
+    updated_at: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct MemberView {
+    id: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
+
+fn group_view(group: GroupRecord, members: Option<Vec<MemberView>>) -> GroupView {
+    GroupView {
+        id: group.id.to_string(),
+        attributes: raw(group.text),
+        member_count: group.member_count,
+        members,
+        version: group.version,
+        created_at: scim::datetime::print(group.created_at),
+        updated_at: scim::datetime::print(group.modified_at),
+    }
+}
+
+pub(super) async fn groups(
+    vendor: Vendor,
+    Path(directory): Path<String>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<PageOf<GroupView>>, Problem> {
+    let store = open(&vendor, &directory).await?;
+    let limit = page.limit()?;
+    let found = store.groups_after(page.after()?.unwrap_or(0), limit + 1).await?;
+    let view = |(_, group)| group_view(group, None);
+    Ok(Json(page_of(found, limit, |(ordinal, _)| ordinal.to_string(), view)))
+}
+
+pub(super) async fn group(
+    vendor: Vendor,
+    Path((directory, group)): Path<(String, String)>,
+) -> Result<Json<GroupView>, Problem> {
+    let store = open(&vendor, &directory).await?;
+    let id = ResourceId::parse(&group).ok_or_else(|| Problem::not_found("group"))?;
+    let mut group = store.group(id, true).await?.ok_or_else(|| Problem::not_found("group"))?;
+    let members = std::mem::take(&mut group.members);
+    let members = members
+        .into_iter()
+        .map(|member| MemberView { id: member.id.to_string(), kind: member.kind.as_str() })
+        .collect();
+    Ok(Json(group_view(group, Some(members))))
+}
+
+async fn open(vendor: &Vendor, directory: &str) -> Result<DirectoryStore, Problem> {
+    let id: DirectoryId = id(directory, "directory")?;
+    let store = vendor.store.open(id).await?;
+    store.ok_or_else(|| Problem::not_found("directory"))
+}
+
+/// What was kept is JSON.
+fn raw(text: String) -> Box<RawValue> {
+    RawValue::from_string(text).expect("resources are kept as JSON")
+}

@@ -1,0 +1,98 @@
+//! The feed: what happened, in order, over all directories or in one.
+
+use axum::Json;
+use axum::extract::Query;
+use axum::http::StatusCode;
+use directory::DirectoryId;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use store::{BadCursor, Cursor, EventRecord};
+
+use super::{PageQuery, Vendor};
+use crate::problem::Problem;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct EventsQuery {
+    after: Option<String>,
+    limit: Option<String>,
+    /// Only what happened in this one.
+    directory_id: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct EventsPage {
+    data: Vec<EventView>,
+    /// What to send as `after` the next time, whether or not there is more already: a reader keeps
+    /// it together with what it made of the events.
+    next: String,
+    /// Whether there was more when this was read.
+    has_more: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct EventView {
+    id: String,
+    #[serde(rename = "type")]
+    kind: String,
+    occurred_at: String,
+    organization_id: String,
+    directory_id: String,
+    /// The place among the events of the directory, from 1 on without gaps.
+    number: u64,
+    data: Box<RawValue>,
+}
+
+impl From<EventRecord> for EventView {
+    fn from(event: EventRecord) -> EventView {
+        EventView {
+            id: event.event_id,
+            kind: event.kind,
+            occurred_at: scim::datetime::print(event.occurred_at),
+            organization_id: event.organization_id.to_string(),
+            directory_id: event.directory_id.to_string(),
+            number: event.number,
+            data: RawValue::from_string(event.data).expect("events are kept as JSON"),
+        }
+    }
+}
+
+pub(super) async fn list(
+    vendor: Vendor,
+    Query(query): Query<EventsQuery>,
+) -> Result<Json<EventsPage>, Problem> {
+    let page = PageQuery { after: query.after, limit: query.limit };
+    let limit = page.limit()?;
+    let directory: Option<DirectoryId> = match query.directory_id.as_deref().map(str::parse) {
+        None => None,
+        Some(Ok(id)) => Some(id),
+        Some(Err(_)) => return Err(Problem::not_found("directory")),
+    };
+    if let Some(id) = directory {
+        let found = vendor.store.directory(id).await?;
+        found.ok_or_else(|| Problem::not_found("directory"))?;
+    }
+    let after = page.after.map(Cursor::presented);
+    let events = vendor.store.events(after, directory, limit).await?.map_err(bad_cursor)?;
+    Ok(Json(EventsPage {
+        data: events.events.into_iter().map(EventView::from).collect(),
+        next: events.next.as_str().to_owned(),
+        has_more: events.has_more,
+    }))
+}
+
+fn bad_cursor(bad: BadCursor) -> Problem {
+    match bad {
+        BadCursor::Malformed => Problem::invalid(
+            "`after` is not a cursor of this feed",
+            "Send the `next` of a page, unchanged; leave `after` out to read from the beginning",
+        ),
+        BadCursor::AnotherEpoch => Problem::new(
+            StatusCode::GONE,
+            "cursor-of-another-epoch",
+            "The cursor belongs to another life of this database",
+            "the database was restored or replaced after the cursor was made, so the events after \
+             it may not be those that its reader expects",
+            "Read the feed from the beginning, without `after`, and rebuild what was made of it",
+        ),
+    }
+}

@@ -1,0 +1,145 @@
+//! Who is asking: the credential of a request, and how much its directory may ask.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::scim::Error;
+use axum::http::{HeaderMap, header};
+use directory::DirectoryId;
+use directory::secret::SecretHash;
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use store::{Credential, DirectoryStore};
+
+use crate::Counter;
+use crate::error::Refusal;
+use crate::settings::Rate;
+
+/// How much each directory has asked lately.
+pub(crate) type Rates = Arc<DefaultKeyedRateLimiter<DirectoryId>>;
+
+/// Longest wait that is asked of a client. Okta doubles what we say with each further refusal, so
+/// a small number keeps its job moving.
+const RETRY_AFTER_MAX: u64 = 30;
+
+pub(crate) fn rates(rate: Rate) -> Rates {
+    Arc::new(RateLimiter::keyed(Quota::per_second(rate.per_second).allow_burst(rate.burst)))
+}
+
+/// Opens the directory that the request's token belongs to.
+///
+/// Where the address names a directory, it must be the token's own: a token of another one is as
+/// good as none, and what it would have found is not told.
+pub(crate) async fn directory(
+    counter: &Counter,
+    headers: &HeaderMap,
+    named: Option<DirectoryId>,
+) -> Result<DirectoryStore, Refusal> {
+    let token = match presented(headers) {
+        Presented::Token(token) => token,
+        Presented::Nothing => return Err(unauthorized(Challenge::Plain, NO_TOKEN)),
+        Presented::Basic => return Err(unauthorized(Challenge::Plain, BASIC)),
+        Presented::Garbled => return Err(unauthorized(Challenge::InvalidToken, GARBLED)),
+    };
+    let store = match counter.access.directory(&SecretHash::of(token)).await? {
+        Credential::Valid(store) => store,
+        Credential::Unknown => return Err(unauthorized(Challenge::InvalidToken, UNKNOWN)),
+        Credential::Expired(at) => {
+            let detail = format!(
+                "the token expired at {}. Ask the app's team for a new one, and paste it into the \
+                 provisioning settings of this app",
+                ::scim::datetime::print(at)
+            );
+            return Err(unauthorized(Challenge::InvalidToken, detail));
+        }
+    };
+    if named.is_some_and(|named| named != store.id()) {
+        return Err(unauthorized(Challenge::InvalidToken, ANOTHER));
+    }
+    if let Some(rates) = &counter.rates
+        && let Err(not_until) = rates.check_key(&store.id())
+    {
+        let wait = not_until.wait_time_from(DefaultClock::default().now());
+        return Err(too_many(wait));
+    }
+    Ok(store)
+}
+
+const NO_TOKEN: &str = "the request has no token. Enter the token of this directory in the \
+                        provisioning settings of the app; it is sent as `Authorization: Bearer …`";
+const BASIC: &str = "this directory does not take a user name and password. Choose the \
+                     authentication mode `HTTP Header` or `OAuth Bearer Token`, and enter the token \
+                     of this directory";
+const GARBLED: &str = "the `Authorization` header cannot be read. Enter `Bearer`, one space, and \
+                       the token of this directory";
+const UNKNOWN: &str = "the token is not known. It may have been revoked, or not copied whole: copy \
+                       it again, or ask the app's team for a new one";
+const ANOTHER: &str = "the token does not belong to the directory in this base URL. Use the base \
+                       URL and the token that were given together";
+
+enum Presented<'a> {
+    Token(&'a str),
+    Nothing,
+    Basic,
+    Garbled,
+}
+
+/// Reads `Authorization`. The word `Bearer` is read without case (RFC 9110 §11.1), and may be
+/// missing: Okta's Header Auth template sends what the admin typed, and many type the bare token.
+fn presented(headers: &HeaderMap) -> Presented<'_> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else { return Presented::Nothing };
+    let Ok(value) = value.to_str() else { return Presented::Garbled };
+    match value.trim().split_once(' ') {
+        None if value.trim().is_empty() => Presented::Nothing,
+        None => Presented::Token(value.trim()),
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+            let token = token.trim();
+            if token.is_empty() || token.contains(' ') {
+                Presented::Garbled
+            } else {
+                Presented::Token(token)
+            }
+        }
+        Some((scheme, _)) if scheme.eq_ignore_ascii_case("basic") => Presented::Basic,
+        Some(_) => Presented::Garbled,
+    }
+}
+
+/// The bearer token of a request to the management API.
+pub(crate) fn api_key(headers: &HeaderMap) -> Option<SecretHash> {
+    match presented(headers) {
+        Presented::Token(key) => Some(SecretHash::of(key)),
+        Presented::Nothing | Presented::Basic | Presented::Garbled => None,
+    }
+}
+
+/// What the client is asked for (RFC 6750 §3): no error code when it sent no credential.
+#[derive(Clone, Copy)]
+enum Challenge {
+    Plain,
+    InvalidToken,
+}
+
+impl Challenge {
+    fn as_str(self) -> &'static str {
+        match self {
+            Challenge::Plain => "Bearer realm=\"Roster\"",
+            Challenge::InvalidToken => "Bearer realm=\"Roster\", error=\"invalid_token\"",
+        }
+    }
+}
+
+fn unauthorized(challenge: Challenge, detail: impl Into<String>) -> Refusal {
+    Refusal::from(Error::new(401, detail))
+        .with_header(header::WWW_AUTHENTICATE, challenge.as_str().to_owned())
+}
+
+/// An integer of seconds: Okta reads nothing else, and waits five minutes when it cannot read.
+fn too_many(wait: Duration) -> Refusal {
+    let seconds = wait.as_secs().saturating_add(1).min(RETRY_AFTER_MAX);
+    let detail = format!(
+        "too many requests for this directory at once. Nothing was changed; the request can be \
+         sent again in {seconds} seconds, and providers do so by themselves"
+    );
+    Refusal::from(Error::new(429, detail)).with_header(header::RETRY_AFTER, seconds.to_string())
+}

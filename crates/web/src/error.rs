@@ -1,0 +1,190 @@
+//! Where everything that can go wrong becomes an answer: a SCIM error here, a problem of the
+//! management API in [`crate::problem`].
+
+use ::scim::Error;
+use axum::Json;
+use axum::extract::{Extension, Request};
+use axum::http::header::{self, HeaderName};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use directory::Rejection;
+
+use crate::RequestId;
+
+/// The media type of everything that SCIM answers (RFC 7644 §3.8).
+pub(crate) const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/scim+json");
+
+/// Why a SCIM request is not served, ready to be answered.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    error: Error,
+    headers: Vec<(HeaderName, String)>,
+    /// For the log, where it is our fault.
+    cause: Option<Box<store::Error>>,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Refusal {
+        Refusal { error, headers: Vec::new(), cause: None }
+    }
+}
+
+impl From<Rejection> for Refusal {
+    fn from(rejection: Rejection) -> Refusal {
+        Refusal::from(as_scim(rejection))
+    }
+}
+
+impl From<store::Error> for Refusal {
+    fn from(error: store::Error) -> Refusal {
+        match error {
+            store::Error::Rejected(rejection) => rejection.into(),
+            store::Error::Closed => {
+                let detail = "the server is stopping, and the request was not begun. Send it again";
+                Refusal::from(Error::new(503, detail))
+                    .with_header(header::RETRY_AFTER, "5".to_owned())
+            }
+            cause => Refusal {
+                error: Error::new(500, "the request could not be served, and nothing was changed"),
+                headers: Vec::new(),
+                cause: Some(Box::new(cause)),
+            },
+        }
+    }
+}
+
+impl Refusal {
+    pub(crate) fn with_header(mut self, name: HeaderName, value: String) -> Refusal {
+        self.headers.push((name, value));
+        self
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        self.error.status()
+    }
+
+    /// The answer. What is our fault is logged here, once, with its causes.
+    pub(crate) fn answer(self, request_id: &RequestId) -> Response {
+        let error = match self.cause {
+            None => self.error,
+            Some(cause) => {
+                tracing::error!(
+                    %request_id,
+                    error = cause.as_ref() as &dyn std::error::Error,
+                    "request {request_id} failed",
+                );
+                let detail = format!(
+                    "{}. Send it again later; if it keeps failing, give the app's team the request \
+                     id {request_id}",
+                    self.error.detail()
+                );
+                Error::new(self.error.status(), detail)
+            }
+        };
+        let status = StatusCode::from_u16(error.status()).expect("we make no other statuses");
+        let mut response = (status, Json(error.to_json())).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, SCIM_JSON);
+        for (name, value) in self.headers {
+            let value = HeaderValue::try_from(value).expect("we write plain ASCII");
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+/// What the domain says, in the words of SCIM and for the eyes of an IT admin.
+fn as_scim(rejection: Rejection) -> Error {
+    use ::scim::Kind::{InvalidValue, Uniqueness};
+    match rejection {
+        Rejection::UnknownUser(id) => Error::new(
+            404,
+            format!(
+                "no user of this directory has the id `{id}`. The user was deleted, or the app was \
+                 connected anew: unassign and assign the person, or run an import"
+            ),
+        ),
+        Rejection::UnknownGroup(id) => Error::new(
+            404,
+            format!(
+                "no group of this directory has the id `{id}`. The group was deleted, or the app \
+                 was connected anew: unlink the pushed group and push it again"
+            ),
+        ),
+        Rejection::UserNameTaken => Error::bad(
+            Uniqueness,
+            "another user of this directory has this `userName`, which is compared without case. \
+             Find the user by a filter on `userName` and update it, or choose another name",
+        ),
+        Rejection::GroupNameTaken => Error::bad(
+            Uniqueness,
+            "another group of this directory has this `displayName`, which is compared without \
+             case. Link the existing group, or rename one of the two",
+        ),
+        Rejection::UnknownMembers(ids) => {
+            // A few are enough to find the cause.
+            let some: Vec<_> = ids.iter().take(5).map(|id| format!("`{id}`")).collect();
+            let more = if ids.len() > some.len() { " and others" } else { "" };
+            Error::bad(
+                InvalidValue,
+                format!(
+                    "{}{more} of `members` are neither users nor groups of this directory. Assign \
+                     these people to the app before their group is pushed",
+                    some.join(", ")
+                ),
+            )
+        }
+        Rejection::MemberOfItself => Error::bad(
+            InvalidValue,
+            "a group cannot be a member of itself. Leave its own id out of `members`",
+        ),
+        Rejection::UsersFull(limit) => Error::new(
+            403,
+            format!(
+                "this directory holds {limit} users, which is as many as it may. Delete users that \
+                 are not needed, or ask the app's team to raise the limit"
+            ),
+        ),
+        Rejection::GroupsFull(limit) => Error::new(
+            403,
+            format!(
+                "this directory holds {limit} groups, which is as many as it may. Delete groups \
+                 that are not needed, or ask the app's team to raise the limit"
+            ),
+        ),
+        Rejection::MembersFull(limit) => Error::new(
+            403,
+            format!(
+                "a group may have {limit} members, and this one would have more. Divide it into \
+                 smaller groups"
+            ),
+        ),
+        Rejection::UnknownDirectory(_)
+        | Rejection::UnknownOrganization(_)
+        | Rejection::ExternalIdTaken => {
+            Error::new(404, "the directory is not there any more. Ask the app's team for a new one")
+        }
+        Rejection::Scim(error) => error,
+    }
+}
+
+/// A path that nobody serves.
+pub(crate) async fn unknown_path(
+    Extension(request_id): Extension<RequestId>,
+    request: Request,
+) -> Response {
+    let detail = format!(
+        "nothing is served at `{}`. The base URL may be wrong: compare it with the one that was \
+         given, to the last part of the path",
+        request.uri().path()
+    );
+    Refusal::from(Error::new(404, detail)).answer(&request_id)
+}
+
+/// A path that is served, with a method that it does not have. The routes below it add `Allow`.
+pub(crate) async fn wrong_method(
+    Extension(request_id): Extension<RequestId>,
+    request: Request,
+) -> Response {
+    let detail = format!("`{}` cannot be used with this address", request.method());
+    Refusal::from(Error::new(405, detail)).answer(&request_id)
+}

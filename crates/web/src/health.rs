@@ -1,0 +1,30 @@
+//! Whether this process lives, and whether it can serve: for a load balancer.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use crate::Counter;
+
+pub(crate) fn routes() -> Router<Arc<Counter>> {
+    Router::new().route("/health", get(health)).route("/ready", get(ready))
+}
+
+/// The process lives. It says nothing of the database: restarting a process does not mend one.
+async fn health() -> Json<Value> {
+    Json(json!({ "status": "ok" }))
+}
+
+/// The process can serve: its database answers.
+async fn ready(State(counter): State<Arc<Counter>>) -> (StatusCode, Json<Value>) {
+    if counter.access.is_ready().await {
+        (StatusCode::OK, Json(json!({ "status": "ready" })))
+    } else {
+        let body = json!({ "status": "unavailable", "detail": "the database does not answer" });
+        (StatusCode::SERVICE_UNAVAILABLE, Json(body))
+    }
+}

@@ -1,0 +1,129 @@
+//! What the management API says when it cannot do what was asked: problem details (RFC 9457) with
+//! what happened (`title`), why (`detail`), and what to do now (`hint`).
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use directory::Rejection;
+use serde::Serialize;
+
+/// A problem, ready to be answered.
+#[derive(Debug, Serialize)]
+pub(crate) struct Problem {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    hint: String,
+    #[serde(skip)]
+    cause: Option<Box<store::Error>>,
+}
+
+impl Problem {
+    /// `kind` is the last part of the problem's type, by which a program tells it from others.
+    pub(crate) fn new(
+        status: StatusCode,
+        kind: &str,
+        title: &'static str,
+        detail: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Problem {
+        Problem {
+            kind: format!("urn:roster:problem:{kind}"),
+            title,
+            status: status.as_u16(),
+            detail: detail.into(),
+            hint: hint.into(),
+            cause: None,
+        }
+    }
+
+    pub(crate) fn unauthorized() -> Problem {
+        Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "The request has no valid API key",
+            "the header `Authorization` is missing, or its key is not known",
+            "Send `Authorization: Bearer` and an API key; `roster serve` made one at its first start",
+        )
+    }
+
+    /// Also for what exists and may not be known of.
+    pub(crate) fn not_found(what: &str) -> Problem {
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "There is no such thing",
+            format!("there is no {what} with this id"),
+            "Compare the id with the one that was given when it was created",
+        )
+    }
+
+    pub(crate) fn invalid(detail: impl Into<String>, hint: impl Into<String>) -> Problem {
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "invalid-request",
+            "The request cannot be understood",
+            detail,
+            hint,
+        )
+    }
+}
+
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Problem {
+        match error {
+            store::Error::Rejected(Rejection::ExternalIdTaken) => Problem::new(
+                StatusCode::CONFLICT,
+                "external-id-taken",
+                "Another organization has this `external_id`",
+                "`external_id` names one organization",
+                "Look for the organization that has it, or choose another",
+            ),
+            store::Error::Rejected(Rejection::UnknownOrganization(_)) => {
+                Problem::not_found("organization")
+            }
+            store::Error::Rejected(Rejection::UnknownDirectory(_)) => {
+                Problem::not_found("directory")
+            }
+            store::Error::Closed => Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "stopping",
+                "The server is stopping",
+                "the request was not begun",
+                "Send it again",
+            ),
+            cause => Problem {
+                cause: Some(Box::new(cause)),
+                ..Problem::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "internal",
+                    "The request could not be served",
+                    "something failed on our side, and nothing was changed",
+                    "Send it again later; the server's log has more, under the `x-request-id` of \
+                     this answer",
+                )
+            },
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        if let Some(cause) = &self.cause {
+            tracing::error!(error = cause.as_ref() as &dyn std::error::Error, "a request failed");
+        }
+        let status = StatusCode::from_u16(self.status).expect("we make no other statuses");
+        let mut response = (status, Json(self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"Roster management API\""),
+            );
+        }
+        response
+    }
+}

@@ -1,0 +1,276 @@
+//! SCIM over HTTP: `/Users`, `/Groups` and the documents about them (RFC 7644).
+//!
+//! A base URL comes in two styles: one per directory (`/scim/v2/dir-…`), and one that all share
+//! (`/scim/v2`), where the token says whose it is. Both are answered alike.
+
+mod answer;
+mod discovery;
+mod groups;
+mod list;
+mod represent;
+mod users;
+
+use std::sync::Arc;
+
+use ::scim::dialect::Quirks;
+use ::scim::{Error, Preset};
+use axum::body::Body;
+use axum::extract::{Extension, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::Response;
+use directory::{DirectoryId, ResourceId};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::Value;
+use store::DirectoryStore;
+
+use crate::error::Refusal;
+use crate::scim::answer::Answer;
+use crate::{Counter, RequestId, caller};
+
+/// One request, recognised and taken apart.
+pub(crate) struct Call {
+    counter: Arc<Counter>,
+    store: DirectoryStore,
+    /// The directory's own base URL, below which all locations are.
+    base: String,
+    query: Vec<(String, String)>,
+    /// What was straightened so far.
+    quirks: Quirks,
+}
+
+/// What a path names.
+enum Target {
+    Users,
+    User(String),
+    Groups,
+    Group(String),
+    ServiceProviderConfig,
+    ResourceTypes,
+    ResourceType(String),
+    Schemas,
+    Schema(String),
+    /// A feature of the RFC that this server does not offer.
+    Unsupported(&'static str),
+    Unknown,
+}
+
+/// Serves every path below the SCIM path, with every method.
+pub(crate) async fn handle(
+    State(counter): State<Arc<Counter>>,
+    Extension(request_id): Extension<RequestId>,
+    request: Request,
+) -> Response {
+    let accept = answer::MediaType::preferred(request.headers());
+    match serve(counter, request).await {
+        Ok(answer) => answer.into_response(accept),
+        Err(refusal) => {
+            tracing::debug!(%request_id, status = refusal.status(), "refused {request_id}");
+            refusal.answer(&request_id)
+        }
+    }
+}
+
+async fn serve(counter: Arc<Counter>, request: Request) -> Result<Answer, Refusal> {
+    let (parts, body) = request.into_parts();
+    let rest = parts.uri.path().strip_prefix(counter.settings.scim_path()).unwrap_or_default();
+    let (named, target) = read_path(rest);
+
+    // What the server can do is told to anybody: a client has to know how to authenticate before
+    // it can (RFC 7643 §5). Everything else is looked at only after the credential, so that
+    // nobody without one can tell what exists.
+    let is_public = matches!(target, Target::ServiceProviderConfig);
+    if is_public
+        && parts.method == Method::GET
+        && !parts.headers.contains_key(header::AUTHORIZATION)
+    {
+        return Ok(discovery::service_provider_config(&counter.settings.shared_base_url()));
+    }
+    let store = caller::directory(&counter, &parts.headers, named).await?;
+
+    let allowed = target.methods();
+    if let Target::Unsupported(what) = target {
+        return Err(Error::new(501, format!("{what} is not supported by this server")).into());
+    }
+    if matches!(target, Target::Unknown) {
+        return Err(unknown_target(rest));
+    }
+    if parts.method == Method::OPTIONS {
+        return Ok(Answer::empty(StatusCode::NO_CONTENT).with_header(header::ALLOW, allowed));
+    }
+    let query = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
+        .into_owned()
+        .collect();
+    let base = counter.settings.directory_base_url(store.id());
+    let call = Call { counter, store, base, query, quirks: Quirks::new() };
+    let incoming = Incoming { headers: &parts.headers, body };
+    // A HEAD is a GET whose body the server leaves out.
+    match (&parts.method, target) {
+        (&Method::GET | &Method::HEAD, Target::Users) => users::list(call).await,
+        (&Method::POST, Target::Users) => users::create(call, incoming).await,
+        (&Method::GET | &Method::HEAD, Target::User(id)) => users::get(call, &id).await,
+        (&Method::PUT, Target::User(id)) => users::replace(call, &id, incoming).await,
+        (&Method::PATCH, Target::User(id)) => users::patch(call, &id, incoming).await,
+        (&Method::DELETE, Target::User(id)) => users::delete(call, &id).await,
+        (&Method::GET | &Method::HEAD, Target::Groups) => groups::list(call).await,
+        (&Method::POST, Target::Groups) => groups::create(call, incoming).await,
+        (&Method::GET | &Method::HEAD, Target::Group(id)) => groups::get(call, &id).await,
+        (&Method::PUT, Target::Group(id)) => groups::replace(call, &id, incoming).await,
+        (&Method::PATCH, Target::Group(id)) => groups::patch(call, &id, incoming).await,
+        (&Method::DELETE, Target::Group(id)) => groups::delete(call, &id).await,
+        (&Method::GET | &Method::HEAD, Target::ServiceProviderConfig) => {
+            Ok(discovery::service_provider_config(&call.base))
+        }
+        (&Method::GET | &Method::HEAD, Target::ResourceTypes) => discovery::resource_types(&call),
+        (&Method::GET | &Method::HEAD, Target::ResourceType(id)) => {
+            discovery::resource_type(&call, &id)
+        }
+        (&Method::GET | &Method::HEAD, Target::Schemas) => discovery::schemas(&call),
+        (&Method::GET | &Method::HEAD, Target::Schema(urn)) => discovery::schema(&call, &urn),
+        (method, _) => {
+            let detail = format!(
+                "`{method}` cannot be used with this address; it knows {allowed}. The base URL may \
+                 be wrong"
+            );
+            Err(Refusal::from(Error::new(405, detail))
+                .with_header(header::ALLOW, allowed.to_owned()))
+        }
+    }
+}
+
+/// Reads a path below the SCIM path. Empty parts are skipped: base URLs are typed with a slash at
+/// the end, and clients add another.
+fn read_path(rest: &str) -> (Option<DirectoryId>, Target) {
+    let parts: Option<Vec<String>> =
+        rest.split('/').filter(|part| !part.is_empty()).map(decoded).collect();
+    let Some(parts) = parts else { return (None, Target::Unknown) };
+    let mut parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let named = parts.first().and_then(|first| first.parse().ok());
+    if named.is_some() {
+        parts.remove(0);
+    }
+    let target = match parts.as_slice() {
+        ["Users"] => Target::Users,
+        ["Groups"] => Target::Groups,
+        ["ServiceProviderConfig"] => Target::ServiceProviderConfig,
+        ["ResourceTypes"] => Target::ResourceTypes,
+        ["Schemas"] => Target::Schemas,
+        [".search" | "Users" | "Groups", ".search"] | [".search"] => {
+            Target::Unsupported("searching by POST")
+        }
+        ["Users", id] => Target::User((*id).to_owned()),
+        ["Groups", id] => Target::Group((*id).to_owned()),
+        ["ResourceTypes", id] => Target::ResourceType((*id).to_owned()),
+        ["Schemas", urn] => Target::Schema((*urn).to_owned()),
+        ["Me", ..] => Target::Unsupported("the alias `/Me`"),
+        ["Bulk"] => Target::Unsupported("bulk"),
+        _ => Target::Unknown,
+    };
+    (named, target)
+}
+
+/// A part of a path; `None` where it is not UTF-8.
+fn decoded(part: &str) -> Option<String> {
+    percent_encoding::percent_decode_str(part).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+}
+
+fn unknown_target(rest: &str) -> Refusal {
+    let detail = format!(
+        "nothing is served at `{rest}` below the base URL. It knows `/Users`, `/Groups`, \
+         `/ServiceProviderConfig`, `/ResourceTypes` and `/Schemas`, spelled so; compare the base \
+         URL with the one that was given"
+    );
+    Error::new(404, detail).into()
+}
+
+impl Target {
+    /// For `Allow`.
+    fn methods(&self) -> &'static str {
+        match self {
+            Target::Users | Target::Groups => "GET, HEAD, POST, OPTIONS",
+            Target::User(_) | Target::Group(_) => "GET, HEAD, PUT, PATCH, DELETE, OPTIONS",
+            _ => "GET, HEAD, OPTIONS",
+        }
+    }
+}
+
+impl Call {
+    fn preset(&self) -> Preset {
+        self.store.settings().preset.into()
+    }
+
+    /// The value of a parameter, whose name is read in any case.
+    fn parameter(&self, name: &str) -> Option<&str> {
+        let pair = self.query.iter().find(|(it, _)| it.eq_ignore_ascii_case(name));
+        pair.map(|(_, value)| value.as_str())
+    }
+}
+
+/// The id in a path. What is not an id of ours is the id of nothing.
+fn user_id(id: &str) -> Result<ResourceId, Refusal> {
+    ResourceId::parse(id)
+        .ok_or_else(|| directory::Rejection::UnknownUser(shortened(id).to_owned()).into())
+}
+
+fn group_id(id: &str) -> Result<ResourceId, Refusal> {
+    ResourceId::parse(id)
+        .ok_or_else(|| directory::Rejection::UnknownGroup(shortened(id).to_owned()).into())
+}
+
+/// Enough of what a stranger sent to recognise it.
+fn shortened(text: &str) -> &str {
+    let end = text.char_indices().nth(64).map_or(text.len(), |(at, _)| at);
+    &text[..end]
+}
+
+/// The part of a request that has not been read yet.
+struct Incoming<'a> {
+    headers: &'a HeaderMap,
+    body: Body,
+}
+
+impl Incoming<'_> {
+    /// Reads the body as JSON.
+    async fn json(self, bytes_max: usize) -> Result<Value, Refusal> {
+        self.check_content_type()?;
+        let too_large = || {
+            let detail = format!(
+                "the request has more than {bytes_max} bytes, which is as much as is read at \
+                 once. Send less, or ask the app's team to raise the limit"
+            );
+            Refusal::from(Error::new(413, detail))
+        };
+        let announced = self.headers.get(header::CONTENT_LENGTH);
+        let announced: Option<usize> = announced.and_then(|it| it.to_str().ok()?.parse().ok());
+        if announced.is_some_and(|bytes| bytes > bytes_max) {
+            return Err(too_large());
+        }
+        match Limited::new(self.body, bytes_max).collect().await {
+            Ok(body) => Ok(::scim::json::parse(&body.to_bytes())?),
+            Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+            Err(_) => {
+                let detail = "the request broke off before its end. Send it again";
+                Err(Error::new(400, detail).into())
+            }
+        }
+    }
+
+    /// JSON under either name and with any parameters (RFC 7644 §3.8); a client that says nothing
+    /// means JSON too.
+    fn check_content_type(&self) -> Result<(), Refusal> {
+        let Some(value) = self.headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+        let text = value.to_str().unwrap_or_default();
+        let media_type = text.split(';').next().unwrap_or_default().trim();
+        let is_json = ["application/scim+json", "application/json"]
+            .iter()
+            .any(|known| media_type.eq_ignore_ascii_case(known));
+        if is_json || media_type.is_empty() {
+            return Ok(());
+        }
+        let detail = format!(
+            "a body of type `{}` cannot be read. Send `application/scim+json`",
+            shortened(media_type)
+        );
+        Err(Refusal::from(Error::new(415, detail))
+            .with_header(header::ACCEPT, "application/scim+json, application/json".to_owned()))
+    }
+}

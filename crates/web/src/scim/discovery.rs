@@ -1,0 +1,70 @@
+//! What the server can do, and what its resources are made of (RFC 7644 §4).
+
+use ::scim::discovery::{self, AuthenticationScheme, ServiceProviderConfig};
+use ::scim::limit::{PAGE_DEFAULT, PAGE_MAX};
+use ::scim::{Error, ResourceType};
+use axum::http::StatusCode;
+
+use super::answer::Answer;
+use super::{Call, shortened};
+use crate::error::Refusal;
+
+pub(super) fn service_provider_config(base: &str) -> Answer {
+    let config = ServiceProviderConfig {
+        documentation_uri: None,
+        bulk: None,
+        page_max: PAGE_MAX,
+        page_default: PAGE_DEFAULT,
+        sort: false,
+        etag: false,
+        cursor: None,
+        authentication_schemes: vec![AuthenticationScheme::BearerToken],
+    };
+    Answer::json(StatusCode::OK, &config.to_json(base))
+}
+
+pub(super) fn resource_types(call: &Call) -> Result<Answer, Refusal> {
+    call.refuse_filter()?;
+    Ok(Answer::json(StatusCode::OK, &discovery::resource_types(&call.types(), &call.base)))
+}
+
+pub(super) fn resource_type(call: &Call, id: &str) -> Result<Answer, Refusal> {
+    let types = call.types();
+    let found = discovery::find_resource_type(&types, id).ok_or_else(|| {
+        let id = shortened(id);
+        Error::new(404, format!("there is no resource type `{id}`; there are `User` and `Group`"))
+    })?;
+    Ok(Answer::json(StatusCode::OK, &discovery::resource_type(found, &call.base)))
+}
+
+pub(super) fn schemas(call: &Call) -> Result<Answer, Refusal> {
+    call.refuse_filter()?;
+    Ok(Answer::json(StatusCode::OK, &discovery::schemas(&call.types(), &call.base)))
+}
+
+pub(super) fn schema(call: &Call, urn: &str) -> Result<Answer, Refusal> {
+    let found = discovery::find_schema(&call.types(), urn).ok_or_else(|| {
+        let urn = shortened(urn);
+        Error::new(
+            404,
+            format!("there is no schema `{urn}`; `/Schemas` lists those that there are"),
+        )
+    })?;
+    Ok(Answer::json(StatusCode::OK, &discovery::schema(&found, &call.base)))
+}
+
+impl Call {
+    fn types(&self) -> [ResourceType; 2] {
+        [ResourceType::clone(&self.counter.user), ResourceType::clone(&self.counter.group)]
+    }
+
+    /// RFC 7644 §4: a filter on these must be answered with 403, lest a client believe that it was
+    /// applied.
+    fn refuse_filter(&self) -> Result<(), Refusal> {
+        if self.parameter("filter").is_none() {
+            return Ok(());
+        }
+        let detail = "this list cannot be filtered; ask for it without `filter`";
+        Err(Error::new(403, detail).into())
+    }
+}

@@ -1,0 +1,120 @@
+//! `/Groups` (RFC 7644 §3.3 to §3.6).
+
+use std::sync::Arc;
+
+use ::scim::admit::admit;
+use ::scim::patch::Patch;
+use ::scim::project::Projection;
+use axum::http::{StatusCode, header};
+use directory::{CreateGroup, DeleteGroup, Document, GroupOutcome, PatchGroup, ReplaceGroup};
+
+use super::answer::Answer;
+use super::represent::{Represent, group_record};
+use super::{Call, Incoming, group_id};
+use crate::error::Refusal;
+
+pub(super) async fn list(mut call: Call) -> Result<Answer, Refusal> {
+    let group = Arc::clone(&call.counter.group);
+    let list = call.list(&group)?;
+    let request = list.request(&call, &group, "members");
+    let page = call.store.groups(request).await?;
+    Ok(list.answer(&call, &group, &page))
+}
+
+pub(super) async fn get(call: Call, id: &str) -> Result<Answer, Refusal> {
+    let projection = call.projection(&call.counter.group)?;
+    let id = group_id(id)?;
+    let group = call.store.group(id, projection.wants("members")).await?;
+    let group = group.ok_or_else(|| directory::Rejection::UnknownGroup(id.to_string()))?;
+    Ok(call.resource(StatusCode::OK, &call.counter.group, &projection, &group))
+}
+
+pub(super) async fn create(mut call: Call, incoming: Incoming<'_>) -> Result<Answer, Refusal> {
+    let group = Arc::clone(&call.counter.group);
+    let projection = call.projection(&group)?;
+    let body = incoming.json(call.counter.settings.limits.group_body_bytes).await?;
+    let admitted = admit(body, &group, call.preset(), &mut call.quirks)?;
+    let create = CreateGroup {
+        document: Document::new(admitted.resource),
+        members: admitted.members.unwrap_or_default(),
+    };
+    let created = call.store.change(create).await?;
+    let location = group_record(&created).location(&group, &call.base);
+    let answer = changed(&call, StatusCode::CREATED, &projection, &created).await?;
+    Ok(answer.with_header(header::LOCATION, location))
+}
+
+pub(super) async fn replace(
+    mut call: Call,
+    id: &str,
+    incoming: Incoming<'_>,
+) -> Result<Answer, Refusal> {
+    let group = Arc::clone(&call.counter.group);
+    let projection = call.projection(&group)?;
+    let body = incoming.json(call.counter.settings.limits.group_body_bytes).await?;
+    let admitted = admit(body, &group, call.preset(), &mut call.quirks)?;
+    let replace = ReplaceGroup {
+        id: group_id(id)?,
+        resource: admitted.resource,
+        members: admitted.members.unwrap_or_default(),
+        resource_type: Arc::clone(&group),
+    };
+    let replaced = call.store.change(replace).await?;
+    changed(&call, StatusCode::OK, &projection, &replaced).await
+}
+
+/// Answered with 204, unless the client asks for attributes: who adds one member to a group of
+/// 100,000 does not want to hear of the others (RFC 7644 §3.5.2 allows both).
+pub(super) async fn patch(
+    mut call: Call,
+    id: &str,
+    incoming: Incoming<'_>,
+) -> Result<Answer, Refusal> {
+    let group = Arc::clone(&call.counter.group);
+    let projection = call.projection(&group)?;
+    let body = incoming.json(call.counter.settings.limits.group_body_bytes).await?;
+    let patch = Patch::parse(body, &group, call.preset(), &mut call.quirks)?;
+    patch.check_id(id)?;
+    let patch = PatchGroup { id: group_id(id)?, patch, resource_type: Arc::clone(&group) };
+    let patched = call.store.change(patch).await?;
+    note_unknown(&patched);
+    if !call.asks_for_attributes() {
+        let tag = group_record(&patched).entity_tag();
+        return Ok(Answer::empty(StatusCode::NO_CONTENT).with_header(header::ETAG, tag));
+    }
+    changed(&call, StatusCode::OK, &projection, &patched).await
+}
+
+pub(super) async fn delete(call: Call, id: &str) -> Result<Answer, Refusal> {
+    call.store.change(DeleteGroup { id: group_id(id)? }).await?;
+    Ok(Answer::empty(StatusCode::NO_CONTENT))
+}
+
+/// The group as the change left it, with its members where they are wanted.
+async fn changed(
+    call: &Call,
+    status: StatusCode,
+    projection: &Projection,
+    outcome: &GroupOutcome,
+) -> Result<Answer, Refusal> {
+    note_unknown(outcome);
+    let mut record = group_record(outcome);
+    if projection.wants("members") && record.member_count > 0 {
+        let found = call.store.group(record.id, true).await?;
+        // Gone again already: what was asked for was done, and this is what was left of it.
+        record = found.unwrap_or(record);
+    }
+    Ok(call.resource(status, &call.counter.group, projection, &record))
+}
+
+/// Members that were left out, because nobody knows them.
+fn note_unknown(outcome: &GroupOutcome) {
+    if !outcome.unknown_members.is_empty() {
+        tracing::warn!(
+            group_id = %outcome.group.id,
+            unknown = outcome.unknown_members.len(),
+            "unknown members were left out of group {}",
+            outcome.group.id,
+        );
+    }
+}

@@ -1,0 +1,95 @@
+//! `/Users` (RFC 7644 §3.3 to §3.6).
+
+use std::sync::Arc;
+
+use ::scim::admit::admit;
+use ::scim::patch::Patch;
+use ::scim::project::Projection;
+use axum::http::{StatusCode, header};
+use directory::{CreateUser, DeleteUser, Document, PatchUser, ReplaceUser, User};
+use store::UserRecord;
+
+use super::answer::Answer;
+use super::represent::{Represent, user_record};
+use super::{Call, Incoming, user_id};
+use crate::error::Refusal;
+
+pub(super) async fn list(mut call: Call) -> Result<Answer, Refusal> {
+    let user = Arc::clone(&call.counter.user);
+    let list = call.list(&user)?;
+    let request = list.request(&call, &user, "groups");
+    let page = call.store.users(request).await?;
+    Ok(list.answer(&call, &user, &page))
+}
+
+pub(super) async fn get(call: Call, id: &str) -> Result<Answer, Refusal> {
+    let projection = call.projection(&call.counter.user)?;
+    let id = user_id(id)?;
+    let user = call.store.user(id, projection.wants("groups")).await?;
+    let user = user.ok_or_else(|| directory::Rejection::UnknownUser(id.to_string()))?;
+    Ok(call.resource(StatusCode::OK, &call.counter.user, &projection, &user))
+}
+
+pub(super) async fn create(mut call: Call, incoming: Incoming<'_>) -> Result<Answer, Refusal> {
+    let user = Arc::clone(&call.counter.user);
+    let projection = call.projection(&user)?;
+    let body = incoming.json(call.counter.settings.limits.user_body_bytes).await?;
+    let admitted = admit(body, &user, call.preset(), &mut call.quirks)?;
+    let created =
+        call.store.change(CreateUser { document: Document::new(admitted.resource) }).await?;
+    // Nobody can have put a user into a group whose id was not known until now.
+    let record = user_record(&created);
+    let location = record.location(&user, &call.base);
+    Ok(call
+        .resource(StatusCode::CREATED, &user, &projection, &record)
+        .with_header(header::LOCATION, location))
+}
+
+pub(super) async fn replace(
+    mut call: Call,
+    id: &str,
+    incoming: Incoming<'_>,
+) -> Result<Answer, Refusal> {
+    let user = Arc::clone(&call.counter.user);
+    let projection = call.projection(&user)?;
+    let body = incoming.json(call.counter.settings.limits.user_body_bytes).await?;
+    let admitted = admit(body, &user, call.preset(), &mut call.quirks)?;
+    let replace = ReplaceUser {
+        id: user_id(id)?,
+        resource: admitted.resource,
+        resource_type: Arc::clone(&user),
+    };
+    let replaced = call.store.change(replace).await?;
+    changed(&call, &projection, &replaced).await
+}
+
+pub(super) async fn patch(
+    mut call: Call,
+    id: &str,
+    incoming: Incoming<'_>,
+) -> Result<Answer, Refusal> {
+    let user = Arc::clone(&call.counter.user);
+    let projection = call.projection(&user)?;
+    let body = incoming.json(call.counter.settings.limits.user_body_bytes).await?;
+    let patch = Patch::parse(body, &user, call.preset(), &mut call.quirks)?;
+    patch.check_id(id)?;
+    let patch = PatchUser { id: user_id(id)?, patch, resource_type: Arc::clone(&user) };
+    let patched = call.store.change(patch).await?;
+    changed(&call, &projection, &patched).await
+}
+
+pub(super) async fn delete(call: Call, id: &str) -> Result<Answer, Refusal> {
+    call.store.change(DeleteUser { id: user_id(id)? }).await?;
+    Ok(Answer::empty(StatusCode::NO_CONTENT))
+}
+
+/// The user as the change left them, with the groups that they belong to.
+async fn changed(call: &Call, projection: &Projection, user: &User) -> Result<Answer, Refusal> {
+    let mut record = user_record(user);
+    if projection.wants("groups") {
+        // Groups are not a part of the user's version, so these may be newer than it.
+        let found: Option<UserRecord> = call.store.user(user.id, true).await?;
+        record.groups = found.map(|found| found.groups).unwrap_or_default();
+    }
+    Ok(call.resource(StatusCode::OK, &call.counter.user, projection, &record))
+}

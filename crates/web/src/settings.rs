@@ -1,0 +1,147 @@
+//! What the counter is told by the operator.
+
+use std::num::NonZeroU32;
+
+/// Settings of the counter, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where clients reach us: scheme, host and port, without a slash at the end. Answers carry it,
+    /// whatever the `Host` of a request says.
+    public_url: String,
+    /// Below which path SCIM is spoken, with a slash before and none after: `/scim/v2`.
+    scim_path: String,
+    /// Limits of requests.
+    pub limits: Limits,
+}
+
+/// What one request, and one directory's requests together, may amount to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a body that describes a user.
+    pub user_body_bytes: usize,
+    /// Bytes of a body that describes a group. Okta's wizard apps send all members at once.
+    pub group_body_bytes: usize,
+    /// Bytes of a body of the management API.
+    pub api_body_bytes: usize,
+    /// Requests of one directory; `None` means any number.
+    pub rate: Option<Rate>,
+}
+
+/// How many requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// In the long run. Entra's gallery requires 25 at least.
+    pub per_second: NonZeroU32,
+    /// At once.
+    pub burst: NonZeroU32,
+}
+
+/// A setting that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadSetting {
+    /// The public URL is not one.
+    #[error(
+        "the public URL `{0}` is not usable: write scheme and host, such as `https://roster.example.com`, without `_`, query or fragment"
+    )]
+    PublicUrl(String),
+    /// The SCIM path is not one.
+    #[error(
+        "the SCIM path `{0}` is not usable: write a path such as `/scim/v2` of letters, digits, `-` and `.`, which is not below `/api/v1`"
+    )]
+    ScimPath(String),
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        const MEBIBYTE: usize = 1024 * 1024;
+        Limits {
+            user_body_bytes: MEBIBYTE,
+            group_body_bytes: 16 * MEBIBYTE,
+            api_body_bytes: MEBIBYTE,
+            rate: Some(Rate::default()),
+        }
+    }
+}
+
+impl Default for Rate {
+    fn default() -> Rate {
+        let number = |it| NonZeroU32::new(it).expect("it is not zero");
+        Rate { per_second: number(50), burst: number(200) }
+    }
+}
+
+impl Settings {
+    /// Checks the addresses. Okta refuses a base URL with `_` in it, so no `_` gets in.
+    pub fn new(public_url: &str, scim_path: &str, limits: Limits) -> Result<Settings, BadSetting> {
+        let public = public_url.trim_end_matches('/');
+        let url: Option<http::Uri> = public.parse().ok();
+        let is_usable = url.is_some_and(|url| {
+            matches!(url.scheme_str(), Some("http" | "https"))
+                && url.host().is_some_and(|host| !host.is_empty())
+                && url.query().is_none()
+        });
+        if !is_usable || public.contains(['_', '#']) {
+            return Err(BadSetting::PublicUrl(public_url.to_owned()));
+        }
+        let path = scim_path.trim_end_matches('/');
+        let is_segment = |segment: &str| {
+            !segment.is_empty()
+                && segment.bytes().all(|it| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'.'))
+        };
+        let is_usable = path
+            .strip_prefix('/')
+            .is_some_and(|path| path.split('/').all(is_segment) && !path.starts_with("api/v1"));
+        if !is_usable {
+            return Err(BadSetting::ScimPath(scim_path.to_owned()));
+        }
+        Ok(Settings { public_url: public.to_owned(), scim_path: path.to_owned(), limits })
+    }
+
+    /// Scheme, host and port, without a slash at the end.
+    pub fn public_url(&self) -> &str {
+        &self.public_url
+    }
+
+    /// The path below which SCIM is spoken, without a slash at the end.
+    pub fn scim_path(&self) -> &str {
+        &self.scim_path
+    }
+
+    /// The base URL that all directories share: there the token says whose it is.
+    pub fn shared_base_url(&self) -> String {
+        format!("{}{}", self.public_url, self.scim_path)
+    }
+
+    /// The base URL of one directory. Locations in answers are below this one, whichever was
+    /// called, so that a resource has one location.
+    pub fn directory_base_url(&self, id: directory::DirectoryId) -> String {
+        format!("{}{}/{id}", self.public_url, self.scim_path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_providers_could_not_use_are_refused() {
+        let check = |url: &str, path: &str| Settings::new(url, path, Limits::default());
+        for url in
+            ["", "roster", "ftp://a", "https://", "https://my_host", "https://a?b", "https://a#b"]
+        {
+            assert_eq!(check(url, "/scim/v2"), Err(BadSetting::PublicUrl(url.to_owned())));
+        }
+        for path in
+            ["", "/", "scim", "/scim//v2", "/scim_v2", "/api/v1", "/api/v1/scim", "/a?b", "/ä"]
+        {
+            assert_eq!(check("https://a", path), Err(BadSetting::ScimPath(path.to_owned())));
+        }
+    }
+
+    #[test]
+    fn slashes_at_the_end_do_not_matter() {
+        let settings = Settings::new("https://a.example/", "/api/scim/v2/", Limits::default());
+        let shared = settings.map(|settings| settings.shared_base_url());
+        assert_eq!(shared.as_deref(), Ok("https://a.example/api/scim/v2"));
+    }
+}

@@ -105,6 +105,43 @@ where
     }
 }
 
+/// The parameters of the path. Those that are not even text are the ids of nothing.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Path<T>, Problem> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(parameters)) => Ok(Path(parameters)),
+            Err(_) => Err(Problem::not_found("resource")),
+        }
+    }
+}
+
+/// The parameters of the query. Names that the API does not know are refused here too: a list that
+/// a misspelt one has not narrowed would be taken for one that it has.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Query<T>, Problem> {
+        match axum::extract::Query::try_from_uri(&parts.uri) {
+            Ok(axum::extract::Query(parameters)) => Ok(Query(parameters)),
+            Err(rejection) => {
+                // What axum says first is that it could not do it; below that it says why.
+                let mut cause: &dyn std::error::Error = &rejection;
+                while let Some(source) = cause.source() {
+                    cause = source;
+                }
+                let hint = "Compare the parameters with the API reference";
+                Err(Problem::invalid(format!("the query cannot be read: {cause}"), hint))
+            }
+        }
+    }
+}
+
 /// A parameter of the path; what is not an id of the kind is the id of nothing.
 pub(crate) fn id<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Problem> {
     text.parse().map_err(|_| Problem::not_found(what))
@@ -112,6 +149,7 @@ pub(crate) fn id<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Prob
 
 /// Which page of a list.
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct PageQuery {
     /// The `next` of the page before.
     pub(crate) after: Option<String>,

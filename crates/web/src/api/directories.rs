@@ -1,7 +1,6 @@
 //! Directories of an organization, their tokens, and the people and groups in them.
 
 use axum::Json;
-use axum::extract::{Path, Query};
 use axum::http::StatusCode;
 use directory::secret::{Secret, SecretKind};
 use directory::{DirectoryId, OrganizationId, Provider, ResourceId, Settings};
@@ -10,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use store::{DirectoryStore, DirectorySummary, GroupRecord, TokenSummary, UserRecord};
 
-use super::{Input, PageOf, PageQuery, Vendor, check_name, id, page_of};
+use super::{Input, PageOf, PageQuery, Path, Query, Vendor, check_name, id, page_of};
 use crate::problem::Problem;
 use crate::settings::Settings as CounterSettings;
 

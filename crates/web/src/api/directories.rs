@@ -228,7 +228,7 @@ pub(super) async fn users(
 ) -> Result<Json<PageOf<UserView>>, Problem> {
     let store = open(&vendor, &directory).await?;
     let limit = page.limit()?;
-    let found = store.users_after(page.after()?.unwrap_or(0), limit + 1).await?;
+    let found = store.users_after(ordinal_after(&page)?, limit + 1).await?;
     let view = |(_, user)| user_view(user, None);
     Ok(Json(page_of(found, limit, |(ordinal, _)| ordinal.to_string(), view)))
 }
@@ -287,7 +287,7 @@ pub(super) async fn groups(
 ) -> Result<Json<PageOf<GroupView>>, Problem> {
     let store = open(&vendor, &directory).await?;
     let limit = page.limit()?;
-    let found = store.groups_after(page.after()?.unwrap_or(0), limit + 1).await?;
+    let found = store.groups_after(ordinal_after(&page)?, limit + 1).await?;
     let view = |(_, group)| group_view(group, None);
     Ok(Json(page_of(found, limit, |(ordinal, _)| ordinal.to_string(), view)))
 }
@@ -305,6 +305,11 @@ pub(super) async fn group(
         .map(|member| MemberView { id: member.id.to_string(), kind: member.kind.as_str() })
         .collect();
     Ok(Json(group_view(group, Some(members))))
+}
+
+/// After which ordinal a page begins. The memory counts with 63 bits.
+fn ordinal_after(page: &PageQuery) -> Result<u64, Problem> {
+    Ok(page.after::<i64>()?.map_or(0, |ordinal| u64::try_from(ordinal).unwrap_or(0)))
 }
 
 async fn open(vendor: &Vendor, directory: &str) -> Result<DirectoryStore, Problem> {

@@ -99,9 +99,20 @@ where
         };
         let json = scim::json::parse(&body)
             .map_err(|error| Problem::invalid(error.detail(), "Send a JSON object"))?;
-        serde_json::from_value(json).map(Input).map_err(|error| {
-            Problem::invalid(error.to_string(), "Compare the body with the API reference")
-        })
+        // Without this, a list would be read as the fields of an object in their order.
+        if !json.is_object() {
+            return Err(Problem::invalid("the body is not an object", "Send a JSON object"));
+        }
+        match axum::Json::from_bytes(&body) {
+            Ok(axum::Json(input)) => Ok(Input(input)),
+            Err(rejection) => {
+                let why = rejection.body_text();
+                // What axum says first is that it could not do it; after that it says where and why.
+                let why = why.split_once(": ").map_or(why.as_str(), |(_, why)| why);
+                let hint = "Compare the body with the API reference";
+                Err(Problem::invalid(format!("the body cannot be read: {why}"), hint))
+            }
+        }
     }
 }
 

@@ -14,9 +14,9 @@ use crate::problem::Problem;
 use crate::settings::Settings as CounterSettings;
 
 /// Days for which a token is good when nobody says.
-const LIFETIME_DAYS_DEFAULT: u32 = 365;
+const LIFETIME_DAYS_DEFAULT: i64 = 365;
 /// Days for which a token is good at most: a credential that never ends is never looked at.
-const LIFETIME_DAYS_MAX: u32 = 3_650;
+const LIFETIME_DAYS_MAX: i64 = 3_650;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -126,7 +126,7 @@ pub(super) async fn get(
 #[serde(deny_unknown_fields)]
 pub(super) struct NewToken {
     /// Days for which it is good.
-    lifetime_days: Option<u32>,
+    lifetime_days: Option<i64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -174,7 +174,7 @@ pub(super) async fn create_token(
         ));
     }
     let secret = Secret::new(SecretKind::ScimToken, (vendor.counter.entropy)());
-    let lifetime = SignedDuration::from_hours(24 * i64::from(days));
+    let lifetime = SignedDuration::from_hours(24 * days);
     let token = vendor.store.create_token(directory, &secret, lifetime).await?;
     let created = CreatedToken { token: secret.reveal().to_owned(), view: token.into() };
     Ok((StatusCode::CREATED, Json(created)))

@@ -307,9 +307,21 @@ pub(super) async fn group(
     Ok(Json(group_view(group, Some(members))))
 }
 
-/// After which ordinal a page begins. The memory counts with 63 bits.
+/// After which ordinal a page begins.
 fn ordinal_after(page: &PageQuery) -> Result<u64, Problem> {
-    Ok(page.after::<i64>()?.map_or(0, |ordinal| u64::try_from(ordinal).unwrap_or(0)))
+    Ok(page.after::<Ordinal>()?.map_or(0, |Ordinal(ordinal)| ordinal))
+}
+
+/// A place in the order of creation. The memory counts with 63 bits, so nothing is beyond them.
+struct Ordinal(u64);
+
+impl std::str::FromStr for Ordinal {
+    type Err = std::num::TryFromIntError;
+
+    fn from_str(text: &str) -> Result<Ordinal, Self::Err> {
+        let ordinal: i64 = text.parse().unwrap_or(-1);
+        u64::try_from(ordinal).map(Ordinal)
+    }
 }
 
 async fn open(vendor: &Vendor, directory: &str) -> Result<DirectoryStore, Problem> {

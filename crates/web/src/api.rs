@@ -99,9 +99,57 @@ where
         };
         let json = scim::json::parse(&body)
             .map_err(|error| Problem::invalid(error.detail(), "Send a JSON object"))?;
-        serde_json::from_value(json).map(Input).map_err(|error| {
-            Problem::invalid(error.to_string(), "Compare the body with the API reference")
-        })
+        // Without this, a list would be read as the fields of an object in their order.
+        if !json.is_object() {
+            return Err(Problem::invalid("the body is not an object", "Send a JSON object"));
+        }
+        match axum::Json::from_bytes(&body) {
+            Ok(axum::Json(input)) => Ok(Input(input)),
+            Err(rejection) => {
+                let why = rejection.body_text();
+                // What axum says first is that it could not do it; after that it says where and why.
+                let why = why.split_once(": ").map_or(why.as_str(), |(_, why)| why);
+                let hint = "Compare the body with the API reference";
+                Err(Problem::invalid(format!("the body cannot be read: {why}"), hint))
+            }
+        }
+    }
+}
+
+/// The parameters of the path. Those that are not even text are the ids of nothing.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Path<T>, Problem> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(parameters)) => Ok(Path(parameters)),
+            Err(_) => Err(Problem::not_found("resource")),
+        }
+    }
+}
+
+/// The parameters of the query. Names that the API does not know are refused here too: a list that
+/// a misspelt one has not narrowed would be taken for one that it has.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Query<T>, Problem> {
+        match axum::extract::Query::try_from_uri(&parts.uri) {
+            Ok(axum::extract::Query(parameters)) => Ok(Query(parameters)),
+            Err(rejection) => {
+                // What axum says first is that it could not do it; below that it says why.
+                let mut cause: &dyn std::error::Error = &rejection;
+                while let Some(source) = cause.source() {
+                    cause = source;
+                }
+                let hint = "Compare the parameters with the API reference";
+                Err(Problem::invalid(format!("the query cannot be read: {cause}"), hint))
+            }
+        }
     }
 }
 
@@ -112,6 +160,7 @@ pub(crate) fn id<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Prob
 
 /// Which page of a list.
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct PageQuery {
     /// The `next` of the page before.
     pub(crate) after: Option<String>,

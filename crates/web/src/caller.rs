@@ -91,6 +91,9 @@ fn presented(headers: &HeaderMap) -> Presented<'_> {
     let Ok(value) = value.to_str() else { return Presented::Garbled };
     match value.trim().split_once(' ') {
         None if value.trim().is_empty() => Presented::Nothing,
+        // The scheme alone: an admin who chose it and pasted nothing.
+        None if value.trim().eq_ignore_ascii_case("bearer") => Presented::Garbled,
+        None if value.trim().eq_ignore_ascii_case("basic") => Presented::Basic,
         None => Presented::Token(value.trim()),
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
             let token = token.trim();

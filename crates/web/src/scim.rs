@@ -80,7 +80,7 @@ async fn serve(counter: Arc<Counter>, request: Request) -> Result<Answer, Refusa
     // nobody without one can tell what exists.
     let is_public = matches!(target, Target::ServiceProviderConfig);
     if is_public
-        && parts.method == Method::GET
+        && matches!(parts.method, Method::GET | Method::HEAD)
         && !parts.headers.contains_key(header::AUTHORIZATION)
     {
         return Ok(discovery::service_provider_config(&counter.settings.shared_base_url()));

@@ -1,7 +1,6 @@
 //! Directories of an organization, their tokens, and the people and groups in them.
 
 use axum::Json;
-use axum::extract::{Path, Query};
 use axum::http::StatusCode;
 use directory::secret::{Secret, SecretKind};
 use directory::{DirectoryId, OrganizationId, Provider, ResourceId, Settings};
@@ -10,14 +9,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use store::{DirectoryStore, DirectorySummary, GroupRecord, TokenSummary, UserRecord};
 
-use super::{Input, PageOf, PageQuery, Vendor, check_name, id, page_of};
+use super::{Input, PageOf, PageQuery, Path, Query, Vendor, check_name, id, page_of};
 use crate::problem::Problem;
 use crate::settings::Settings as CounterSettings;
 
 /// Days for which a token is good when nobody says.
-const LIFETIME_DAYS_DEFAULT: u32 = 365;
+const LIFETIME_DAYS_DEFAULT: i64 = 365;
 /// Days for which a token is good at most: a credential that never ends is never looked at.
-const LIFETIME_DAYS_MAX: u32 = 3_650;
+const LIFETIME_DAYS_MAX: i64 = 3_650;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -127,7 +126,7 @@ pub(super) async fn get(
 #[serde(deny_unknown_fields)]
 pub(super) struct NewToken {
     /// Days for which it is good.
-    lifetime_days: Option<u32>,
+    lifetime_days: Option<i64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -175,7 +174,7 @@ pub(super) async fn create_token(
         ));
     }
     let secret = Secret::new(SecretKind::ScimToken, (vendor.counter.entropy)());
-    let lifetime = SignedDuration::from_hours(24 * i64::from(days));
+    let lifetime = SignedDuration::from_hours(24 * days);
     let token = vendor.store.create_token(directory, &secret, lifetime).await?;
     let created = CreatedToken { token: secret.reveal().to_owned(), view: token.into() };
     Ok((StatusCode::CREATED, Json(created)))
@@ -229,7 +228,7 @@ pub(super) async fn users(
 ) -> Result<Json<PageOf<UserView>>, Problem> {
     let store = open(&vendor, &directory).await?;
     let limit = page.limit()?;
-    let found = store.users_after(page.after()?.unwrap_or(0), limit + 1).await?;
+    let found = store.users_after(ordinal_after(&page)?, limit + 1).await?;
     let view = |(_, user)| user_view(user, None);
     Ok(Json(page_of(found, limit, |(ordinal, _)| ordinal.to_string(), view)))
 }
@@ -288,7 +287,7 @@ pub(super) async fn groups(
 ) -> Result<Json<PageOf<GroupView>>, Problem> {
     let store = open(&vendor, &directory).await?;
     let limit = page.limit()?;
-    let found = store.groups_after(page.after()?.unwrap_or(0), limit + 1).await?;
+    let found = store.groups_after(ordinal_after(&page)?, limit + 1).await?;
     let view = |(_, group)| group_view(group, None);
     Ok(Json(page_of(found, limit, |(ordinal, _)| ordinal.to_string(), view)))
 }
@@ -306,6 +305,23 @@ pub(super) async fn group(
         .map(|member| MemberView { id: member.id.to_string(), kind: member.kind.as_str() })
         .collect();
     Ok(Json(group_view(group, Some(members))))
+}
+
+/// After which ordinal a page begins.
+fn ordinal_after(page: &PageQuery) -> Result<u64, Problem> {
+    Ok(page.after::<Ordinal>()?.map_or(0, |Ordinal(ordinal)| ordinal))
+}
+
+/// A place in the order of creation. The memory counts with 63 bits, so nothing is beyond them.
+struct Ordinal(u64);
+
+impl std::str::FromStr for Ordinal {
+    type Err = std::num::TryFromIntError;
+
+    fn from_str(text: &str) -> Result<Ordinal, Self::Err> {
+        let ordinal: i64 = text.parse().unwrap_or(-1);
+        u64::try_from(ordinal).map(Ordinal)
+    }
 }
 
 async fn open(vendor: &Vendor, directory: &str) -> Result<DirectoryStore, Problem> {

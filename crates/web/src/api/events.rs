@@ -1,17 +1,17 @@
 //! The feed: what happened, in order, over all directories or in one.
 
 use axum::Json;
-use axum::extract::Query;
 use axum::http::StatusCode;
 use directory::DirectoryId;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use store::{BadCursor, Cursor, EventRecord};
 
-use super::{PageQuery, Vendor};
+use super::{PageQuery, Query, Vendor};
 use crate::problem::Problem;
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct EventsQuery {
     after: Option<String>,
     limit: Option<String>,

@@ -1,12 +1,11 @@
 //! The vendor's customers.
 
 use axum::Json;
-use axum::extract::{Path, Query};
 use axum::http::StatusCode;
 use directory::{Organization, OrganizationId};
 use serde::{Deserialize, Serialize};
 
-use super::{Input, PageOf, PageQuery, Vendor, check_name, id, page_of};
+use super::{Input, PageOf, PageQuery, Path, Query, Vendor, check_name, id, page_of};
 use crate::problem::Problem;
 
 #[derive(Debug, Deserialize)]

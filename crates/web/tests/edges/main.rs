@@ -1,0 +1,7 @@
+//! What dialogues do not show well: bytes that are no text, every route at once, and restarts.
+
+mod limits;
+mod restarts;
+#[path = "../server/mod.rs"]
+mod server;
+mod strangers;

@@ -224,3 +224,18 @@ fn a_name_is_free_wherever_somebody_else_has_it() {
     }
     assert_eq!(text(&server.api("GET", "/health", b"").json(), "status"), "ok");
 }
+
+#[test]
+fn of_two_credentials_none_is_taken() {
+    let server = Server::start("strangers-two", Limits::default());
+    let house = furnish(&server);
+    let token = format!("Bearer {}", house.connection.token);
+    let key = format!("Bearer {}", server.key);
+    let check = |path: &str, first: &str, second: &str| {
+        let headers = [("Authorization", first), ("Authorization", second)];
+        assert_eq!(server.call("GET", path, &headers, b"").status, 401, "{path}");
+    };
+    check("/scim/v2/Users", &token, &token);
+    check("/scim/v2/Users", &token, "Bearer nonsense");
+    check("/api/v1/organizations", &key, &token);
+}

@@ -174,6 +174,7 @@ fn decoded(part: &str) -> Option<String> {
 }
 
 fn unknown_target(rest: &str) -> Refusal {
+    let rest = cut(rest, PATH_SHOWN_MAX);
     let detail = format!(
         "nothing is served at `{rest}` below the base URL. It knows `/Users`, `/Groups`, \
          `/ServiceProviderConfig`, `/ResourceTypes` and `/Schemas`, spelled so; compare the base \
@@ -218,7 +219,15 @@ fn group_id(id: &str) -> Result<ResourceId, Refusal> {
 
 /// Enough of what a stranger sent to recognise it.
 pub(crate) fn shortened(text: &str) -> &str {
-    let end = text.char_indices().nth(64).map_or(text.len(), |(at, _)| at);
+    cut(text, 64)
+}
+
+/// Characters of a path that an error repeats: a directory, an endpoint, an id and something.
+pub(crate) const PATH_SHOWN_MAX: usize = 160;
+
+/// The first characters of a text.
+pub(crate) fn cut(text: &str, characters_max: usize) -> &str {
+    let end = text.char_indices().nth(characters_max).map_or(text.len(), |(at, _)| at);
     &text[..end]
 }
 

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 
 use web::{Limits, Rate};
 
-use crate::server::{Connection, Reply, Server};
+use crate::server::{Connection, Reply, Server, text};
 
 /// Limits that are reached soon.
 const SMALL: Limits =
@@ -184,6 +184,41 @@ fn filters_and_paths_have_limits() {
     check(&format!("{}active%20pr{}", "(".repeat(depth), ")".repeat(depth)), "deep");
     check(&vec!["active%20pr"; 201].join("%20and%20"), "more than 200");
     check(&format!("userName%20eq%20%22{}%22", "y".repeat(9_000)), "8192");
+}
+
+#[test]
+fn errors_do_not_grow_with_what_was_sent() {
+    let server = Server::start("limits-echo", Limits::default());
+    let to = server.connect("Acme", "Okta");
+    let strict = server.api(
+        "POST",
+        &format!("/api/v1/organizations/{}/directories", organization(&server, &to)),
+        br#"{"name":"Strict","provider":"custom","settings":{"unknown_members":"refuse"}}"#,
+    );
+    let directory = text(&strict.json(), "id");
+    let token = server.api("POST", &format!("/api/v1/directories/{directory}/tokens"), b"{}");
+    let base = format!("/scim/v2/{directory}");
+    let strict = Connection { base, token: text(&token.json(), "token"), directory };
+    let long = "y".repeat(50_000);
+    let body = format!(r#"{{"displayName":"A","members":[{{"value":"{long}"}}]}}"#);
+    let reply = scim(&server, &strict, "POST", "/Groups", body.as_bytes());
+    assert_refused(&reply, 400, "are neither users nor groups");
+    assert!(reply.body.len() < 1_000, "{reply:?}");
+    for path in ["/Users/", "/Groups/", "/Schemas/", "/ResourceTypes/", "/"] {
+        let reply = scim(&server, &to, "GET", &format!("{path}{}", &long[..8_000]), b"");
+        assert_eq!(reply.status, 404);
+        assert!(reply.body.len() < 1_000, "{reply:?}");
+    }
+    for path in ["/", "/api/v1/", "/api/v1/organizations?limit=", "/api/v1/organizations?after="] {
+        let reply = server.api("GET", &format!("{path}{}", &long[..8_000]), b"");
+        assert!(matches!(reply.status, 400 | 404));
+        assert!(reply.body.len() < 1_000, "{reply:?}");
+    }
+}
+
+fn organization(server: &Server, to: &Connection) -> String {
+    let path = format!("/api/v1/directories/{}", to.directory);
+    text(&server.api("GET", &path, b"").json(), "organization_id")
 }
 
 #[test]

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use store::ApiStore;
 
 use crate::problem::Problem;
+use crate::scim::{PATH_SHOWN_MAX, cut};
 use crate::{Counter, caller};
 
 /// Entries of a page when the caller does not say.
@@ -174,7 +175,7 @@ impl PageQuery {
         match text.parse() {
             Ok(limit @ 1..=PAGE_MAX) => Ok(limit),
             _ => Err(Problem::invalid(
-                format!("`limit` is `{text}`"),
+                format!("`limit` is `{}`", cut(text, 20)),
                 format!("Ask for 1 to {PAGE_MAX} entries"),
             )),
         }
@@ -231,7 +232,7 @@ async fn unknown(_: Vendor, OriginalUri(uri): OriginalUri) -> Response {
         StatusCode::NOT_FOUND,
         "not-found",
         "There is no such path",
-        format!("nothing is served at `{}`", uri.path()),
+        format!("nothing is served at `{}`", cut(uri.path(), PATH_SHOWN_MAX)),
         "Compare the path with the API reference",
     )
     .into_response()

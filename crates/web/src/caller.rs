@@ -87,7 +87,12 @@ enum Presented<'a> {
 /// Reads `Authorization`. The word `Bearer` is read without case (RFC 9110 §11.1), and may be
 /// missing: Okta's Header Auth template sends what the admin typed, and many type the bare token.
 fn presented(headers: &HeaderMap) -> Presented<'_> {
-    let Some(value) = headers.get(header::AUTHORIZATION) else { return Presented::Nothing };
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Presented::Nothing };
+    // Which of two is meant, a proxy in front of us may see otherwise.
+    if values.next().is_some() {
+        return Presented::Garbled;
+    }
     let Ok(value) = value.to_str() else { return Presented::Garbled };
     match value.trim().split_once(' ') {
         None if value.trim().is_empty() => Presented::Nothing,

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use directory::Rejection;
 
 use crate::RequestId;
+use crate::scim::{PATH_SHOWN_MAX, cut, shortened};
 
 /// The media type of everything that SCIM answers (RFC 7644 §3.8).
 pub(crate) const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/scim+json");
@@ -122,7 +123,8 @@ fn as_scim(rejection: Rejection) -> Error {
         ),
         Rejection::UnknownMembers(ids) => {
             // A few are enough to find the cause.
-            let some: Vec<_> = ids.iter().take(5).map(|id| format!("`{id}`")).collect();
+            let some: Vec<_> =
+                ids.iter().take(5).map(|id| format!("`{}`", shortened(id))).collect();
             let more = if ids.len() > some.len() { " and others" } else { "" };
             Error::bad(
                 InvalidValue,
@@ -175,7 +177,7 @@ pub(crate) async fn unknown_path(
     let detail = format!(
         "nothing is served at `{}`. The base URL may be wrong: compare it with the one that was \
          given, to the last part of the path",
-        request.uri().path()
+        cut(request.uri().path(), PATH_SHOWN_MAX)
     );
     Refusal::from(Error::new(404, detail)).answer(&request_id)
 }

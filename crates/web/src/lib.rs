@@ -25,6 +25,7 @@ use directory::Ids;
 use directory::secret::Entropy;
 use store::Access;
 use tokio::net::TcpListener;
+use tracing::Instrument;
 
 pub use settings::{BadSetting, Limits, Rate, Settings};
 
@@ -107,7 +108,9 @@ async fn name_request(
     // The path names ids at most; a query may name people.
     let path = request.uri().path().to_owned();
     request.extensions_mut().insert(id.clone());
-    let mut response = next.run(request).await;
+    // Whatever is logged on the way is found by the id: a problem of the API promises it.
+    let span = tracing::error_span!("request", request_id = %id);
+    let mut response = next.run(request).instrument(span).await;
     let header = HeaderValue::try_from(id.0.as_str()).expect("an id is plain ASCII");
     response.headers_mut().insert("x-request-id", header);
     tracing::debug!(

@@ -174,6 +174,7 @@ fn decoded(part: &str) -> Option<String> {
 }
 
 fn unknown_target(rest: &str) -> Refusal {
+    let rest = cut(rest, PATH_SHOWN_MAX);
     let detail = format!(
         "nothing is served at `{rest}` below the base URL. It knows `/Users`, `/Groups`, \
          `/ServiceProviderConfig`, `/ResourceTypes` and `/Schemas`, spelled so; compare the base \
@@ -217,8 +218,16 @@ fn group_id(id: &str) -> Result<ResourceId, Refusal> {
 }
 
 /// Enough of what a stranger sent to recognise it.
-fn shortened(text: &str) -> &str {
-    let end = text.char_indices().nth(64).map_or(text.len(), |(at, _)| at);
+pub(crate) fn shortened(text: &str) -> &str {
+    cut(text, 64)
+}
+
+/// Characters of a path that an error repeats: a directory, an endpoint, an id and something.
+pub(crate) const PATH_SHOWN_MAX: usize = 160;
+
+/// The first characters of a text.
+pub(crate) fn cut(text: &str, characters_max: usize) -> &str {
+    let end = text.char_indices().nth(characters_max).map_or(text.len(), |(at, _)| at);
     &text[..end]
 }
 
@@ -232,6 +241,7 @@ impl Incoming<'_> {
     /// Reads the body as JSON.
     async fn json(self, bytes_max: usize) -> Result<Value, Refusal> {
         self.check_content_type()?;
+        self.check_content_encoding()?;
         let too_large = || {
             let detail = format!(
                 "the request has more than {bytes_max} bytes, which is as much as is read at \
@@ -272,5 +282,17 @@ impl Incoming<'_> {
         );
         Err(Refusal::from(Error::new(415, detail))
             .with_header(header::ACCEPT, "application/scim+json, application/json".to_owned()))
+    }
+
+    /// Compressed bodies are not taken: what they grow to could not be known beforehand.
+    fn check_content_encoding(&self) -> Result<(), Refusal> {
+        let encodings = self.headers.get_all(header::CONTENT_ENCODING);
+        if encodings.iter().all(|it| it.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            return Ok(());
+        }
+        let detail =
+            "a compressed body cannot be read. Send it as it is, without `Content-Encoding`";
+        Err(Refusal::from(Error::new(415, detail))
+            .with_header(header::ACCEPT_ENCODING, "identity".to_owned()))
     }
 }

@@ -46,7 +46,7 @@ pub enum BadSetting {
     PublicUrl(String),
     /// The SCIM path is not one.
     #[error(
-        "the SCIM path `{0}` is not usable: write a path such as `/scim/v2` of letters, digits, `-` and `.`, which is not below `/api/v1`"
+        "the SCIM path `{0}` is not usable: write a path such as `/scim/v2` of letters, digits, `-` and `.`, which is not `/api`, `/health`, `/ready`, or below `/api/v1`"
     )]
     ScimPath(String),
 }
@@ -85,12 +85,14 @@ impl Settings {
         }
         let path = scim_path.trim_end_matches('/');
         let is_segment = |segment: &str| {
-            !segment.is_empty()
+            // Clients take `.` and `..` out of a path before they send it.
+            !matches!(segment, "" | "." | "..")
                 && segment.bytes().all(|it| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'.'))
         };
-        let is_usable = path
-            .strip_prefix('/')
-            .is_some_and(|path| path.split('/').all(is_segment) && !path.starts_with("api/v1"));
+        let is_taken = matches!(path, "/health" | "/ready" | "/api" | "/api/v1")
+            || path.starts_with("/api/v1/");
+        let is_usable =
+            !is_taken && path.strip_prefix('/').is_some_and(|path| path.split('/').all(is_segment));
         if !is_usable {
             return Err(BadSetting::ScimPath(scim_path.to_owned()));
         }
@@ -133,8 +135,18 @@ mod tests {
         }
         for path in
             ["", "/", "scim", "/scim//v2", "/scim_v2", "/api/v1", "/api/v1/scim", "/a?b", "/ä"]
+                .into_iter()
+                .chain(["/api", "/health", "/ready/", "/scim/../v2", "/./scim"])
         {
             assert_eq!(check("https://a", path), Err(BadSetting::ScimPath(path.to_owned())));
+        }
+    }
+
+    #[test]
+    fn paths_beside_those_of_others_are_taken() {
+        for path in ["/api/scim/v2", "/api/v10", "/health/scim", "/scim.v2", "/s"] {
+            let settings = Settings::new("https://a.example", path, Limits::default());
+            assert_eq!(settings.as_ref().map(Settings::scim_path), Ok(path));
         }
     }
 

@@ -45,9 +45,13 @@ impl Call {
 
     /// What is to be left of each resource.
     pub(super) fn projection(&self, resource_type: &ResourceType) -> Result<Projection, Refusal> {
-        let attributes = self.parameter("attributes");
-        let excluded = self.parameter("excludedAttributes");
-        Ok(Projection::parse(attributes, excluded, resource_type)?)
+        const NAMES: [&str; 2] = ["attributes", "excludedAttributes"];
+        let is_one = |name: &str| NAMES.iter().any(|it| it.eq_ignore_ascii_case(name));
+        // Read as those of a list, so that what is refused there is refused here.
+        let pairs = self.query.iter().filter(|(name, _)| is_one(name));
+        let query = ListQuery::parse(pairs.map(|(name, value)| (name, value)))?;
+        let (attributes, excluded) = (query.attributes, query.excluded_attributes);
+        Ok(Projection::parse(attributes.as_deref(), excluded.as_deref(), resource_type)?)
     }
 
     /// Whether the client says which attributes it wants to see.

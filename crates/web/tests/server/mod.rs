@@ -29,7 +29,7 @@ pub(crate) const PUBLIC_URL: &str = "https://roster.example";
 pub(crate) struct Server {
     address: SocketAddr,
     folder: PathBuf,
-    limits: Limits,
+    settings: Settings,
     clock: Arc<HandClock>,
     ids: Arc<CountedIds>,
     request_ids: Arc<CountedIds>,
@@ -62,13 +62,18 @@ pub(crate) struct Reply {
 impl Server {
     /// Starts with an empty database, in a folder of this name.
     pub(crate) fn start(name: &str, limits: Limits) -> Server {
+        Server::start_at(name, "/scim/v2", limits)
+    }
+
+    /// The same, with SCIM below this path.
+    pub(crate) fn start_at(name: &str, scim_path: &str, limits: Limits) -> Server {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).expect("a temporary folder");
         let mut server = Server {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             folder,
-            limits,
+            settings: Settings::new(PUBLIC_URL, scim_path, limits).expect("good settings"),
             clock: Arc::default(),
             ids: Arc::default(),
             request_ids: Arc::default(),
@@ -102,7 +107,11 @@ impl Server {
         let made = post(&path, &json!({ "name": directory, "provider": "okta" }));
         let directory = text(&made, "id");
         let made = post(&format!("/api/v1/directories/{directory}/tokens"), &json!({}));
-        Connection { base: format!("/scim/v2/{directory}"), token: text(&made, "token"), directory }
+        Connection {
+            base: format!("{}/{directory}", self.settings.scim_path()),
+            token: text(&made, "token"),
+            directory,
+        }
     }
 
     /// Calls the management API with the vendor's key.
@@ -167,7 +176,7 @@ impl Server {
     fn run(&mut self) {
         let path = self.folder.join("roster.db");
         let environment = Environment { clock: self.clock.clone(), ids: self.ids.clone() };
-        let settings = Settings::new(PUBLIC_URL, "/scim/v2", self.limits).expect("good settings");
+        let settings = self.settings.clone();
         let (key, request_ids) = (self.key.clone(), self.request_ids.clone());
         let (ready, is_ready) = mpsc::channel();
         let (stop, stopped) = oneshot::channel::<()>();

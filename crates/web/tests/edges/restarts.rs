@@ -1,0 +1,95 @@
+//! What was answered is answered again after the server was stopped and started, to the byte; and
+//! what was begun goes on.
+
+use serde_json::{Value, json};
+use web::Limits;
+
+use crate::server::{Connection, Reply, Server, text};
+
+fn scim(server: &Server, to: &Connection, method: &str, path: &str, body: &Value) -> Reply {
+    let authorization = format!("Bearer {}", to.token);
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let path = format!("{}{path}", to.base);
+    let mut reply =
+        server.call(method, &path, &[("Authorization", &authorization)], body.as_bytes());
+    reply.headers.retain(|(name, _)| name != "x-request-id" && name != "date");
+    reply
+}
+
+#[test]
+fn what_was_answered_is_answered_again_after_a_restart() {
+    let mut server = Server::start("restarts", Limits::default());
+    let to = server.connect("Acme", "Okta");
+    let mut ids = Vec::new();
+    for number in 0..7 {
+        server.pass(1);
+        let body = json!({
+            "userName": format!("Person.{number}@acme.example"),
+            "name": { "familyName": "Ærøskøbing 李 😀 \u{2028} \" \\" },
+            "active": number % 3 != 0,
+            "emails": [{ "value": "a@b.example", "type": "work", "primary": true }],
+            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": { "department": "D" },
+        });
+        let reply = scim(&server, &to, "POST", "/Users", &body);
+        assert_eq!(reply.status, 201, "{reply:?}");
+        ids.push(text(&reply.json(), "id"));
+    }
+    let members: Vec<_> = ids.iter().map(|id| json!({ "value": id })).collect();
+    let body = json!({ "displayName": "Everybody", "members": members });
+    let group = text(&scim(&server, &to, "POST", "/Groups", &body).json(), "id");
+    assert_eq!(
+        scim(&server, &to, "DELETE", &format!("/Users/{}", ids[2]), &Value::Null).status,
+        204
+    );
+
+    let mut paths: Vec<String> = ids.iter().map(|id| format!("/Users/{id}")).collect();
+    paths.extend(
+        [
+            "/Users",
+            "/Users?startIndex=2&count=3",
+            "/Users?attributes=userName,groups",
+            "/Users?excludedAttributes=emails,groups",
+            "/Users?filter=userName%20eq%20%22PERSON.1%40acme.example%22",
+            "/Users?filter=active%20eq%20true%20and%20groups%20pr",
+            "/Users?filter=nonsense",
+            "/Groups",
+            "/Groups?filter=displayName%20sw%20%22every%22&excludedAttributes=members",
+            "/Schemas",
+            "/ResourceTypes",
+            "/ServiceProviderConfig",
+            "/Bulk",
+        ]
+        .map(str::to_owned),
+    );
+    let answers = |server: &Server| -> Vec<Reply> {
+        paths.iter().map(|path| scim(server, &to, "GET", path, &Value::Null)).collect()
+    };
+    let (replies, state) = (answers(&server), server.state());
+    let feed = server.api("GET", "/api/v1/events?limit=3", b"").json();
+    server.restart();
+    assert_eq!(answers(&server), replies);
+    assert_eq!(server.state(), state);
+
+    // A cursor from before leads on from where it led.
+    let path = format!("/api/v1/events?after={}&limit=1000", text(&feed, "next"));
+    let rest = server.api("GET", &path, b"").json();
+    let count = |page: &Value| page["data"].as_array().map_or(0, Vec::len);
+    let whole = server.api("GET", "/api/v1/events?limit=1000", b"").json();
+    assert_eq!(count(&feed) + count(&rest), count(&whole));
+
+    // Versions, event numbers and the order of lists go on.
+    server.pass(1);
+    let body = json!({ "Operations": [{ "op": "replace", "path": "title", "value": "x" }] });
+    let reply = scim(&server, &to, "PATCH", &format!("/Users/{}", ids[0]), &body);
+    assert_eq!(reply.header("etag"), Some("W/\"2\""), "{reply:?}");
+    let body = json!({ "userName": "the last" });
+    let last = text(&scim(&server, &to, "POST", "/Users", &body).json(), "id");
+    let list = scim(&server, &to, "GET", "/Users?attributes=id", &Value::Null).json();
+    assert_eq!(list["Resources"][6]["id"], last);
+    let path = format!("/api/v1/events?directory_id={}&limit=1000", to.directory);
+    let events = server.api("GET", &path, b"").json();
+    let events = events["data"].as_array().expect("a list");
+    let numbers: Vec<_> = events.iter().map(|event| event["number"].as_u64()).collect();
+    assert_eq!(numbers, (1..=events.len() as u64).map(Some).collect::<Vec<_>>());
+    assert_eq!(scim(&server, &to, "GET", &format!("/Groups/{group}"), &Value::Null).status, 200);
+}

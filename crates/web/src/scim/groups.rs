@@ -13,6 +13,7 @@ use super::represent::{Represent, group_record};
 use super::{Call, Incoming, group_id};
 use crate::error::Refusal;
 
+/// `GET /Groups` (RFC 7644 §3.4.2).
 pub(super) async fn list(mut call: Call) -> Result<Answer, Refusal> {
     let group = Arc::clone(&call.counter.group);
     let list = call.list(&group)?;
@@ -21,6 +22,7 @@ pub(super) async fn list(mut call: Call) -> Result<Answer, Refusal> {
     Ok(list.answer(&call, &group, &page))
 }
 
+/// `GET /Groups/{id}` (RFC 7644 §3.4.1).
 pub(super) async fn get(call: Call, id: &str) -> Result<Answer, Refusal> {
     let projection = call.projection(&call.counter.group)?;
     let id = group_id(id)?;
@@ -29,6 +31,7 @@ pub(super) async fn get(call: Call, id: &str) -> Result<Answer, Refusal> {
     Ok(call.resource(StatusCode::OK, &call.counter.group, &projection, &group))
 }
 
+/// `POST /Groups` (RFC 7644 §3.3). 409 where the `displayName` is taken.
 pub(super) async fn create(mut call: Call, incoming: Incoming<'_>) -> Result<Answer, Refusal> {
     let group = Arc::clone(&call.counter.group);
     let projection = call.projection(&group)?;
@@ -44,6 +47,7 @@ pub(super) async fn create(mut call: Call, incoming: Incoming<'_>) -> Result<Ans
     Ok(answer.with_header(header::LOCATION, location))
 }
 
+/// `PUT /Groups/{id}` (RFC 7644 §3.5.1). A body without `members` leaves nobody in the group.
 pub(super) async fn replace(
     mut call: Call,
     id: &str,
@@ -63,6 +67,8 @@ pub(super) async fn replace(
     changed(&call, StatusCode::OK, &projection, &replaced).await
 }
 
+/// `PATCH /Groups/{id}` (RFC 7644 §3.5.2).
+///
 /// Answered with 204, unless the client asks for attributes: who adds one member to a group of
 /// 100,000 does not want to hear of the others (RFC 7644 §3.5.2 allows both).
 pub(super) async fn patch(
@@ -85,6 +91,7 @@ pub(super) async fn patch(
     changed(&call, StatusCode::OK, &projection, &patched).await
 }
 
+/// `DELETE /Groups/{id}` (RFC 7644 §3.6).
 pub(super) async fn delete(call: Call, id: &str) -> Result<Answer, Refusal> {
     call.store.change(DeleteGroup { id: group_id(id)? }).await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))

@@ -14,6 +14,7 @@ use super::represent::{Represent, user_record};
 use super::{Call, Incoming, user_id};
 use crate::error::Refusal;
 
+/// `GET /Users` (RFC 7644 §3.4.2).
 pub(super) async fn list(mut call: Call) -> Result<Answer, Refusal> {
     let user = Arc::clone(&call.counter.user);
     let list = call.list(&user)?;
@@ -22,6 +23,7 @@ pub(super) async fn list(mut call: Call) -> Result<Answer, Refusal> {
     Ok(list.answer(&call, &user, &page))
 }
 
+/// `GET /Users/{id}` (RFC 7644 §3.4.1).
 pub(super) async fn get(call: Call, id: &str) -> Result<Answer, Refusal> {
     let projection = call.projection(&call.counter.user)?;
     let id = user_id(id)?;
@@ -30,6 +32,7 @@ pub(super) async fn get(call: Call, id: &str) -> Result<Answer, Refusal> {
     Ok(call.resource(StatusCode::OK, &call.counter.user, &projection, &user))
 }
 
+/// `POST /Users` (RFC 7644 §3.3). 409 where the `userName` is taken.
 pub(super) async fn create(mut call: Call, incoming: Incoming<'_>) -> Result<Answer, Refusal> {
     let user = Arc::clone(&call.counter.user);
     let projection = call.projection(&user)?;
@@ -45,6 +48,7 @@ pub(super) async fn create(mut call: Call, incoming: Incoming<'_>) -> Result<Ans
         .with_header(header::LOCATION, location))
 }
 
+/// `PUT /Users/{id}` (RFC 7644 §3.5.1). It does not create.
 pub(super) async fn replace(
     mut call: Call,
     id: &str,
@@ -63,6 +67,7 @@ pub(super) async fn replace(
     changed(&call, &projection, &replaced).await
 }
 
+/// `PATCH /Users/{id}` (RFC 7644 §3.5.2).
 pub(super) async fn patch(
     mut call: Call,
     id: &str,
@@ -78,6 +83,7 @@ pub(super) async fn patch(
     changed(&call, &projection, &patched).await
 }
 
+/// `DELETE /Users/{id}` (RFC 7644 §3.6).
 pub(super) async fn delete(call: Call, id: &str) -> Result<Answer, Refusal> {
     call.store.change(DeleteUser { id: user_id(id)? }).await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))

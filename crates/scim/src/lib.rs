@@ -9,6 +9,7 @@ pub mod datetime;
 pub mod dialect;
 pub mod discovery;
 pub mod error;
+pub mod etag;
 pub mod filter;
 pub mod group;
 pub mod json;

@@ -16,16 +16,16 @@ fn world() -> World {
         .with_group(11, json!({ "displayName": "A" }), &[1])
 }
 
-fn these(versions: &[u64]) -> Option<Versions> {
-    Some(Versions::These(versions.to_vec()))
+fn these(versions: &[u64]) -> Versions {
+    Versions::These(versions.to_vec())
 }
 
 fn among(versions: &[u64]) -> Condition {
-    Condition { among: these(versions), not_among: None }
+    Condition { among: Some(these(versions)), not_among: None }
 }
 
 fn not_among(versions: &[u64]) -> Condition {
-    Condition { among: None, not_among: these(versions) }
+    Condition { among: None, not_among: Some(these(versions)) }
 }
 
 fn put_user(number: u64) -> ReplaceUser {
@@ -69,8 +69,12 @@ fn a_condition_holds_or_not() {
     check(&not_among(&[3]), 3, false);
     check(&not_among(&[1]), 3, true);
     check(&not_among(&[]), 3, true);
-    check(&Condition { among: these(&[3]), not_among: these(&[4]) }, 3, true);
-    check(&Condition { among: these(&[3]), not_among: these(&[3]) }, 3, false);
+    let both = |among: u64, not_among: u64| Condition {
+        among: Some(these(&[among])),
+        not_among: Some(these(&[not_among])),
+    };
+    check(&both(3, 4), 3, true);
+    check(&both(3, 3), 3, false);
 }
 
 /// That nothing happens unless the version is the one that is there.

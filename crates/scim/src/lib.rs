@@ -5,6 +5,7 @@
 //! wait. A server or a client can be built on it.
 
 pub mod admit;
+pub mod bulk;
 pub mod datetime;
 pub mod dialect;
 pub mod discovery;

@@ -213,9 +213,10 @@ impl BulkRequest {
         Ok(BulkRequest { failures_max, operations })
     }
 
-    /// The operation that creates what has this `bulkId`.
-    pub fn creator(&self, bulk_id: &str) -> Option<usize> {
-        self.operations.iter().position(|it| it.creates() && it.bulk_id.as_deref() == Some(bulk_id))
+    /// The operations that create something, by its `bulkId`, even if they cannot.
+    pub fn creators(&self) -> HashMap<String, usize> {
+        let creators = creators(&self.operations).into_iter();
+        creators.map(|(bulk_id, place)| (bulk_id.to_owned(), place)).collect()
     }
 
     /// In which order to carry the operations out: each once, either [`Step::Whole`] or
@@ -559,6 +560,16 @@ fn refuse_repeated(operations: &mut [Operation]) {
     }
 }
 
+fn creators(operations: &[Operation]) -> HashMap<&str, usize> {
+    let mut creators = HashMap::new();
+    for (place, operation) in operations.iter().enumerate() {
+        if let (true, Some(bulk_id)) = (operation.creates(), operation.bulk_id.as_deref()) {
+            creators.entry(bulk_id).or_insert(place);
+        }
+    }
+    creators
+}
+
 /// The order of operations, as far as it has been found.
 struct Order<'a> {
     operations: &'a [Operation],
@@ -574,12 +585,7 @@ struct Order<'a> {
 
 impl<'a> Order<'a> {
     fn new(operations: &'a [Operation]) -> Order<'a> {
-        let mut creators = HashMap::new();
-        for (place, operation) in operations.iter().enumerate() {
-            if let (true, Some(bulk_id)) = (operation.creates(), operation.bulk_id.as_deref()) {
-                creators.entry(bulk_id).or_insert(place);
-            }
-        }
+        let creators = creators(operations);
         let mut latest: HashMap<&Target, usize> = HashMap::new();
         let (mut creations, mut predecessors) = (Vec::new(), Vec::new());
         for (place, operation) in operations.iter().enumerate() {

@@ -94,8 +94,8 @@ fn a_bulk_id_names_one_creation() {
     let request = request(json!([put, post("a"), post("b"), post("a"), put]));
     let good: Vec<_> = request.operations.iter().map(|it| it.act.is_ok()).collect();
     assert_eq!(good, [true, true, true, false, true]);
-    assert_eq!(request.creator("a"), Some(1));
-    assert_eq!(request.creator("c"), None);
+    let creators = [("a".to_owned(), 1), ("b".to_owned(), 2)];
+    assert_eq!(request.creators(), creators.into_iter().collect());
 }
 
 #[test]
@@ -353,13 +353,14 @@ proptest! {
     #[test]
     fn every_order_of_dependencies_is_legal(operations in operations()) {
         let request = request(operations.into());
+        let by_name = request.creators();
         let (mut created, mut begun, mut finished) =
             (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for step in request.steps() {
             let (Step::Whole(place) | Step::Begin(place) | Step::Complete(place)) = step;
             let operation = &request.operations[place];
             let creators = |names: &mut dyn Iterator<Item = &str>| -> BTreeSet<usize> {
-                names.filter_map(|name| request.creator(name)).collect()
+                names.filter_map(|name| by_name.get(name).copied()).collect()
             };
             let needed = creators(&mut operation.references());
             match step {
@@ -379,7 +380,7 @@ proptest! {
             prop_assert!(finished.insert(place), "once");
             let Some(target @ Target { id: Some(id), .. }) = &operation.target else { continue };
             if let Id::New(name) = id {
-                prop_assert!(request.creator(name).is_none_or(|it| finished.contains(&it)));
+                prop_assert!(by_name.get(name).is_none_or(|it| finished.contains(it)));
             }
             for (earlier, other) in request.operations[..place].iter().enumerate() {
                 let is_same = other.act.is_ok() && other.target.as_ref() == Some(target);

@@ -64,28 +64,30 @@ impl Refusal {
         self.error.status()
     }
 
-    /// The answer. What is our fault is logged here, once, with its causes.
-    pub(crate) fn answer(self, request_id: &RequestId) -> Response {
-        let error = match self.cause {
-            None => self.error,
-            Some(cause) => {
-                tracing::error!(
-                    %request_id,
-                    error = cause.as_ref() as &dyn std::error::Error,
-                    "request {request_id} failed",
-                );
-                let detail = format!(
-                    "{}. Send it again later; if it keeps failing, give the app's team the request \
-                     id {request_id}",
-                    self.error.detail()
-                );
-                Error::new(self.error.status(), detail)
-            }
-        };
+    /// The error that the client is told. What is our fault is logged here, once, with its causes.
+    pub(crate) fn tell(self, request_id: &RequestId) -> Error {
+        let Some(cause) = self.cause else { return self.error };
+        tracing::error!(
+            %request_id,
+            error = cause.as_ref() as &dyn std::error::Error,
+            "request {request_id} failed",
+        );
+        let detail = format!(
+            "{}. Send it again later; if it keeps failing, give the app's team the request id \
+             {request_id}",
+            self.error.detail()
+        );
+        Error::new(self.error.status(), detail)
+    }
+
+    /// The answer.
+    pub(crate) fn answer(mut self, request_id: &RequestId) -> Response {
+        let headers = std::mem::take(&mut self.headers);
+        let error = self.tell(request_id);
         let status = StatusCode::from_u16(error.status()).expect("we make no other statuses");
         let mut response = (status, Json(error.to_json())).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, SCIM_JSON);
-        for (name, value) in self.headers {
+        for (name, value) in headers {
             let value = HeaderValue::try_from(value).expect("we write plain ASCII");
             response.headers_mut().insert(name, value);
         }

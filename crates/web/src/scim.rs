@@ -4,6 +4,7 @@
 //! (`/scim/v2`), where the token says whose it is. Both are answered alike.
 
 mod answer;
+mod bulk;
 mod condition;
 mod discovery;
 mod groups;
@@ -14,7 +15,8 @@ mod users;
 use std::sync::Arc;
 
 use ::scim::dialect::Quirks;
-use ::scim::{Error, Preset};
+use ::scim::project::Projection;
+use ::scim::{Error, Preset, ResourceType};
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
@@ -26,6 +28,7 @@ use store::DirectoryStore;
 
 use crate::error::Refusal;
 use crate::scim::answer::Answer;
+use crate::scim::represent::Represent;
 pub(crate) use crate::scim::represent::entity_tag;
 use crate::{Counter, RequestId, caller};
 
@@ -38,6 +41,9 @@ pub(crate) struct Call {
     query: Vec<(String, String)>,
     /// What is asked of the version of what is to be read or changed.
     condition: Condition,
+    /// Whether nobody reads the resource in the answer, so that it is not made: what is read for it
+    /// is a part of the work.
+    is_brief: bool,
     /// What was straightened so far.
     quirks: Quirks,
 }
@@ -48,6 +54,7 @@ enum Target {
     User(String),
     Groups,
     Group(String),
+    Bulk,
     ServiceProviderConfig,
     ResourceTypes,
     ResourceType(String),
@@ -65,7 +72,7 @@ pub(crate) async fn handle(
     request: Request,
 ) -> Response {
     let accept = answer::MediaType::preferred(request.headers());
-    match serve(counter, request).await {
+    match serve(counter, &request_id, request).await {
         Ok(answer) => answer.into_response(accept),
         Err(refusal) => {
             tracing::debug!(%request_id, status = refusal.status(), "refused {request_id}");
@@ -74,7 +81,11 @@ pub(crate) async fn handle(
     }
 }
 
-async fn serve(counter: Arc<Counter>, request: Request) -> Result<Answer, Refusal> {
+async fn serve(
+    counter: Arc<Counter>,
+    request_id: &RequestId,
+    request: Request,
+) -> Result<Answer, Refusal> {
     let (parts, body) = request.into_parts();
     let rest = parts.uri.path().strip_prefix(counter.settings.scim_path()).unwrap_or_default();
     let (named, target) = read_path(rest);
@@ -106,8 +117,9 @@ async fn serve(counter: Arc<Counter>, request: Request) -> Result<Answer, Refusa
         .collect();
     let base = counter.settings.directory_base_url(store.id());
     let condition = condition::of(&parts.headers);
-    let call = Call { counter, store, base, query, condition, quirks: Quirks::new() };
-    let incoming = Incoming { headers: &parts.headers, body };
+    let call =
+        Call { counter, store, base, query, condition, is_brief: false, quirks: Quirks::new() };
+    let incoming = Incoming::Body(&parts.headers, body);
     // A HEAD is a GET whose body the server leaves out.
     match (&parts.method, target) {
         (&Method::GET | &Method::HEAD, Target::Users) => users::list(call).await,
@@ -122,6 +134,7 @@ async fn serve(counter: Arc<Counter>, request: Request) -> Result<Answer, Refusa
         (&Method::PUT, Target::Group(id)) => groups::replace(call, &id, incoming).await,
         (&Method::PATCH, Target::Group(id)) => groups::patch(call, &id, incoming).await,
         (&Method::DELETE, Target::Group(id)) => groups::delete(call, &id).await,
+        (&Method::POST, Target::Bulk) => bulk::carry_out(call, incoming, request_id).await,
         (&Method::GET | &Method::HEAD, Target::ServiceProviderConfig) => {
             Ok(discovery::service_provider_config(&call.base))
         }
@@ -166,8 +179,10 @@ fn read_path(rest: &str) -> (Option<DirectoryId>, Target) {
         ["Groups", id] => Target::Group((*id).to_owned()),
         ["ResourceTypes", id] => Target::ResourceType((*id).to_owned()),
         ["Schemas", urn] => Target::Schema((*urn).to_owned()),
-        ["Me", ..] => Target::Unsupported("the alias `/Me`"),
-        ["Bulk"] => Target::Unsupported("bulk"),
+        ["Me", ..] => Target::Unsupported(
+            "the alias `/Me`, which needs a token of a person and not of a directory,",
+        ),
+        ["Bulk"] => Target::Bulk,
         _ => Target::Unknown,
     };
     (named, target)
@@ -193,6 +208,7 @@ impl Target {
     fn methods(&self) -> &'static str {
         match self {
             Target::Users | Target::Groups => "GET, HEAD, POST, OPTIONS",
+            Target::Bulk => "POST, OPTIONS",
             Target::User(_) | Target::Group(_) => "GET, HEAD, PUT, PATCH, DELETE, OPTIONS",
             _ => "GET, HEAD, OPTIONS",
         }
@@ -200,6 +216,20 @@ impl Target {
 }
 
 impl Call {
+    /// The answer to who changed one resource.
+    fn written(
+        &self,
+        status: StatusCode,
+        resource_type: &ResourceType,
+        projection: &Projection,
+        record: &impl Represent,
+    ) -> Answer {
+        if self.is_brief {
+            return Answer::empty(status).with_header(header::ETAG, record.entity_tag());
+        }
+        self.resource(status, resource_type, projection, record)
+    }
+
     fn preset(&self) -> Preset {
         self.store.settings().preset.into()
     }
@@ -236,17 +266,23 @@ pub(crate) fn cut(text: &str, characters_max: usize) -> &str {
     &text[..end]
 }
 
-/// The part of a request that has not been read yet.
-struct Incoming<'a> {
-    headers: &'a HeaderMap,
-    body: Body,
+/// What a request brings.
+enum Incoming<'a> {
+    /// A body that has not been read yet, and what is said of it.
+    Body(&'a HeaderMap, Body),
+    /// The data of a bulk operation, read with its request and limited with it.
+    Data(Value),
 }
 
 impl Incoming<'_> {
     /// Reads the body as JSON.
     async fn json(self, bytes_max: usize) -> Result<Value, Refusal> {
-        self.check_content_type()?;
-        self.check_content_encoding()?;
+        let (headers, body) = match self {
+            Incoming::Body(headers, body) => (headers, body),
+            Incoming::Data(data) => return Ok(data),
+        };
+        check_content_type(headers)?;
+        check_content_encoding(headers)?;
         let too_large = || {
             let detail = format!(
                 "the request has more than {bytes_max} bytes, which is as much as is read at \
@@ -254,12 +290,12 @@ impl Incoming<'_> {
             );
             Refusal::from(Error::new(413, detail))
         };
-        let announced = self.headers.get(header::CONTENT_LENGTH);
+        let announced = headers.get(header::CONTENT_LENGTH);
         let announced: Option<usize> = announced.and_then(|it| it.to_str().ok()?.parse().ok());
         if announced.is_some_and(|bytes| bytes > bytes_max) {
             return Err(too_large());
         }
-        match Limited::new(self.body, bytes_max).collect().await {
+        match Limited::new(body, bytes_max).collect().await {
             Ok(body) => Ok(::scim::json::parse(&body.to_bytes())?),
             Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
             Err(_) => {
@@ -268,36 +304,35 @@ impl Incoming<'_> {
             }
         }
     }
+}
 
-    /// JSON under either name and with any parameters (RFC 7644 §3.8); a client that says nothing
-    /// means JSON too.
-    fn check_content_type(&self) -> Result<(), Refusal> {
-        let Some(value) = self.headers.get(header::CONTENT_TYPE) else { return Ok(()) };
-        let text = value.to_str().unwrap_or_default();
-        let media_type = text.split(';').next().unwrap_or_default().trim();
-        let is_json = ["application/scim+json", "application/json"]
-            .iter()
-            .any(|known| media_type.eq_ignore_ascii_case(known));
-        if is_json || media_type.is_empty() {
-            return Ok(());
-        }
-        let detail = format!(
-            "a body of type `{}` cannot be read. Send `application/scim+json`",
-            shortened(media_type)
-        );
-        Err(Refusal::from(Error::new(415, detail))
-            .with_header(header::ACCEPT, "application/scim+json, application/json".to_owned()))
+/// JSON under either name and with any parameters (RFC 7644 §3.8); a client that says nothing
+/// means JSON too.
+fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let text = value.to_str().unwrap_or_default();
+    let media_type = text.split(';').next().unwrap_or_default().trim();
+    let is_json = ["application/scim+json", "application/json"]
+        .iter()
+        .any(|known| media_type.eq_ignore_ascii_case(known));
+    if is_json || media_type.is_empty() {
+        return Ok(());
     }
+    let detail = format!(
+        "a body of type `{}` cannot be read. Send `application/scim+json`",
+        shortened(media_type)
+    );
+    Err(Refusal::from(Error::new(415, detail))
+        .with_header(header::ACCEPT, "application/scim+json, application/json".to_owned()))
+}
 
-    /// Compressed bodies are not taken: what they grow to could not be known beforehand.
-    fn check_content_encoding(&self) -> Result<(), Refusal> {
-        let encodings = self.headers.get_all(header::CONTENT_ENCODING);
-        if encodings.iter().all(|it| it.as_bytes().eq_ignore_ascii_case(b"identity")) {
-            return Ok(());
-        }
-        let detail =
-            "a compressed body cannot be read. Send it as it is, without `Content-Encoding`";
-        Err(Refusal::from(Error::new(415, detail))
-            .with_header(header::ACCEPT_ENCODING, "identity".to_owned()))
+/// Compressed bodies are not taken: what they grow to could not be known beforehand.
+fn check_content_encoding(headers: &HeaderMap) -> Result<(), Refusal> {
+    let encodings = headers.get_all(header::CONTENT_ENCODING);
+    if encodings.iter().all(|it| it.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Ok(());
     }
+    let detail = "a compressed body cannot be read. Send it as it is, without `Content-Encoding`";
+    Err(Refusal::from(Error::new(415, detail))
+        .with_header(header::ACCEPT_ENCODING, "identity".to_owned()))
 }

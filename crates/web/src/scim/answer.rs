@@ -5,6 +5,7 @@ use axum::http::header::{self, HeaderName};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::error::SCIM_JSON;
 
@@ -67,6 +68,22 @@ impl Answer {
     pub(crate) fn with_header(mut self, name: HeaderName, value: impl Into<String>) -> Answer {
         self.headers.push((name, value.into()));
         self
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The value of a header.
+    pub(crate) fn header(&self, name: &HeaderName) -> Option<&str> {
+        let found = self.headers.iter().find(|(it, _)| it == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The body, for who puts it into another one.
+    pub(crate) fn to_value(&self) -> Option<Value> {
+        let body = self.body.as_ref()?;
+        Some(serde_json::from_slice(body).expect("what we print can be read"))
     }
 
     pub(crate) fn into_response(self, media_type: MediaType) -> Response {

@@ -19,6 +19,11 @@ pub(super) fn of(headers: &HeaderMap) -> Condition {
     }
 }
 
+/// What the `version` of a bulk operation asks: it stands for `If-Match` (RFC 7644 §3.7).
+pub(super) fn of_operation(version: Option<&str>) -> Condition {
+    Condition { among: version.map(|text| versions(EntityTags::parse(text))), not_among: None }
+}
+
 /// Several lines of one header are one list (RFC 9110 §5.3).
 fn in_header(headers: &HeaderMap, name: &HeaderName) -> Option<Versions> {
     if !headers.contains_key(name) {

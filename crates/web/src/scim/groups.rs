@@ -113,12 +113,12 @@ async fn changed(
 ) -> Result<Answer, Refusal> {
     note_unknown(outcome);
     let mut record = group_record(outcome);
-    if projection.wants("members") && record.member_count > 0 {
+    if projection.wants("members") && record.member_count > 0 && !call.is_brief {
         let found = call.store.group(record.id, true).await?;
         // Gone again already: what was asked for was done, and this is what was left of it.
         record = found.unwrap_or(record);
     }
-    Ok(call.resource(status, &call.counter.group, projection, &record))
+    Ok(call.written(status, &call.counter.group, projection, &record))
 }
 
 /// Members that were left out, because nobody knows them.

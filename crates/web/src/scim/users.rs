@@ -47,7 +47,7 @@ pub(super) async fn create(mut call: Call, incoming: Incoming<'_>) -> Result<Ans
     let record = user_record(&created);
     let location = record.location(&user, &call.base);
     Ok(call
-        .resource(StatusCode::CREATED, &user, &projection, &record)
+        .written(StatusCode::CREATED, &user, &projection, &record)
         .with_header(header::LOCATION, location))
 }
 
@@ -95,10 +95,10 @@ pub(super) async fn delete(call: Call, id: &str) -> Result<Answer, Refusal> {
 /// The user as the change left them, with the groups that they belong to.
 async fn changed(call: &Call, projection: &Projection, user: &User) -> Result<Answer, Refusal> {
     let mut record = user_record(user);
-    if projection.wants("groups") {
+    if projection.wants("groups") && !call.is_brief {
         // Groups are not a part of the user's version, so these may be newer than it.
         let found: Option<UserRecord> = call.store.user(user.id, true).await?;
         record.groups = found.map(|found| found.groups).unwrap_or_default();
     }
-    Ok(call.resource(StatusCode::OK, &call.counter.user, projection, &record))
+    Ok(call.written(StatusCode::OK, &call.counter.user, projection, &record))
 }

@@ -2,6 +2,7 @@
 //! restarts.
 
 mod addresses;
+mod bulk;
 mod conditions;
 mod limits;
 mod noise;

@@ -9,6 +9,7 @@ mod body;
 mod caller;
 mod error;
 mod health;
+mod log;
 mod problem;
 mod scim;
 pub mod settings;
@@ -134,8 +135,8 @@ async fn name_request(
     let begun = std::time::Instant::now();
     let id = RequestId(directory::RequestId::new(counter.ids.as_ref()).to_string());
     let method = request.method().clone();
-    // The path names ids at most; a query may name people.
-    let path = request.uri().path().to_owned();
+    // Without the query, which may name people.
+    let path = log::shown(request.uri().path(), counter.settings.scim_path());
     request.extensions_mut().insert(id.clone());
     // Whatever is logged on the way is found by the id: a problem of the API promises it.
     let span = tracing::error_span!("request", request_id = %id);

@@ -23,6 +23,7 @@ const WRITERS: usize = 6;
 /// Answers until the kill, at most.
 const ANSWERS_MAX: usize = 60;
 
+#[expect(clippy::print_stdout, reason = "whoever waits wants to see how far it is")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_loses_nothing_that_was_acknowledged() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -334,7 +335,7 @@ impl Known {
                 self.users.insert(name_of(attributes).to_owned(), user);
             }
             Act::ReplaceUser { name, attributes } => {
-                self.users.get_mut(name).expect("it was known").1 = attributes.clone();
+                self.users.get_mut(name).expect("it was known").1.clone_from(attributes);
             }
             Act::Activate { name, active } => {
                 let (_, attributes) = self.users.get_mut(name).expect("it was known");
@@ -348,7 +349,7 @@ impl Known {
                 self.groups.insert(name.clone(), (new_id.to_owned(), members.clone()));
             }
             Act::ReplaceGroup { name, members } => {
-                self.groups.get_mut(name).expect("it was known").1 = members.clone();
+                self.groups.get_mut(name).expect("it was known").1.clone_from(members);
             }
             Act::Members { name, added, removed } => {
                 let (_, members) = self.groups.get_mut(name).expect("it was known");

@@ -22,6 +22,7 @@ const ACTS: usize = 150;
 /// Comparisons.
 const ROUNDS: usize = 20;
 
+#[expect(clippy::print_stdout, reason = "it tells how good the dice were")]
 #[tokio::test]
 async fn the_feed_folds_to_what_scim_shows() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -108,7 +109,7 @@ impl Client {
             7..12 => {
                 let operations: Vec<_> =
                     (0..=self.dice.below(3)).map(|_| self.user_operation()).collect();
-                act(Method::Patch, self.some_user_path(), Some(self.message(operations)))
+                act(Method::Patch, self.some_user_path(), Some(self.message(&operations)))
             }
             12..14 => act(Method::Delete, self.some_user_path(), None),
             14..16 => act(Method::Post, "/Groups".into(), Some(self.some_group())),
@@ -116,7 +117,7 @@ impl Client {
             18..23 => {
                 let operations: Vec<_> =
                     (0..=self.dice.below(3)).map(|_| self.group_operation()).collect();
-                act(Method::Patch, self.some_group_path(), Some(self.message(operations)))
+                act(Method::Patch, self.some_group_path(), Some(self.message(&operations)))
             }
             _ => act(Method::Delete, self.some_group_path(), None),
         }
@@ -287,7 +288,7 @@ impl Client {
         }
     }
 
-    fn message(&mut self, operations: Vec<Value>) -> Value {
+    fn message(&mut self, operations: &[Value]) -> Value {
         match self.dice.below(30) {
             0 => json!({ "schemas": [PATCH] }),
             1 => json!({ "operations": operations }),

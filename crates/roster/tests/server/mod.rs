@@ -63,6 +63,7 @@ impl Server {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "the log of a server helps to see why a test failed")]
 impl Drop for Server {
     fn drop(&mut self) {
         // It may have ended already.
@@ -105,7 +106,7 @@ pub(crate) struct Caller {
 
 impl Caller {
     pub(crate) fn new(url: &str, secret: &str) -> Caller {
-        let client = HttpClient::new(url, Duration::from_secs(60)).expect("it is on this machine");
+        let client = HttpClient::new(url, Duration::from_mins(1)).expect("it is on this machine");
         Caller { client, authorization: format!("Bearer {secret}") }
     }
 

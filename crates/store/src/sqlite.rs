@@ -50,9 +50,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Session, Error> {
             .execute_batch(&format!("pragma application_id = {APPLICATION_ID}"))
             .doing("marking the database as ours")?;
     }
-    connection
-        .execute_batch(WRITER_SETTINGS)
-        .doing("opening the database")?;
+    connection.execute_batch(WRITER_SETTINGS).doing("opening the database")?;
     Ok(Session::new(connection))
 }
 

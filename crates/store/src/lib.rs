@@ -13,6 +13,7 @@ mod feed;
 mod migrations;
 mod read;
 mod readers;
+mod recent;
 mod rows;
 mod session;
 mod sqlite;
@@ -30,8 +31,10 @@ pub use error::Error;
 pub use feed::{BadCursor, Cursor, EventPage, EventRecord};
 pub use read::{GroupRecord, GroupReference, ListRequest, Page, Represent, UserRecord, Window};
 
+use crate::access::FoundToken;
 use crate::feed::Sealer;
 use crate::readers::Readers;
+use crate::recent::Recent;
 use crate::session::at_once;
 use crate::writer::{Act, Writer};
 
@@ -67,6 +70,7 @@ pub struct Store {
 pub(crate) struct Inner {
     pub(crate) writer: Writer,
     pub(crate) readers: Readers,
+    pub(crate) tokens: Recent<FoundToken>,
     pub(crate) sealer: Sealer,
     pub(crate) environment: Environment,
 }
@@ -90,7 +94,7 @@ impl Store {
         let readers = Readers::open(path)?;
         let (writer, thread) = Writer::start(session, environment.clone(), limits)
             .map_err(|source| Error::File { path: path.to_owned(), source })?;
-        let inner = Arc::new(Inner { writer, readers, sealer, environment });
+        let inner = Arc::new(Inner { writer, readers, tokens: Recent::new(), sealer, environment });
         Ok(Store { inner, writer_thread: Some(thread) })
     }
 

@@ -6,7 +6,7 @@ use ::scim::admit::admit;
 use ::scim::patch::Patch;
 use ::scim::project::Projection;
 use axum::http::{StatusCode, header};
-use directory::{CreateUser, DeleteUser, Document, PatchUser, ReplaceUser, User};
+use directory::{CreateUser, DeleteUser, PatchUser, ReplaceUser, User};
 use store::UserRecord;
 
 use super::answer::Answer;
@@ -41,8 +41,7 @@ pub(super) async fn create(mut call: Call, incoming: Incoming<'_>) -> Result<Ans
     let projection = call.projection(&user)?;
     let body = incoming.json(call.counter.settings.limits.user_body_bytes).await?;
     let admitted = admit(body, &user, call.preset(), &mut call.quirks)?;
-    let created =
-        call.store.change(CreateUser { document: Document::new(admitted.resource) }).await?;
+    let created = call.store.change(CreateUser::new(admitted.resource, &user)).await?;
     // Nobody can have put a user into a group whose id was not known until now.
     let record = user_record(&created);
     let location = record.location(&user, &call.base);

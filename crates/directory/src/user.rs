@@ -30,7 +30,7 @@ pub struct User {
 /// A resource together with its text, printed once: it is kept, answered and told in events.
 #[derive(Clone, Debug)]
 pub struct Document {
-    resource: Resource,
+    resource: Arc<Resource>,
     text: Arc<str>,
 }
 
@@ -38,12 +38,12 @@ impl Document {
     /// Prints the resource.
     pub fn new(resource: Resource) -> Document {
         let text = resource.to_text().into();
-        Document { resource, text }
+        Document { resource: Arc::new(resource), text }
     }
 
     /// Reads what was printed; `None` if the text is damaged.
     pub fn from_text(text: &str) -> Option<Document> {
-        Some(Document { resource: Resource::from_text(text)?, text: text.into() })
+        Some(Document { resource: Arc::new(Resource::from_text(text)?), text: text.into() })
     }
 
     /// The resource.

@@ -17,6 +17,10 @@ use clap::{Parser, Subcommand};
 
 use crate::terminal::say_error;
 
+/// Most of what a request allocates is small and short-lived, on one thread and freed on another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Roster: a self-hosted directory sync server
 ///
 /// People appear in your app when they join a customer's company, change when they change, and lose

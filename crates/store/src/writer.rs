@@ -6,6 +6,7 @@
 //! nothing but time.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
 
 use directory::secret::SecretHash;
 use directory::{
@@ -30,6 +31,10 @@ const BATCH_MAX: usize = 256;
 
 /// Rows after which a batch is not filled further: one group of 100,000 is a batch by itself.
 const BATCH_WEIGHT_MAX: usize = 10_000;
+
+/// How long a batch waits for those who are expected to join it. Less than a flush of most disks
+/// takes, which each of them would otherwise wait for twice.
+const GATHERING_MAX: Duration = Duration::from_micros(600);
 
 /// Where changes are handed in.
 #[derive(Clone, Debug)]
@@ -153,17 +158,22 @@ fn write(
     environment: &Environment,
     limits: Limits,
 ) {
+    let mut crowd = 1;
     while let Some(first) = queue.blocking_recv() {
         if matches!(first, Work::Close) {
             queue.close();
             continue;
         }
+        gather(&queue, crowd);
         let now = to_the_microsecond(environment.clock.now());
         let moment = Moment { now, ids: environment.ids.as_ref() };
         let mut waiting = Some(first);
         let mut works = Vec::new();
         let next = || waiting.take().or_else(|| waiting_in(&mut queue));
-        match try_batch(&mut session, moment, limits, next, &mut works) {
+        let kept = try_batch(&mut session, moment, limits, next, &mut works);
+        // Those who were answered now, and those who came meanwhile, are likely to come again.
+        crowd = works.len() + queue.len();
+        match kept {
             Ok(outcomes) => {
                 for (work, outcome) in works.into_iter().zip(outcomes) {
                     work.answer(outcome);
@@ -192,6 +202,21 @@ fn write(
     if let Err(error) = at_once(session.tidy_up()) {
         // Nothing is lost: it is in the log, which is read at the next start.
         tracing::warn!(error = &error as &dyn std::error::Error, "the log was not emptied");
+    }
+}
+
+/// Waits a moment until as many are there as there were the last time.
+///
+/// Clients that write all the time are answered together, and come again one after another within
+/// a fraction of a millisecond. Without this the first of them would have a flush to itself, while
+/// all others wait for the next. Who is alone does not wait at all.
+#[expect(clippy::disallowed_methods, reason = "the thread is the writer's own")]
+fn gather(queue: &mpsc::Receiver<Work>, crowd: usize) {
+    const STEP: Duration = Duration::from_micros(50);
+
+    let begun = Instant::now();
+    while queue.len() + 1 < crowd.min(BATCH_MAX) && begun.elapsed() < GATHERING_MAX {
+        std::thread::sleep(STEP);
     }
 }
 

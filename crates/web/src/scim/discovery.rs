@@ -1,7 +1,7 @@
 //! What the server can do, and what its resources are made of (RFC 7644 §4).
 
-use ::scim::discovery::{self, AuthenticationScheme, ServiceProviderConfig};
-use ::scim::limit::{PAGE_DEFAULT, PAGE_MAX};
+use ::scim::discovery::{self, AuthenticationScheme, Cursor, ServiceProviderConfig};
+use ::scim::limit::{CURSOR_SECONDS, PAGE_DEFAULT, PAGE_MAX};
 use ::scim::{Error, ResourceType};
 use axum::http::StatusCode;
 
@@ -15,9 +15,9 @@ pub(super) fn service_provider_config(base: &str) -> Answer {
         bulk: None,
         page_max: PAGE_MAX,
         page_default: PAGE_DEFAULT,
-        sort: false,
+        sort: true,
         etag: false,
-        cursor: None,
+        cursor: Some(Cursor { timeout_seconds: CURSOR_SECONDS }),
         authentication_schemes: vec![AuthenticationScheme::BearerToken],
     };
     Answer::json(StatusCode::OK, &config.to_json(base))

@@ -9,16 +9,18 @@ use axum::http::{StatusCode, header};
 use directory::{CreateGroup, DeleteGroup, Document, GroupOutcome, PatchGroup, ReplaceGroup};
 
 use super::answer::Answer;
+use super::list::{self, Among};
 use super::represent::{Represent, group_record};
 use super::{Call, Incoming, group_id};
 use crate::error::Refusal;
 
-pub(super) async fn list(mut call: Call) -> Result<Answer, Refusal> {
+/// A page; asked for in the address, or by a search.
+pub(super) async fn list(mut call: Call, search: Option<Incoming<'_>>) -> Result<Answer, Refusal> {
     let group = Arc::clone(&call.counter.group);
-    let list = call.list(&group)?;
-    let request = list.request(&call, &group, "members");
-    let page = call.store.groups(request).await?;
-    Ok(list.answer(&call, &group, &page))
+    let query = list::query(&mut call, search).await?;
+    let list = call.list(query, &group, Among::One)?;
+    let page = call.store.groups(list.request(&call, &group, "members")).await?;
+    Ok(list.answer(page, |record| list.print(&call, &group, record)))
 }
 
 pub(super) async fn get(call: Call, id: &str) -> Result<Answer, Refusal> {

@@ -10,16 +10,18 @@ use directory::{CreateUser, DeleteUser, Document, PatchUser, ReplaceUser, User};
 use store::UserRecord;
 
 use super::answer::Answer;
+use super::list::{self, Among};
 use super::represent::{Represent, user_record};
 use super::{Call, Incoming, user_id};
 use crate::error::Refusal;
 
-pub(super) async fn list(mut call: Call) -> Result<Answer, Refusal> {
+/// A page; asked for in the address, or by a search.
+pub(super) async fn list(mut call: Call, search: Option<Incoming<'_>>) -> Result<Answer, Refusal> {
     let user = Arc::clone(&call.counter.user);
-    let list = call.list(&user)?;
-    let request = list.request(&call, &user, "groups");
-    let page = call.store.users(request).await?;
-    Ok(list.answer(&call, &user, &page))
+    let query = list::query(&mut call, search).await?;
+    let list = call.list(query, &user, Among::One)?;
+    let page = call.store.users(list.request(&call, &user, "groups")).await?;
+    Ok(list.answer(page, |record| list.print(&call, &user, record)))
 }
 
 pub(super) async fn get(call: Call, id: &str) -> Result<Answer, Refusal> {

@@ -1,14 +1,19 @@
 //! Development tasks. `cargo xtask test` is the README's one test command; `cargo xtask ci` is the
-//! same and what only CI has the time for.
+//! same and what only CI has the time for; `cargo xtask bench` measures.
 //!
-//! Both walk one table, [`step::STEPS`]. A step names the tools it needs ([`tool::Tool`]); what is
+//! The first two walk one table, [`step::STEPS`]. A step names the tools it needs ([`tool::Tool`]); what is
 //! missing is installed first, aloud.
 
+mod bench;
 mod command;
 mod step;
 mod tool;
 
-use std::{path::Path, process::ExitCode, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
@@ -35,6 +40,8 @@ enum Task {
     Test(Selection),
     /// Check everything as CI does: `test`, and what only a release build can show
     Ci(Selection),
+    /// Measure how fast Roster is beside the raw database and bare HTTP
+    Bench(bench::Arguments),
 }
 
 #[derive(Args, Debug)]
@@ -51,6 +58,7 @@ fn main() -> ExitCode {
     let (task, when, selection) = match Arguments::parse().task {
         Task::Test(selection) => ("test", When::Always, selection),
         Task::Ci(selection) => ("ci", When::InCi, selection),
+        Task::Bench(arguments) => return bench(&arguments),
     };
     let steps = select(when, &selection.only);
     if selection.list {
@@ -67,6 +75,20 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn bench(arguments: &bench::Arguments) -> ExitCode {
+    match root().and_then(|root| bench::measure(&root, arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(format_args!("\nerror: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn root() -> anyhow::Result<PathBuf> {
+    Path::new(ROOT).canonicalize().context("the workspace is not where it was built")
 }
 
 /// The steps of a task in the order of the table. A step that is asked for by name is run whatever
@@ -90,7 +112,7 @@ fn list(steps: &[&Step]) {
 
 /// Installs what the steps need, then runs them in order up to the first that fails.
 fn run(task: &str, steps: &[&Step]) -> anyhow::Result<()> {
-    let root = Path::new(ROOT).canonicalize().context("the workspace is not where it was built")?;
+    let root = root()?;
     let mut tools: Vec<&Tool> = Vec::new();
     for tool in steps.iter().flat_map(|step| step.tools) {
         if !tools.iter().any(|known| known.name == tool.name) {

@@ -1,1 +1,70 @@
-//! (to be written)
+//! The messenger: takes what happened out of the feed, in order, and brings it on.
+//!
+//! Everything that leaves Roster leaves as an event of the feed. A [`Follower`] reads it from a
+//! place on and never misses, repeats or reorders one; whoever brings events somewhere stands on
+//! it and keeps the cursor together with what was brought.
+
+use store::{ApiStore, BadCursor, Cursor, EventRecord};
+
+/// Events that are read at once.
+const PAGE: u64 = 500;
+
+/// A reader of the feed over all directories, at some place in it.
+#[derive(Debug)]
+pub struct Follower {
+    api: ApiStore,
+    after: Option<Cursor>,
+}
+
+/// Why a follower cannot go on.
+#[derive(Debug)]
+pub enum Error {
+    /// The cursor that it began with leads nowhere: the reader has to begin anew.
+    Cursor(BadCursor),
+    /// The feed could not be read. Nothing was skipped; it can be tried again.
+    Store(store::Error),
+}
+
+impl Follower {
+    /// Begins with the first event that there is.
+    pub fn from_the_beginning(api: ApiStore) -> Follower {
+        Follower { api, after: None }
+    }
+
+    /// Goes on where another reader, or an earlier life of this one, had come to.
+    pub fn after(api: ApiStore, cursor: Cursor) -> Follower {
+        Follower { api, after: Some(cursor) }
+    }
+
+    /// The next events in order; none when the end is reached for now.
+    pub async fn next(&mut self) -> Result<Vec<EventRecord>, Error> {
+        let page = self.api.events(self.after.clone(), None, PAGE).await.map_err(Error::Store)?;
+        let page = page.map_err(Error::Cursor)?;
+        self.after = Some(page.next);
+        Ok(page.events)
+    }
+
+    /// How far it has come; `None` before it has read anything.
+    pub fn cursor(&self) -> Option<&Cursor> {
+        self.after.as_ref()
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Error::Cursor(BadCursor::Malformed) => "the cursor is not one of this feed",
+            Error::Cursor(BadCursor::AnotherEpoch) => "the cursor is of another life of this feed",
+            Error::Store(_) => "the feed cannot be read",
+        })
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Cursor(_) => None,
+            Error::Store(error) => Some(error),
+        }
+    }
+}

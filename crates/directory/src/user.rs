@@ -96,6 +96,14 @@ pub struct CreateUser {
     pub document: Document,
 }
 
+impl CreateUser {
+    /// What a POST asks for, as admitted: the person may use the app unless the provider says
+    /// otherwise.
+    pub fn new(resource: Resource, resource_type: &ResourceType) -> CreateUser {
+        CreateUser { document: Document::new(resource.beginning(resource_type)) }
+    }
+}
+
 impl Decide for CreateUser {
     type Answer = User;
 

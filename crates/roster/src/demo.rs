@@ -1,10 +1,12 @@
 //! `roster demo`: a fresh server, and a simulated Okta that provisions people into it, over HTTP.
 
+use std::collections::VecDeque;
 use std::fmt::Write;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 use clap::Args;
+use courier::Follower;
 use directory::secret::{Secret, SecretKind};
 use directory::{DirectoryId, Provider};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -17,7 +19,7 @@ use tokio::net::TcpListener;
 
 use crate::directory_command::create_directory;
 use crate::place::{Place, SCIM_PATH};
-use crate::terminal::say;
+use crate::terminal::{say, say_step};
 use crate::{environment, serve, simulate};
 
 /// Events of the tail of the feed.
@@ -28,7 +30,8 @@ pub(crate) struct Arguments {
     /// Stop after the story, with 0 if everything went well and 1 if not
     #[arg(long)]
     once: bool,
-    /// Which Okta; several may be given [default: all]
+    /// Which Okta: okta-2026-template, okta-2021-template, okta-2026-aiw or okta-aiw-reassign; several
+    /// may be given [default: all]
     #[arg(long, value_name = "NAME", value_parser = simulate::preset)]
     preset: Vec<Preset>,
 }
@@ -126,7 +129,7 @@ async fn tell(settings: Settings) -> anyhow::Result<(Report, Expectation)> {
         ProgressBar::with_draw_target(Some(run.remaining() as u64), ProgressDrawTarget::stderr())
             .with_style(style);
     while let Some(step) = run.step().await {
-        progress.suspend(|| say(&step));
+        progress.suspend(|| say_step(&step));
         progress.inc(1);
         report.steps.push(step);
     }
@@ -225,17 +228,15 @@ async fn summarize(api: &ApiStore, told: &[Told]) -> anyhow::Result<()> {
 
 /// The last of what the vendor's app would read.
 async fn show_feed(api: &ApiStore) -> anyhow::Result<()> {
-    let mut after = None;
-    let mut tail: std::collections::VecDeque<EventRecord> = std::collections::VecDeque::new();
+    let mut follower = Follower::from_the_beginning(api.clone());
+    let mut tail: VecDeque<EventRecord> = VecDeque::new();
     loop {
-        let page = api.events(after, None, 1_000).await?;
-        let page = page.map_err(|_| anyhow::anyhow!("the feed refuses its own cursor"))?;
-        tail.extend(page.events);
-        tail.drain(..tail.len().saturating_sub(TAIL));
-        if !page.has_more {
+        let events = follower.next().await?;
+        if events.is_empty() {
             break;
         }
-        after = Some(page.next);
+        tail.extend(events);
+        tail.drain(..tail.len().saturating_sub(TAIL));
     }
     say("\nThe end of the event feed, as your app would read it");
     for event in tail {

@@ -15,6 +15,9 @@ use crate::place::{Addresses, Place};
 use crate::serve::LISTEN;
 use crate::terminal::say;
 
+/// Characters of a name, as in the management API.
+const NAME_MAX: usize = 200;
+
 /// For how long a token is good.
 const LIFETIME_DAYS: u32 = 365;
 
@@ -33,10 +36,10 @@ pub(crate) enum ApiKeyCommand {
 #[derive(Args, Debug)]
 pub(crate) struct Create {
     /// The customer: its id, or its name, under which it is made where there is none
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = name)]
     organization: String,
     /// What to call the directory
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = name)]
     name: String,
     /// Who sends: okta, entra, jumpcloud, onelogin, pingone, pingfederate, cyberark, rippling,
     /// sailpoint, keycloak, authentik or custom
@@ -58,7 +61,7 @@ pub(crate) struct Create {
 #[derive(Args, Debug)]
 pub(crate) struct CreateApiKey {
     /// What it is for
-    #[arg(long, value_name = "NAME", default_value = "command line")]
+    #[arg(long, value_name = "NAME", value_parser = name, default_value = "command line")]
     name: String,
     /// Print one JSON object
     #[arg(long)]
@@ -143,19 +146,27 @@ async fn find_or_create(api: &ApiStore, wanted: &str) -> anyhow::Result<Organiza
         let found = api.organization(id).await?;
         return found.with_context(|| format!("there is no organization `{wanted}`"));
     }
-    let name = wanted.trim();
-    if name.is_empty() {
-        bail!("an organization needs a name");
-    }
-    match api.organizations_named(name).await?.as_slice() {
-        [] => Ok(api.create_organization(name.to_owned(), None).await?),
+    match api.organizations_named(wanted).await?.as_slice() {
+        [] => Ok(api.create_organization(wanted.to_owned(), None).await?),
         [only] => Ok(only.clone()),
         several => {
             let ids: Vec<_> = several.iter().map(|it| it.id.to_string()).collect();
             bail!(
-                "several organizations are called `{name}`; give one of the ids {}",
+                "several organizations are called `{wanted}`; give one of the ids {}",
                 ids.join(", ")
             )
         }
     }
+}
+
+/// A name that people give: not empty, not endless, on one line.
+fn name(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    let count = name.chars().count();
+    if count == 0 || count > NAME_MAX || name.chars().any(char::is_control) {
+        return Err(format!(
+            "a name has 1 to {NAME_MAX} characters, none of which is a control character"
+        ));
+    }
+    Ok(name.to_owned())
 }

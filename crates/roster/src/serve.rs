@@ -1,5 +1,6 @@
 //! `roster serve`: the server, on an embedded database.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::process::ExitCode;
@@ -56,8 +57,7 @@ enum LogFormat {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     log(arguments.log_format, &arguments.log)?;
-    let folder = arguments.place.folder()?;
-    let store = arguments.place.open()?;
+    // Whatever may be refused comes first: a start that fails leaves nothing behind.
     let listener = TcpListener::bind(arguments.listen).await.with_context(|| {
         format!(
             "cannot listen on {}; another program may, perhaps another Roster. Choose another \
@@ -73,8 +73,16 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         arguments.addresses.scim_path.as_deref().unwrap_or(SCIM_PATH),
         limits,
     )?;
+    let folder = arguments.place.folder()?;
+    let store = arguments.place.open()?;
     arguments.place.remember(&settings)?;
     let first_key = first_api_key(&store).await?;
+    // Before it is said that we listen: whoever reads that may ask us to stop.
+    let stop = stop_signal();
+    let stop = async move {
+        stop.await;
+        tracing::info!("asked to stop: what was begun is answered first");
+    };
 
     say(format_args!("Roster {} listens on {here}", env!("CARGO_PKG_VERSION")));
     say(format_args!("  data            {}", folder.display()));
@@ -96,9 +104,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
     let application =
         web::application(store.access(), settings, environment::ids(), environment::entropy);
-    web::serve(listener, application, stop_signal()).await.context("the server failed")?;
-    tracing::info!("stopping: everything that was begun is answered");
+    web::serve(listener, application, stop).await.context("the server failed")?;
     store.close().await;
+    tracing::info!("stopped: everything is kept");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -122,7 +130,11 @@ impl Rate {
 fn log(format: LogFormat, filter: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter)
         .context("cannot read what to log; write `info`, or `web=debug,info`")?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // Colors are for eyes; in a file they would be in the way of who searches it.
+        .with_ansi(std::io::stderr().is_terminal());
     match format {
         LogFormat::Text => subscriber.init(),
         LogFormat::Json => subscriber.json().init(),
@@ -130,25 +142,34 @@ fn log(format: LogFormat, filter: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Ends when the process is asked to stop: by a person (Ctrl-C) or by whatever runs services.
-pub(crate) async fn stop_signal() {
-    let interrupted = async {
-        if tokio::signal::ctrl_c().await.is_err() {
+/// Ends when the process is asked to stop: by a person (Ctrl-C) or by whatever runs services. From
+/// the call on, not only from the first poll on, such a request is not missed.
+pub(crate) fn stop_signal() -> impl Future<Output = ()> + Send + 'static {
+    let signals = signals();
+    async move {
+        match signals {
+            #[cfg(unix)]
+            Ok((mut interrupted, mut terminated)) => {
+                tokio::select! {
+                    _ = interrupted.recv() => {}
+                    _ = terminated.recv() => {}
+                }
+            }
+            #[cfg(windows)]
+            Ok(mut interrupted) => _ = interrupted.recv().await,
             // Nobody can tell us; the process can still be killed.
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => _ = signal.recv().await,
             Err(_) => std::future::pending().await,
         }
-    };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupted => {}
-        () = terminated => {}
     }
+}
+
+#[cfg(unix)]
+fn signals() -> std::io::Result<(tokio::signal::unix::Signal, tokio::signal::unix::Signal)> {
+    use tokio::signal::unix::{SignalKind, signal};
+    Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?))
+}
+
+#[cfg(windows)]
+fn signals() -> std::io::Result<tokio::signal::windows::CtrlC> {
+    tokio::signal::windows::ctrl_c()
 }

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use simulator::okta::{Credentials, Preset, Settings};
 use simulator::{Report, simulate_okta};
 
-use crate::terminal::say;
+use crate::terminal::{say, say_step};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -26,7 +26,8 @@ pub(crate) struct Okta {
     /// User name and password, for an app that uses the Basic scheme
     #[arg(long, value_name = "USER:PASSWORD", conflicts_with = "token")]
     basic: Option<String>,
-    /// Which Okta; several may be given [default: all]
+    /// Which Okta: okta-2026-template, okta-2021-template, okta-2026-aiw or okta-aiw-reassign; several
+    /// may be given [default: all]
     #[arg(long, value_name = "NAME", value_parser = preset)]
     preset: Vec<Preset>,
     /// Number from which names and passwords are made; the same number makes the same
@@ -69,7 +70,7 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         let is_quiet = okta.json;
         let report = simulate_okta(settings, |step| {
             if !is_quiet {
-                say(step);
+                say_step(step);
             }
         })
         .await?;

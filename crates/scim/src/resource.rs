@@ -11,6 +11,9 @@ use serde_json::{Map, Value};
 use crate::error::Error;
 use crate::schema::{Attribute, Mutability, ResourceType};
 
+/// The attribute that says whether a person may use the app.
+const ACTIVE: &str = "active";
+
 /// The attributes that a client wrote, canonical. Extensions stand under their URN.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Resource(Map<String, Value>);
@@ -76,13 +79,26 @@ impl Resource {
     /// as clients that read before they write expect; but a suspended person is not let in again
     /// because a client did not mention it.
     #[must_use]
-    pub fn keeping(mut self, before: &Resource, resource_type: &ResourceType) -> Resource {
-        const ACTIVE: &str = "active";
-        if let (None, Some(active), Some(rank)) =
-            (self.get(ACTIVE), before.get(ACTIVE), rank(resource_type, ACTIVE))
-        {
-            let active = active.clone();
-            insert(&mut self.0, rank, ACTIVE, active, |name| self::rank(resource_type, name));
+    pub fn keeping(self, before: &Resource, resource_type: &ResourceType) -> Resource {
+        match before.get(ACTIVE) {
+            Some(active) => self.unless_said(ACTIVE, active, resource_type),
+            None => self,
+        }
+    }
+
+    /// What a POST makes of this resource: a new user is active unless the client says otherwise
+    /// (RFC 7644 §3.3 lets omitted attributes take a default). Resources without the attribute
+    /// stay as they are.
+    #[must_use]
+    pub fn beginning(self, resource_type: &ResourceType) -> Resource {
+        self.unless_said(ACTIVE, &Value::Bool(true), resource_type)
+    }
+
+    fn unless_said(mut self, name: &str, value: &Value, resource_type: &ResourceType) -> Resource {
+        if let (None, Some(rank)) = (self.get(name), rank(resource_type, name)) {
+            insert(&mut self.0, rank, name, value.clone(), |other| {
+                self::rank(resource_type, other)
+            });
         }
         self
     }

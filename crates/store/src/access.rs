@@ -90,15 +90,16 @@ impl Access {
 
     /// Opens the directory that a SCIM token belongs to, and notes that it was used.
     pub async fn directory(&self, presented: &SecretHash) -> Result<Credential, Error> {
-        let hash = presented.clone();
         let now = self.0.environment.clock.now();
-        let found = self.0.readers.read(move |session| at_once(token(session, &hash))).await?;
-        let Some(found) = found else { return Ok(Credential::Unknown) };
+        let found = match self.0.tokens.find(presented, now) {
+            Some(found) => found,
+            None => match self.look_for(presented.clone(), now).await? {
+                Some(found) => found,
+                None => return Ok(Credential::Unknown),
+            },
+        };
         if found.expires_at <= now {
             return Ok(Credential::Expired(found.expires_at));
-        }
-        if found.last_used_at.is_none_or(|last| now.duration_since(last) >= USE_NOTED_EVERY) {
-            self.0.writer.act_sometime(Act::TokenUsed { id: found.token_id, at: now });
         }
         Ok(Credential::Valid(DirectoryStore {
             inner: Arc::clone(&self.0),
@@ -107,6 +108,24 @@ impl Access {
             settings: found.settings,
             token_id: Some(found.token_id),
         }))
+    }
+
+    /// Looks for a token, notes that it was used, and remembers it for the requests behind this one.
+    async fn look_for(
+        &self,
+        presented: SecretHash,
+        now: Timestamp,
+    ) -> Result<Option<FoundToken>, Error> {
+        let hash = presented.clone();
+        let found = self.0.readers.read(move |session| at_once(token(session, &hash))).await?;
+        let Some(found) = found else { return Ok(None) };
+        let is_noted =
+            found.last_used_at.is_some_and(|last| now.duration_since(last) < USE_NOTED_EVERY);
+        if found.expires_at > now && !is_noted {
+            self.0.writer.act_sometime(Act::TokenUsed { id: found.token_id, at: now });
+        }
+        self.0.tokens.remember(presented, now, found.clone());
+        Ok(Some(found))
     }
 
     /// Opens the management API for a key; `None` where nobody has given it out.
@@ -148,7 +167,9 @@ impl Access {
     }
 }
 
-struct FoundToken {
+/// What is known of a token that opens something.
+#[derive(Clone, Debug)]
+pub(crate) struct FoundToken {
     token_id: TokenId,
     directory_id: DirectoryId,
     organization_id: OrganizationId,

@@ -16,6 +16,7 @@ mod narrow;
 mod place;
 mod read;
 mod readers;
+mod recent;
 mod rows;
 mod session;
 mod sqlite;
@@ -36,8 +37,10 @@ pub use list::{AnyRecord, ListRequest, Page, Represent, Start, Window};
 pub use place::BadPageCursor;
 pub use read::{GroupRecord, GroupReference, UserRecord};
 
+use crate::access::FoundToken;
 use crate::feed::Sealer;
 use crate::readers::Readers;
+use crate::recent::Recent;
 use crate::session::at_once;
 use crate::walks::Walks;
 use crate::writer::{Act, Writer};
@@ -74,6 +77,7 @@ pub struct Store {
 pub(crate) struct Inner {
     pub(crate) writer: Writer,
     pub(crate) readers: Readers,
+    pub(crate) tokens: Recent<FoundToken>,
     pub(crate) sealer: Sealer,
     pub(crate) walks: Walks,
     pub(crate) environment: Environment,
@@ -98,8 +102,8 @@ impl Store {
         let readers = Readers::open(path)?;
         let (writer, thread) = Writer::start(session, environment.clone(), limits)
             .map_err(|source| Error::File { path: path.to_owned(), source })?;
-        let inner =
-            Arc::new(Inner { writer, readers, sealer, walks: Walks::default(), environment });
+        let (tokens, walks) = (Recent::new(), Walks::default());
+        let inner = Arc::new(Inner { writer, readers, tokens, sealer, walks, environment });
         Ok(Store { inner, writer_thread: Some(thread) })
     }
 

@@ -16,6 +16,9 @@ const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// `Rost`, in the header of the file: what tells our database from somebody else's.
 const APPLICATION_ID: i64 = 0x526f_7374;
 
+/// How the connection that writes is set up. The benchmark sets up the raw database alike.
+const WRITER_SETTINGS: &str = include_str!("sqlite/writer.sql");
+
 /// How long to wait for another process, a command line beside a running server, to finish writing.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -47,20 +50,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Session, Error> {
             .execute_batch(&format!("pragma application_id = {APPLICATION_ID}"))
             .doing("marking the database as ours")?;
     }
-    connection
-        .execute_batch(
-            "pragma journal_mode = wal;
-             -- A commit is on the disk before it is answered. NORMAL would lose acknowledged
-             -- writes when the power goes.
-             pragma synchronous = full;
-             pragma foreign_keys = on;
-             pragma temp_store = memory;
-             pragma cache_size = -65536;
-             pragma wal_autocheckpoint = 4000;
-             -- After a burst the log is cut back to this.
-             pragma journal_size_limit = 67108864;",
-        )
-        .doing("opening the database")?;
+    connection.execute_batch(WRITER_SETTINGS).doing("opening the database")?;
     Ok(Session::new(connection))
 }
 

@@ -14,11 +14,11 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use store::ApiStore;
 
+use crate::body::{self, Unread};
 use crate::problem::Problem;
 use crate::scim::{PATH_SHOWN_MAX, cut};
 use crate::{Counter, caller};
@@ -83,21 +83,24 @@ where
 
     async fn from_request(request: Request<Body>, state: &S) -> Result<Input<T>, Problem> {
         let bytes_max = Arc::<Counter>::from_ref(state).settings.limits.api_body_bytes;
-        let body = match Limited::new(request.into_body(), bytes_max).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => {
-                return Err(Problem::new(
+        let body =
+            body::read(request.into_body(), bytes_max).await.map_err(|unread| match unread {
+                Unread::TooLarge => Problem::new(
                     StatusCode::PAYLOAD_TOO_LARGE,
                     "too-large",
                     "The request is too large",
                     format!("it has more than {bytes_max} bytes"),
                     "Send less at once",
-                ));
-            }
-            Err(_) => {
-                return Err(Problem::invalid("the request broke off", "Send it again"));
-            }
-        };
+                ),
+                Unread::TooSlow => Problem::new(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "too-slow",
+                    "The request took too long",
+                    "its body did not arrive whole in time",
+                    "Send it again",
+                ),
+                Unread::Broken => Problem::invalid("the request broke off", "Send it again"),
+            })?;
         let json = scim::json::parse(&body)
             .map_err(|error| Problem::invalid(error.detail(), "Send a JSON object"))?;
         // Without this, a list would be read as the fields of an object in their order.

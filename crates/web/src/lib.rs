@@ -5,14 +5,18 @@
 //! says what happened, why, and what to do now: an Okta admin sees the `detail` and nothing else.
 
 mod api;
+mod body;
 mod caller;
 mod error;
 mod health;
+mod log;
 mod problem;
 mod scim;
 pub mod settings;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::scim::ResourceType;
 use axum::Router;
@@ -23,6 +27,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use directory::Ids;
 use directory::secret::Entropy;
+use futures_util::FutureExt;
 use store::Access;
 use tokio::net::TcpListener;
 use tracing::Instrument;
@@ -30,6 +35,7 @@ use tracing::Instrument;
 pub use settings::{BadSetting, Limits, Rate, Settings};
 
 use crate::caller::Rates;
+use crate::error::Refusal;
 
 /// Everything that a request is served with.
 pub(crate) struct Counter {
@@ -78,13 +84,37 @@ pub fn application(
         .with_state(counter)
 }
 
-/// Serves until told to stop, and then until what was begun is answered.
+/// For how long what was begun may go on after the server was told to stop. A client that has
+/// stalled must not keep it from stopping.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Serves until told to stop, and then until what was begun is answered, or 20 seconds have
+/// passed.
 pub async fn serve(
     listener: TcpListener,
     application: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    axum::serve(listener, application).with_graceful_shutdown(stop).await
+    let (told, stopping) = tokio::sync::oneshot::channel();
+    let stop = async move {
+        stop.await;
+        // Nobody listens any more where the server has ended by itself.
+        let _ = told.send(());
+    };
+    let serving = axum::serve(listener, application).with_graceful_shutdown(stop);
+    let patience = async {
+        match stopping.await {
+            Ok(()) => tokio::time::sleep(GRACE).await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        served = serving => served,
+        () = patience => {
+            tracing::warn!("stopping though some requests are not answered yet");
+            Ok(())
+        }
+    }
 }
 
 /// The name of a request, in its answer and in the log.
@@ -105,12 +135,16 @@ async fn name_request(
     let begun = std::time::Instant::now();
     let id = RequestId(directory::RequestId::new(counter.ids.as_ref()).to_string());
     let method = request.method().clone();
-    // The path names ids at most; a query may name people.
-    let path = request.uri().path().to_owned();
+    // Without the query, which may name people.
+    let path = log::shown(request.uri().path(), counter.settings.scim_path());
     request.extensions_mut().insert(id.clone());
     // Whatever is logged on the way is found by the id: a problem of the API promises it.
     let span = tracing::error_span!("request", request_id = %id);
-    let mut response = next.run(request).instrument(span).await;
+    let answering = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span);
+    let mut response = answering.await.unwrap_or_else(|_| {
+        // A panic is a mistake of ours. It costs this request an honest answer and nobody else's.
+        Refusal::from(store::Error::Panicked("while it was answered".to_owned())).answer(&id)
+    });
     let header = HeaderValue::try_from(id.0.as_str()).expect("an id is plain ASCII");
     response.headers_mut().insert("x-request-id", header);
     tracing::debug!(

@@ -19,10 +19,10 @@ use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
 use directory::{DirectoryId, ResourceId};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
 use store::DirectoryStore;
 
+use crate::body::{self, Unread};
 use crate::error::Refusal;
 use crate::scim::answer::Answer;
 use crate::{Counter, RequestId, caller};
@@ -265,10 +265,14 @@ impl Incoming<'_> {
         if announced.is_some_and(|bytes| bytes > bytes_max) {
             return Err(too_large());
         }
-        match Limited::new(self.body, bytes_max).collect().await {
-            Ok(body) => Ok(::scim::json::parse(&body.to_bytes())?),
-            Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-            Err(_) => {
+        match body::read(self.body, bytes_max).await {
+            Ok(bytes) => Ok(::scim::json::parse(&bytes)?),
+            Err(Unread::TooLarge) => Err(too_large()),
+            Err(Unread::TooSlow) => {
+                let detail = "the request did not arrive whole in time. Send it again";
+                Err(Error::new(408, detail).into())
+            }
+            Err(Unread::Broken) => {
                 let detail = "the request broke off before its end. Send it again";
                 Err(Error::new(400, detail).into())
             }

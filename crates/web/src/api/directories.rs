@@ -63,6 +63,7 @@ impl DirectoryView {
     }
 }
 
+/// `POST /organizations/{id}/directories`. 404 where there is no such organization.
 pub(super) async fn create(
     vendor: Vendor,
     Path(organization): Path<String>,
@@ -83,6 +84,7 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(view)))
 }
 
+/// `GET /directories`, of all organizations, in the order of their creation.
 pub(super) async fn list(
     vendor: Vendor,
     Query(page): Query<PageQuery>,
@@ -90,6 +92,7 @@ pub(super) async fn list(
     list_of(&vendor, None, &page).await
 }
 
+/// `GET /organizations/{id}/directories`.
 pub(super) async fn list_of_organization(
     vendor: Vendor,
     Path(organization): Path<String>,
@@ -112,6 +115,7 @@ async fn list_of(
     Ok(Json(page_of(found, limit, |it| it.directory.id.to_string(), view)))
 }
 
+/// `GET /directories/{id}`.
 pub(super) async fn get(
     vendor: Vendor,
     Path(directory): Path<String>,
@@ -160,6 +164,7 @@ pub(super) struct CreatedToken {
     view: TokenView,
 }
 
+/// `POST /directories/{id}/tokens`. The answer is the only place where the secret is shown.
 pub(super) async fn create_token(
     vendor: Vendor,
     Path(directory): Path<String>,
@@ -180,6 +185,7 @@ pub(super) async fn create_token(
     Ok((StatusCode::CREATED, Json(created)))
 }
 
+/// `GET /directories/{id}/tokens`: all of them, whether or not they are good still.
 pub(super) async fn tokens(
     vendor: Vendor,
     Path(directory): Path<String>,
@@ -221,6 +227,7 @@ fn user_view(user: UserRecord, groups: Option<Vec<Reference>>) -> UserView {
     }
 }
 
+/// `GET /directories/{id}/users`, active or not, in the order of their creation.
 pub(super) async fn users(
     vendor: Vendor,
     Path(directory): Path<String>,
@@ -233,6 +240,7 @@ pub(super) async fn users(
     Ok(Json(page_of(found, limit, |(ordinal, _)| ordinal.to_string(), view)))
 }
 
+/// `GET /directories/{id}/users/{user}`, with the groups of the user.
 pub(super) async fn user(
     vendor: Vendor,
     Path((directory, user)): Path<(String, String)>,
@@ -280,6 +288,7 @@ fn group_view(group: GroupRecord, members: Option<Vec<MemberView>>) -> GroupView
     }
 }
 
+/// `GET /directories/{id}/groups`, in the order of their creation, without members.
 pub(super) async fn groups(
     vendor: Vendor,
     Path(directory): Path<String>,
@@ -292,6 +301,7 @@ pub(super) async fn groups(
     Ok(Json(page_of(found, limit, |(ordinal, _)| ordinal.to_string(), view)))
 }
 
+/// `GET /directories/{id}/groups/{group}`, with all its members.
 pub(super) async fn group(
     vendor: Vendor,
     Path((directory, group)): Path<(String, String)>,

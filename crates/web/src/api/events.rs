@@ -56,6 +56,7 @@ impl From<EventRecord> for EventView {
     }
 }
 
+/// `GET /events`. 410 where the cursor belongs to another life of the database.
 pub(super) async fn list(
     vendor: Vendor,
     Query(query): Query<EventsQuery>,

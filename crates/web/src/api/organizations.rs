@@ -35,6 +35,7 @@ impl From<Organization> for OrganizationView {
     }
 }
 
+/// `POST /organizations`. 409 where another one has the `external_id`.
 pub(super) async fn create(
     vendor: Vendor,
     Input(new): Input<NewOrganization>,
@@ -45,6 +46,7 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(organization.into())))
 }
 
+/// `GET /organizations/{id}`.
 pub(super) async fn get(
     vendor: Vendor,
     Path(organization): Path<String>,
@@ -54,6 +56,7 @@ pub(super) async fn get(
     Ok(Json(found.ok_or_else(|| Problem::not_found("organization"))?.into()))
 }
 
+/// `GET /organizations`, in the order of their creation.
 pub(super) async fn list(
     vendor: Vendor,
     Query(page): Query<PageQuery>,

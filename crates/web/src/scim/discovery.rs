@@ -9,6 +9,7 @@ use super::answer::Answer;
 use super::{Call, shortened};
 use crate::error::Refusal;
 
+/// `GET /ServiceProviderConfig`.
 pub(super) fn service_provider_config(base: &str) -> Answer {
     let config = ServiceProviderConfig {
         documentation_uri: None,
@@ -23,11 +24,13 @@ pub(super) fn service_provider_config(base: &str) -> Answer {
     Answer::json(StatusCode::OK, &config.to_json(base))
 }
 
+/// `GET /ResourceTypes`.
 pub(super) fn resource_types(call: &Call) -> Result<Answer, Refusal> {
     call.refuse_filter()?;
     Ok(Answer::json(StatusCode::OK, &discovery::resource_types(&call.types(), &call.base)))
 }
 
+/// `GET /ResourceTypes/{id}`.
 pub(super) fn resource_type(call: &Call, id: &str) -> Result<Answer, Refusal> {
     let types = call.types();
     let found = discovery::find_resource_type(&types, id).ok_or_else(|| {
@@ -37,11 +40,13 @@ pub(super) fn resource_type(call: &Call, id: &str) -> Result<Answer, Refusal> {
     Ok(Answer::json(StatusCode::OK, &discovery::resource_type(found, &call.base)))
 }
 
+/// `GET /Schemas`.
 pub(super) fn schemas(call: &Call) -> Result<Answer, Refusal> {
     call.refuse_filter()?;
     Ok(Answer::json(StatusCode::OK, &discovery::schemas(&call.types(), &call.base)))
 }
 
+/// `GET /Schemas/{urn}`.
 pub(super) fn schema(call: &Call, urn: &str) -> Result<Answer, Refusal> {
     let found = discovery::find_schema(&call.types(), urn).ok_or_else(|| {
         let urn = shortened(urn);

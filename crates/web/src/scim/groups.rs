@@ -14,7 +14,7 @@ use super::represent::{Represent, group_record};
 use super::{Call, Incoming, group_id};
 use crate::error::Refusal;
 
-/// A page; asked for in the address, or by a search.
+/// `GET /Groups` (RFC 7644 §3.4.2), and `POST /Groups/.search` (§3.4.3).
 pub(super) async fn list(mut call: Call, search: Option<Incoming<'_>>) -> Result<Answer, Refusal> {
     let group = Arc::clone(&call.counter.group);
     let query = list::query(&mut call, search).await?;
@@ -23,6 +23,7 @@ pub(super) async fn list(mut call: Call, search: Option<Incoming<'_>>) -> Result
     Ok(list.answer(page, |record| list.print(&call, &group, record)))
 }
 
+/// `GET /Groups/{id}` (RFC 7644 §3.4.1).
 pub(super) async fn get(call: Call, id: &str) -> Result<Answer, Refusal> {
     let projection = call.projection(&call.counter.group)?;
     let id = group_id(id)?;
@@ -31,6 +32,7 @@ pub(super) async fn get(call: Call, id: &str) -> Result<Answer, Refusal> {
     Ok(call.resource(StatusCode::OK, &call.counter.group, &projection, &group))
 }
 
+/// `POST /Groups` (RFC 7644 §3.3). 409 where the `displayName` is taken.
 pub(super) async fn create(mut call: Call, incoming: Incoming<'_>) -> Result<Answer, Refusal> {
     let group = Arc::clone(&call.counter.group);
     let projection = call.projection(&group)?;
@@ -46,6 +48,7 @@ pub(super) async fn create(mut call: Call, incoming: Incoming<'_>) -> Result<Ans
     Ok(answer.with_header(header::LOCATION, location))
 }
 
+/// `PUT /Groups/{id}` (RFC 7644 §3.5.1). A body without `members` leaves nobody in the group.
 pub(super) async fn replace(
     mut call: Call,
     id: &str,
@@ -65,6 +68,8 @@ pub(super) async fn replace(
     changed(&call, StatusCode::OK, &projection, &replaced).await
 }
 
+/// `PATCH /Groups/{id}` (RFC 7644 §3.5.2).
+///
 /// Answered with 204, unless the client asks for attributes: who adds one member to a group of
 /// 100,000 does not want to hear of the others (RFC 7644 §3.5.2 allows both).
 pub(super) async fn patch(
@@ -87,6 +92,7 @@ pub(super) async fn patch(
     changed(&call, StatusCode::OK, &projection, &patched).await
 }
 
+/// `DELETE /Groups/{id}` (RFC 7644 §3.6).
 pub(super) async fn delete(call: Call, id: &str) -> Result<Answer, Refusal> {
     call.store.change(DeleteGroup { id: group_id(id)? }).await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))

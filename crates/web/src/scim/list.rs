@@ -166,7 +166,7 @@ impl List {
     }
 }
 
-/// Users and groups in one list, found by POST at the root (RFC 7644 §3.4.3).
+/// `POST /.search`: users and groups in one list (RFC 7644 §3.4.3).
 pub(super) async fn search_all(mut call: Call, incoming: Incoming<'_>) -> Result<Answer, Refusal> {
     let query = query(&mut call, Some(incoming)).await?;
     let (user, group) = (Arc::clone(&call.counter.user), Arc::clone(&call.counter.group));

@@ -6,7 +6,7 @@ use ::scim::admit::admit;
 use ::scim::patch::Patch;
 use ::scim::project::Projection;
 use axum::http::{StatusCode, header};
-use directory::{CreateUser, DeleteUser, Document, PatchUser, ReplaceUser, User};
+use directory::{CreateUser, DeleteUser, PatchUser, ReplaceUser, User};
 use store::UserRecord;
 
 use super::answer::Answer;
@@ -15,7 +15,7 @@ use super::represent::{Represent, user_record};
 use super::{Call, Incoming, user_id};
 use crate::error::Refusal;
 
-/// A page; asked for in the address, or by a search.
+/// `GET /Users` (RFC 7644 §3.4.2), and `POST /Users/.search` (§3.4.3).
 pub(super) async fn list(mut call: Call, search: Option<Incoming<'_>>) -> Result<Answer, Refusal> {
     let user = Arc::clone(&call.counter.user);
     let query = list::query(&mut call, search).await?;
@@ -24,6 +24,7 @@ pub(super) async fn list(mut call: Call, search: Option<Incoming<'_>>) -> Result
     Ok(list.answer(page, |record| list.print(&call, &user, record)))
 }
 
+/// `GET /Users/{id}` (RFC 7644 §3.4.1).
 pub(super) async fn get(call: Call, id: &str) -> Result<Answer, Refusal> {
     let projection = call.projection(&call.counter.user)?;
     let id = user_id(id)?;
@@ -32,13 +33,13 @@ pub(super) async fn get(call: Call, id: &str) -> Result<Answer, Refusal> {
     Ok(call.resource(StatusCode::OK, &call.counter.user, &projection, &user))
 }
 
+/// `POST /Users` (RFC 7644 §3.3). 409 where the `userName` is taken.
 pub(super) async fn create(mut call: Call, incoming: Incoming<'_>) -> Result<Answer, Refusal> {
     let user = Arc::clone(&call.counter.user);
     let projection = call.projection(&user)?;
     let body = incoming.json(call.counter.settings.limits.user_body_bytes).await?;
     let admitted = admit(body, &user, call.preset(), &mut call.quirks)?;
-    let created =
-        call.store.change(CreateUser { document: Document::new(admitted.resource) }).await?;
+    let created = call.store.change(CreateUser::new(admitted.resource, &user)).await?;
     // Nobody can have put a user into a group whose id was not known until now.
     let record = user_record(&created);
     let location = record.location(&user, &call.base);
@@ -47,6 +48,7 @@ pub(super) async fn create(mut call: Call, incoming: Incoming<'_>) -> Result<Ans
         .with_header(header::LOCATION, location))
 }
 
+/// `PUT /Users/{id}` (RFC 7644 §3.5.1). It does not create.
 pub(super) async fn replace(
     mut call: Call,
     id: &str,
@@ -65,6 +67,7 @@ pub(super) async fn replace(
     changed(&call, &projection, &replaced).await
 }
 
+/// `PATCH /Users/{id}` (RFC 7644 §3.5.2).
 pub(super) async fn patch(
     mut call: Call,
     id: &str,
@@ -80,6 +83,7 @@ pub(super) async fn patch(
     changed(&call, &projection, &patched).await
 }
 
+/// `DELETE /Users/{id}` (RFC 7644 §3.6).
 pub(super) async fn delete(call: Call, id: &str) -> Result<Answer, Refusal> {
     call.store.change(DeleteUser { id: user_id(id)? }).await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))

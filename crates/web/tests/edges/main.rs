@@ -2,6 +2,7 @@
 
 mod addresses;
 mod limits;
+mod noise;
 mod restarts;
 #[path = "../server/mod.rs"]
 mod server;

@@ -1,0 +1,453 @@
+//! Each command of the built binary, as a person or a script meets it.
+
+mod server;
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use server::{Caller, Server, binary, create_directory};
+use simulator::Method;
+use simulator::okta::Preset;
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+/// Runs a command to its end.
+fn run(arguments: &[&str]) -> Output {
+    binary().args(arguments).output().expect("it starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("it is text")
+}
+
+/// Runs a command that succeeds, and gives what it says.
+fn succeed(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    assert_eq!(text(&output.stderr), "", "{arguments:?}");
+    text(&output.stdout)
+}
+
+fn path(folder: &Path) -> &str {
+    folder.to_str().expect("it is text")
+}
+
+fn field<'a>(object: &'a Value, name: &str) -> &'a str {
+    object[name].as_str().unwrap_or_else(|| panic!("`{name}` in {object}"))
+}
+
+/// Asks a process to end, as whatever runs services does.
+fn terminate(server: &Server) {
+    let kill = Command::new("kill").args(["-TERM", &server.process.id().to_string()]).status();
+    assert!(kill.expect("there is a `kill`").success());
+}
+
+/// Stops a server, and gives the rest of what it logged.
+fn stop(mut server: Server) -> Vec<String> {
+    terminate(&server);
+    let status = server.process.wait().expect("it ends");
+    assert_eq!(status.code(), Some(0), "a server that is asked to stop has done nothing wrong");
+    server.log.iter().collect()
+}
+
+#[test]
+fn the_demo_succeeds_with_every_preset_and_leaves_nothing_behind() {
+    let folder = folder();
+    let output =
+        binary().args(["demo", "--once"]).env("TMPDIR", folder.path()).output().expect("it starts");
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}{}", text(&output.stderr));
+    for preset in Preset::ALL {
+        let of_preset = |line: &&str| line.starts_with(preset.name()) && line.ends_with("  ok");
+        assert_eq!(said.lines().filter(of_preset).count(), 1, "{}: {said}", preset.name());
+    }
+    assert_eq!(said.lines().filter(|line| line.starts_with("PASSED: ")).count(), 4, "{said}");
+    assert!(said.contains("directory.user.deactivated"), "{said}");
+    let left: Vec<_> = std::fs::read_dir(folder.path()).expect("it is there").collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_directory_made_before_the_first_start_works_after_it() {
+    let folder = folder();
+    let created = create_directory(
+        folder.path(),
+        &["--organization", "Acme", "--name", "Okta", "--provider", "okta"],
+    );
+    let keys: Vec<_> = created.as_object().expect("an object").keys().collect();
+    assert_eq!(keys, ["organization_id", "directory_id", "base_url", "shared_base_url", "token"]);
+    let id = field(&created, "directory_id");
+    assert_eq!(created["base_url"], format!("http://127.0.0.1:8484/scim/v2/{id}"));
+    assert_eq!(created["shared_base_url"], "http://127.0.0.1:8484/scim/v2");
+
+    let server = Server::start(folder.path(), &[]);
+    let token = field(&created, "token");
+    for base in ["/scim/v2".to_owned(), format!("/scim/v2/{id}")] {
+        let users = Caller::new(&format!("{}{base}", server.url), token).get("/Users").await;
+        assert_eq!(users["totalResults"], 0);
+    }
+    // Nobody had a key until now.
+    let directory = format!("/api/v1/directories/{id}");
+    let directory = Caller::new(&server.url, &server.api_key()).get(&directory).await;
+    assert_eq!((&directory["name"], &directory["provider"]), (&json!("Okta"), &json!("okta")));
+}
+
+#[tokio::test]
+async fn a_directory_made_beside_a_running_server_works_at_once_under_the_printed_addresses() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &["--scim-path", "/api/scim"]);
+    let arguments = ["--organization", "Acme", "--name", "Okta"];
+    let created = create_directory(folder.path(), &arguments);
+    let shared = format!("{}/api/scim", server.url);
+    assert_eq!(created["shared_base_url"], shared);
+    assert_eq!(created["base_url"], format!("{shared}/{}", field(&created, "directory_id")));
+    for url in ["base_url", "shared_base_url"] {
+        let mut scim = Caller::new(field(&created, url), field(&created, "token"));
+        assert_eq!(scim.get("/Users").await["totalResults"], 0);
+    }
+
+    // Words for people say the same.
+    let data = path(folder.path());
+    let said = succeed(&[
+        "directory",
+        "create",
+        "--organization",
+        "Acme",
+        "--name",
+        "Entra",
+        "--data",
+        data,
+    ]);
+    let line = |name: &str| {
+        let line = said.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("`{name}` in {said}")).trim()
+    };
+    let mut scim = Caller::new(line("base URL "), line("token "));
+    assert_eq!(scim.get("/Users").await["totalResults"], 0);
+    assert!(line("shared base URL ").starts_with(&shared), "{said}");
+
+    // A key made beside it works as well.
+    let made = succeed(&["api-key", "create", "--name", "second", "--json", "--data", data]);
+    let made: Value = serde_json::from_str(&made).expect("it is JSON");
+    let found = Caller::new(&server.url, field(&made, "api_key")).get("/api/v1/directories").await;
+    assert_eq!(found["data"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn the_printed_addresses_are_what_the_server_was_told() {
+    let folder = folder();
+    let public = "https://roster.example.com";
+    let server = Server::start(folder.path(), &["--public-url", &format!("{public}/")]);
+    assert!(server.said.contains(&format!("  management API  {public}/api/v1")));
+    let arguments = ["--organization", "Acme", "--name", "Okta"];
+    let created = create_directory(folder.path(), &arguments);
+    assert_eq!(created["shared_base_url"], format!("{public}/scim/v2"));
+    // Who says otherwise is believed.
+    let arguments = [&arguments[..], &["--public-url", "https://other.example.com"]].concat();
+    let created = create_directory(folder.path(), &arguments);
+    assert_eq!(created["shared_base_url"], "https://other.example.com/scim/v2");
+}
+
+#[tokio::test]
+async fn an_organization_is_found_by_name_and_by_id() {
+    let folder = folder();
+    let create = |organization: &str| {
+        create_directory(folder.path(), &["--organization", organization, "--name", "Okta"])
+    };
+    let first = create("Acme");
+    let id = field(&first, "organization_id");
+    assert_eq!(create("Acme")["organization_id"], id);
+    assert_eq!(create(" Acme ")["organization_id"], id);
+    assert_eq!(create(id)["organization_id"], id);
+    assert_ne!(create("acme")["organization_id"], id);
+
+    // Two of one name cannot be told apart by it.
+    let server = Server::start(folder.path(), &[]);
+    let mut api = Caller::new(&server.url, &server.api_key());
+    let again = json!({ "name": "Acme" });
+    let (status, second) = api.send(Method::Post, "/api/v1/organizations", Some(&again)).await;
+    assert_eq!(status, 201, "{second}");
+    let data = path(folder.path());
+    let output =
+        run(&["directory", "create", "--organization", "Acme", "--name", "Okta", "--data", data]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        text(&output.stderr),
+        format!(
+            "error: several organizations are called `Acme`; give one of the ids {id}, {}\n",
+            field(&second, "id")
+        )
+    );
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_a_reason() {
+    let folder = folder();
+    let data = folder.path().join("data");
+    let data = path(&data);
+    let check = |arguments: &[&str], code: i32, expected: &str| {
+        let output = run(arguments);
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
+        assert!(errors.starts_with("error: "), "{arguments:?}: {errors}");
+        assert!(errors.contains(expected), "{arguments:?}: {errors}");
+        assert_eq!(text(&output.stdout), "", "{arguments:?}");
+    };
+    let serve = |more: &[&str], code, expected: &str| {
+        let arguments = ["serve", "--listen", "127.0.0.1:0", "--data", data];
+        check(&[&arguments[..], more].concat(), code, expected);
+    };
+    let create = |more: &[&str], code, expected: &str| {
+        let arguments = ["directory", "create", "--data", data, "--name", "Okta"];
+        check(&[&arguments[..], more].concat(), code, expected);
+    };
+
+    create(
+        &["--organization", "Acme", "--provider", "octa"],
+        2,
+        "`octa` is not a provider; use one of okta, entra",
+    );
+    for name in ["", " ", "a\nb", &"a".repeat(201)] {
+        create(&["--organization", name], 2, "a name has 1 to 200 characters");
+        let arguments = ["directory", "create", "--data", data, "--organization", "Acme"];
+        let arguments = [&arguments[..], &["--name", name]].concat();
+        check(&arguments, 2, "a name has 1 to 200 characters");
+        let arguments = ["api-key", "create", "--data", data, "--name", name];
+        check(&arguments, 2, "a name has 1 to 200 characters");
+    }
+    create(&["--organization", "Acme", "--token-days", "0"], 2, "1..=3650");
+    create(
+        &["--organization", "Acme", "--public-url", "https://my_host"],
+        1,
+        "the public URL `https://my_host` is not usable",
+    );
+    for url in ["https://my_host", "roster.example.com", "ftp://a", "https://a/?b"] {
+        serve(&["--public-url", url], 1, &format!("the public URL `{url}` is not usable"));
+    }
+    serve(&["--scim-path", "/scim_v2"], 1, "the SCIM path `/scim_v2` is not usable");
+    serve(&["--log", "=="], 1, "cannot read what to log");
+    check(&["serve", "--listen", "localhost", "--data", data], 2, "invalid socket address");
+    let held = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let taken = held.local_addr().expect("an address").to_string();
+    let expected = format!("cannot listen on {taken}; another program may");
+    check(&["serve", "--listen", &taken, "--data", data], 1, &expected);
+
+    // None of these has made a database, or a key that nobody was shown.
+    assert!(!Path::new(data).join("roster.db").exists(), "a refused start leaves nothing behind");
+
+    create(
+        &["--organization", "org-00000000000000000000000000"],
+        1,
+        "there is no organization `org-00000000000000000000000000`",
+    );
+    let file = folder.path().join("file");
+    std::fs::write(&file, "text").expect("a file");
+    let below = file.join("below");
+    for place in [&file, &below] {
+        let expected = format!("cannot make the folder `{}`", place.display());
+        check(&["serve", "--listen", "127.0.0.1:0", "--data", path(place)], 1, &expected);
+        check(&["api-key", "create", "--data", path(place)], 1, &expected);
+    }
+
+    let simulate = |more: &[&str], code, expected: &str| {
+        check(&[&["simulate", "okta", "--json"][..], more].concat(), code, expected);
+    };
+    simulate(&["--url", "http://127.0.0.1:1"], 1, "give the token with `--token`");
+    simulate(&["--url", "http://127.0.0.1:1", "--basic", "u"], 1, "a colon, and a password");
+    simulate(&["--url", "http://a.example", "--token", "t"], 1, "is not https");
+    simulate(&["--url", "https://a?b", "--token", "t"], 1, "a query");
+    simulate(&["--url", "http://127.0.0.1:1", "--token", "t", "--preset", "o"], 2, "okta-2026-aiw");
+}
+
+#[test]
+fn what_is_not_a_database_of_ours_is_left_alone() {
+    let folder = folder();
+    create_directory(folder.path(), &["--organization", "Acme", "--name", "Okta"]);
+    let database = folder.path().join("roster.db");
+    let ours = std::fs::read(&database).expect("a file");
+    // The application's number stands in the header, at 68 (SQLite file format, §1.3).
+    let mut of_another = ours.clone();
+    of_another[68..72].copy_from_slice(&7_u32.to_be_bytes());
+    let mut of_nobody = ours;
+    of_nobody[..16].copy_from_slice(b"What is this for");
+    for (bytes, expected) in [
+        (of_another, "is the database of another application; give Roster a folder of its own"),
+        (of_nobody, "file is not a database"),
+    ] {
+        std::fs::write(&database, &bytes).expect("it can be written");
+        let data = path(folder.path());
+        for arguments in [
+            &["serve", "--listen", "127.0.0.1:0", "--data", data][..],
+            &["directory", "create", "--organization", "A", "--name", "B", "--data", data],
+            &["api-key", "create", "--data", data],
+        ] {
+            let output = run(arguments);
+            let errors = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{errors}");
+            assert!(errors.starts_with("error: cannot open the database `"), "{errors}");
+            assert!(errors.contains(expected), "{errors}");
+        }
+        assert_eq!(std::fs::read(&database).expect("a file"), bytes, "nothing was changed");
+    }
+}
+
+#[tokio::test]
+async fn a_restart_keeps_everything_and_shows_no_key_again() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    let key = server.api_key();
+    let created = create_directory(folder.path(), &["--organization", "Acme", "--name", "Okta"]);
+    let token = field(&created, "token");
+    let mut scim = Caller::new(field(&created, "base_url"), token);
+    let ana = json!({ "userName": "ana@example.com", "active": true });
+    let (status, ana) = scim.send(Method::Post, "/Users", Some(&ana)).await;
+    assert_eq!(status, 201, "{ana}");
+    let group = json!({ "displayName": "Design", "members": [{ "value": ana["id"] }] });
+    let (status, group) = scim.send(Method::Post, "/Groups", Some(&group)).await;
+    assert_eq!(status, 201, "{group}");
+    let ana_path = format!("/Users/{}", field(&ana, "id"));
+    let before =
+        (scim.get(&ana_path).await, Caller::new(&server.url, &key).get("/api/v1/events").await);
+    let url = server.url.clone();
+    stop(server);
+
+    let server = Server::start(folder.path(), &["--public-url", &url]);
+    assert!(server.said.iter().any(|line| line.contains("as given out before")));
+    assert!(!server.said.join("\n").contains(&key));
+    let shared = format!("{}/scim/v2", server.url);
+    let mut scim = Caller::new(&shared, token);
+    let after =
+        (scim.get(&ana_path).await, Caller::new(&server.url, &key).get("/api/v1/events").await);
+    assert_eq!(after, before);
+}
+
+/// The client waits for the word that its body is wanted, so the request has been begun; then the
+/// server is asked to stop, and only then does the body come.
+#[tokio::test]
+async fn what_was_begun_when_the_server_is_asked_to_stop_is_answered() {
+    let folder = folder();
+    let mut server = Server::start(folder.path(), &[]);
+    let created = create_directory(folder.path(), &["--organization", "Acme", "--name", "Okta"]);
+    let body = json!({ "userName": "ana@example.com" }).to_string();
+    let address = server.url.strip_prefix("http://").expect("it is http").to_owned();
+    let mut stream = TcpStream::connect(&address).expect("it listens");
+    write!(
+        stream,
+        "POST /scim/v2/Users HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: application/scim+json\r\nContent-Length: {}\r\n\
+         Expect: 100-continue\r\n\r\n",
+        field(&created, "token"),
+        body.len(),
+    )
+    .expect("it reads");
+    let mut go_on = [0; 25];
+    stream.read_exact(&mut go_on).expect("it answers");
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+
+    terminate(&server);
+    let line = server.log.iter().find(|line| line.contains("asked to stop"));
+    assert!(line.is_some(), "it says so");
+    stream.write_all(body.as_bytes()).expect("it reads on");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers, and closes");
+    assert!(answer.starts_with("HTTP/1.1 201 Created\r\n"), "{answer}");
+    assert_eq!(server.process.wait().expect("it ends").code(), Some(0));
+
+    let server = Server::start(folder.path(), &[]);
+    let shared = format!("{}/scim/v2", server.url);
+    let users = Caller::new(&shared, field(&created, "token")).get("/Users").await;
+    assert_eq!(users["Resources"][0]["userName"], "ana@example.com");
+}
+
+#[test]
+fn every_command_explains_itself() {
+    let mut paths = vec![Vec::new()];
+    let mut explained = BTreeSet::new();
+    while let Some(path) = paths.pop() {
+        let mut arguments = path.clone();
+        arguments.push("--help".to_owned());
+        let said = succeed(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(said.contains("Usage: roster"), "{path:?}: {said}");
+        let commands = said.lines().skip_while(|line| *line != "Commands:").skip(1);
+        let commands = commands.take_while(|line| !line.is_empty());
+        // Where an explanation goes on, its line is further in.
+        for line in commands.filter(|line| !line.starts_with("   ")) {
+            let name = line.split_whitespace().next().expect("a name");
+            if name != "help" {
+                paths.push([path.clone(), vec![name.to_owned()]].concat());
+            }
+        }
+        explained.insert(path.join(" "));
+    }
+    for command in ["", "serve", "demo", "simulate okta", "directory create", "api-key create"] {
+        assert!(explained.contains(command), "{command:?} in {explained:?}");
+    }
+    assert!(succeed(&["--version"]).starts_with("roster "));
+    assert_eq!(run(&[]).status.code(), Some(2));
+    assert_eq!(run(&["serv"]).status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn no_secret_and_nobody_s_name_is_in_the_log() {
+    for form in ["text", "json"] {
+        let folder = folder();
+        let arguments = ["--log", "debug", "--log-format", form];
+        let server = Server::start(folder.path(), &arguments);
+        let key = server.api_key();
+        let created =
+            create_directory(folder.path(), &["--organization", "Acme", "--name", "Okta"]);
+        let token = field(&created, "token");
+        let mut scim = Caller::new(field(&created, "shared_base_url"), token);
+        let ana = json!({
+            "userName": "ana.secret@example.com",
+            "name": { "givenName": "Anabel", "familyName": "Obrador" },
+            "emails": [{ "value": "ana.secret@example.com" }],
+            "password": "Tr0ub4dor",
+            "favourite": "Marzipan",
+        });
+        let (status, body) = scim.send(Method::Post, "/Users", Some(&ana)).await;
+        assert_eq!(status, 201, "{body}");
+        let id = field(&body, "id").to_owned();
+        let wrong = json!({ "userName": { "of": "ana.secret@example.com" } });
+        let unknown =
+            json!({ "displayName": "Anabel", "members": [{ "value": "ana.secret@example.com" }] });
+        let filter = "/Users?filter=userName%20eq%20%22ana.secret@example.com%22";
+        for (method, path, body) in [
+            (Method::Post, "/Users", Some(&ana)),
+            (Method::Post, "/Users", Some(&wrong)),
+            (Method::Put, &format!("/Users/{id}"), Some(&ana)),
+            (Method::Patch, &format!("/Users/{id}"), Some(&ana)),
+            (Method::Post, "/Groups", Some(&unknown)),
+            (Method::Get, filter, None),
+            (Method::Get, "/Users?filter=Anabel", None),
+            // Clients that take a name for an id, or a secret for a part of the address.
+            (Method::Get, "/Users/ana.secret@example.com", None),
+            (Method::Get, "/Users/ana.secret%40example.com", None),
+            (Method::Get, &format!("/{token}/Users"), None),
+        ] {
+            scim.send(method, path, body).await;
+        }
+        let of_key = Caller::new(&server.url, &key).get("/api/v1/events").await;
+        assert!(of_key.to_string().contains("ana.secret@example.com"));
+        Caller::new(&server.url, &key).send(Method::Get, "/Users/Anabel", None).await;
+        Caller::new(&server.url, &key).send(Method::Get, "/api/v1/directories/Anabel", None).await;
+        Caller::new(&format!("{}/scim/v2", server.url), "Marzipan")
+            .send(Method::Get, "/Users", None)
+            .await;
+        Caller::new(&server.url, "Marzipan").send(Method::Get, "/api/v1/events", None).await;
+        let log = stop(server).join("\n");
+        assert!(log.lines().filter(|line| line.contains("/scim/v2")).count() > 10, "{log}");
+        let secrets =
+            [token, &key, "ana.secret", "@", "%40", "Anabel", "Obrador", "Tr0ub4dor", "Marzipan"];
+        for secret in secrets {
+            let lines: Vec<_> = log.lines().filter(|line| line.contains(secret)).collect();
+            assert!(lines.is_empty(), "`{secret}` is in the log: {lines:#?}");
+        }
+    }
+}

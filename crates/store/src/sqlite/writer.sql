@@ -1,0 +1,10 @@
+pragma journal_mode = wal;
+-- A commit is on the disk before it is answered. NORMAL would lose acknowledged writes when the
+-- power goes.
+pragma synchronous = full;
+pragma foreign_keys = on;
+pragma temp_store = memory;
+pragma cache_size = -65536;
+pragma wal_autocheckpoint = 4000;
+-- After a burst the log is cut back to this.
+pragma journal_size_limit = 67108864;

@@ -1,0 +1,125 @@
+//! What was measured, and what of it is said: medians, because others use the machine too.
+
+use std::time::Duration;
+
+/// One side, once.
+#[derive(Clone, Debug)]
+pub(crate) struct Round {
+    /// Requests answered, or rows kept.
+    pub(crate) count: usize,
+    /// From the first to the last.
+    pub(crate) time: Duration,
+    /// Of each request, or of each commit.
+    pub(crate) latencies: Vec<Duration>,
+}
+
+impl Round {
+    /// Requests a second.
+    pub(crate) fn speed(&self) -> f64 {
+        let count = u32::try_from(self.count).expect("a round is short");
+        f64::from(count) / self.time.as_secs_f64()
+    }
+}
+
+/// All rounds of a scenario, by side; Roster is the first.
+#[derive(Debug)]
+pub(crate) struct Figures {
+    sides: Vec<Vec<Round>>,
+}
+
+/// The middle, the least and the most of several.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+}
+
+impl Figures {
+    pub(crate) fn of(sides: usize) -> Figures {
+        Figures { sides: vec![Vec::new(); sides] }
+    }
+
+    /// One round of each side.
+    pub(crate) fn add(&mut self, rounds: Vec<Round>) {
+        for (side, round) in self.sides.iter_mut().zip(rounds) {
+            side.push(round);
+        }
+    }
+
+    /// Requests a second of a side.
+    pub(crate) fn speed(&self, side: usize) -> Spread {
+        Spread::of(self.sides[side].iter().map(Round::speed))
+    }
+
+    /// Roster's speed as a part of what it is compared with, round by round: what disturbs a
+    /// moment disturbs both.
+    pub(crate) fn ratio(&self, beside: usize) -> Spread {
+        let pairs = self.sides[0].iter().zip(&self.sides[1 + beside]);
+        Spread::of(pairs.map(|(roster, other)| roster.speed() / other.speed()))
+    }
+
+    /// The time that so many of a hundred did not exceed, over all rounds.
+    pub(crate) fn percentile(&self, side: usize, percent: usize) -> Duration {
+        let mut all: Vec<_> =
+            self.sides[side].iter().flat_map(|round| round.latencies.iter().copied()).collect();
+        all.sort_unstable();
+        let place = (all.len() * percent).div_ceil(100).saturating_sub(1);
+        all.get(place).copied().unwrap_or_default()
+    }
+}
+
+impl Spread {
+    fn of(values: impl Iterator<Item = f64>) -> Spread {
+        let mut values: Vec<_> = values.collect();
+        values.sort_by(f64::total_cmp);
+        let middle = values.len() / 2;
+        let median = match values.len() {
+            0 => f64::NAN,
+            count if count.is_multiple_of(2) => f64::midpoint(values[middle - 1], values[middle]),
+            _ => values[middle],
+        };
+        let end = |value: Option<&f64>| value.copied().unwrap_or(f64::NAN);
+        Spread { median, min: end(values.first()), max: end(values.last()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round(count: usize, seconds: u64) -> Round {
+        Round { count, time: Duration::from_secs(seconds), latencies: Vec::new() }
+    }
+
+    #[test]
+    fn the_median_of_an_even_number_lies_between_the_two_in_the_middle() {
+        #[track_caller]
+        fn check(values: &[f64], median: f64) {
+            let spread = Spread::of(values.iter().copied());
+            assert!((spread.median - median).abs() < 1e-9, "{spread:?}");
+        }
+        check(&[3.0, 1.0, 2.0], 2.0);
+        check(&[4.0, 1.0, 2.0, 3.0], 2.5);
+    }
+
+    #[test]
+    fn ratios_are_of_the_same_round() {
+        let mut figures = Figures::of(2);
+        // The machine was slow in the second round, for both.
+        figures.add(vec![round(100, 1), round(200, 1)]);
+        figures.add(vec![round(100, 10), round(200, 10)]);
+        let half = Spread { median: 0.5, min: 0.5, max: 0.5 };
+        assert_eq!(figures.ratio(0), half);
+    }
+
+    #[test]
+    fn percentiles_are_of_what_was_measured() {
+        let mut figures = Figures::of(1);
+        let latencies = (1..=100).rev().map(Duration::from_millis).collect();
+        figures.add(vec![Round { count: 100, time: Duration::from_secs(1), latencies }]);
+        assert_eq!(figures.percentile(0, 50), Duration::from_millis(50));
+        assert_eq!(figures.percentile(0, 99), Duration::from_millis(99));
+        assert_eq!(Figures::of(1).percentile(0, 50), Duration::ZERO);
+    }
+}

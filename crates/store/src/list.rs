@@ -22,10 +22,13 @@ use crate::error::Error;
 use crate::narrow::{Narrowed, mentions, narrow};
 use crate::place::{ListName, Place};
 use crate::read::{GroupRecord, Record, UserRecord};
-use crate::session::{Session, Value, count};
+use crate::session::{Row, Session, Value, count};
 
 /// Rows that are loaded at once while all are looked at.
 const SCAN_ROWS: u64 = 500;
+
+/// The same, where each is found by its own key.
+const SCAN_ROWS_OF_KEY: usize = 500;
 
 /// Places that are remembered while a list is sorted: 30 MiB with the longest keys, 5 with ordinary
 /// ones. A page that lies further behind, and that nobody walked to, is reached in several rounds
@@ -297,8 +300,8 @@ async fn at<R: Record>(
     directory: &str,
     ordinal: u64,
 ) -> Result<Option<R>, Error> {
-    let found = after(session, directory, ordinal.saturating_sub(1), 1).await?;
-    Ok(found.into_iter().find(|(it, _)| *it == ordinal).map(|(_, record)| record))
+    let values = [Value::Text(directory), count(ordinal)];
+    session.first("loading a resource", R::AT, &values, R::read).await
 }
 
 fn unsorted(ordinal: u64) -> Place {
@@ -453,12 +456,21 @@ struct Scan<'a> {
     filter: Option<&'a BoundFilter>,
     /// Whether a record is looked at with those that it is related to.
     relates: bool,
-    last: Option<u64>,
+    among: Among,
+}
+
+/// Who is still to be looked at.
+enum Among {
+    Unknown,
+    /// Everybody after this ordinal.
+    After(u64),
+    /// Those with these ordinals: 8 MiB for the largest directory.
+    These(std::vec::IntoIter<u64>),
 }
 
 impl<'a> Scan<'a> {
     fn new(directory: &'a str, filter: Option<&'a BoundFilter>) -> Scan<'a> {
-        Scan { directory, filter, relates: false, last: Some(0) }
+        Scan { directory, filter, relates: false, among: Among::Unknown }
     }
 
     /// Some more; `None` when there are no more.
@@ -466,23 +478,39 @@ impl<'a> Scan<'a> {
         &mut self,
         session: &mut Session,
     ) -> Result<Option<Vec<(u64, R)>>, Error> {
-        let Some(last) = self.last else { return Ok(None) };
         let condition = self.filter.map(BoundFilter::condition);
-        let mut values = vec![Value::Text(self.directory), count(last), count(SCAN_ROWS)];
-        let sql = match condition.and_then(narrow::<R>) {
-            Some(Narrowed { sql, key }) => {
-                values.push(key);
-                sql
+        if matches!(self.among, Among::Unknown) {
+            self.among = match condition.and_then(narrow::<R>) {
+                None => Among::After(0),
+                Some(Narrowed { sql, key }) => {
+                    let values: Vec<_> =
+                        std::iter::once(Value::Text(self.directory)).chain(key).collect();
+                    let read = |row: &Row<'_>| row.number(0);
+                    let mut found = session.all("looking for a key", sql, &values, read).await?;
+                    found.sort_unstable();
+                    Among::These(found.into_iter())
+                }
+            };
+        }
+        let mut rows: Vec<(u64, R)> = match &mut self.among {
+            Among::Unknown => Vec::new(),
+            Among::After(last) => {
+                let rows = after::<R>(session, self.directory, *last, SCAN_ROWS).await?;
+                *last = rows.last().map_or(*last, |(ordinal, _)| *ordinal);
+                rows
             }
-            None => R::BY_ORDINAL,
+            Among::These(ordinals) => {
+                let mut rows = Vec::new();
+                for ordinal in ordinals.by_ref().take(SCAN_ROWS_OF_KEY) {
+                    let found = at::<R>(session, self.directory, ordinal).await?;
+                    rows.extend(found.map(|record| (ordinal, record)));
+                }
+                rows
+            }
         };
-        let mut rows: Vec<(u64, R)> = session
-            .all("looking for resources", sql, &values, |row| {
-                Ok((row.last_number()?, R::read(row)?))
-            })
-            .await?;
-        let is_full = rows.len() as u64 == SCAN_ROWS;
-        self.last = rows.last().map(|(ordinal, _)| *ordinal).filter(|_| is_full);
+        if rows.is_empty() {
+            return Ok(None);
+        }
         if self.relates || condition.is_some_and(|it| mentions(it, R::RELATED)) {
             for (_, record) in &mut rows {
                 record.relate(session, self.directory).await?;

@@ -11,11 +11,12 @@ use crate::session::Value;
 /// Longest key by which an e-mail address is found; a longer one is found by its beginning.
 const EMAIL_KEY_BYTES_MAX: usize = 512;
 
-/// A statement that finds those who may match, and the key that it is given.
+/// A statement that finds the ordinals of those who may match, and the key that it is given.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Narrowed<'a> {
     pub(crate) sql: &'static str,
-    pub(crate) key: Value<'a>,
+    /// None for those who have what the statement itself names.
+    pub(crate) key: Option<Value<'a>>,
 }
 
 /// How few a key leaves, the fewest first.
@@ -24,7 +25,6 @@ enum Leaves {
     One,
     Few,
     Some,
-    Many,
 }
 
 /// The best key that every match has.
@@ -56,22 +56,21 @@ fn attribute<'a, R: Record>(
 ) -> Option<(Leaves, Narrowed<'a>)> {
     match (name, sub_attribute, comparison) {
         ("id", None, Comparison::Equal(Operand::Text(text))) => {
-            Some((Leaves::One, Narrowed { sql: R::BY_ID, key: Value::Text(text.written()) }))
+            Some((Leaves::One, Narrowed { sql: R::BY_ID, key: Some(Value::Text(text.written())) }))
         }
         ("externalId", None, Comparison::Equal(Operand::Text(text))) => {
-            let key = Value::Text(text.written());
+            let key = Some(Value::Text(text.written()));
             Some((Leaves::One, Narrowed { sql: R::BY_EXTERNAL_ID, key }))
         }
         (name, None, Comparison::Equal(Operand::Text(text))) if name == R::NAME => {
-            Some((Leaves::One, Narrowed { sql: R::BY_NAME, key: Value::Text(text.key()) }))
+            Some((Leaves::One, Narrowed { sql: R::BY_NAME, key: Some(Value::Text(text.key())) }))
         }
         (name, Some("value"), Comparison::Equal(Operand::Text(text))) => {
             attribute_value::<R>(name, text)
         }
-        ("active", None, Comparison::Equal(Operand::Boolean(flag))) => {
-            let key = Value::Integer((*flag).into());
-            let leaves = if *flag { Leaves::Many } else { Leaves::Some };
-            Some((leaves, Narrowed { sql: R::BY_ACTIVE?, key }))
+        // Nearly everybody is active, so only the others are worth finding.
+        ("active", None, Comparison::Equal(Operand::Boolean(false))) => {
+            Some((Leaves::Some, Narrowed { sql: R::BY_INACTIVE?, key: None }))
         }
         // What is answered is cut to the millisecond, and so never later than what is kept.
         (
@@ -80,7 +79,9 @@ fn attribute<'a, R: Record>(
             Comparison::Greater(Operand::Instant(instant))
             | Comparison::GreaterOrEqual(Operand::Instant(instant))
             | Comparison::Equal(Operand::Instant(instant)),
-        ) => Some((Leaves::Some, Narrowed { sql: R::BY_MODIFIED, key: Value::Time(*instant) })),
+        ) => {
+            Some((Leaves::Some, Narrowed { sql: R::BY_MODIFIED, key: Some(Value::Time(*instant)) }))
+        }
         _ => None,
     }
 }
@@ -88,11 +89,11 @@ fn attribute<'a, R: Record>(
 /// One value of a list is this.
 fn attribute_value<'a, R: Record>(name: &str, value: &'a Text) -> Option<(Leaves, Narrowed<'a>)> {
     if name == R::RELATED && value.is_case_exact() {
-        let key = Value::Text(value.written());
+        let key = Some(Value::Text(value.written()));
         return Some((Leaves::Some, Narrowed { sql: R::BY_RELATED, key }));
     }
     if name == "emails" && !value.is_case_exact() {
-        let key = Value::Text(cut(value.key()));
+        let key = Some(Value::Text(cut(value.key())));
         return Some((Leaves::Few, Narrowed { sql: R::BY_EMAIL?, key }));
     }
     None

@@ -56,8 +56,8 @@ pub struct GroupRecord {
 
 /// What is listed: the same reading for users and for groups.
 ///
-/// The statements of lists find those of directory `$1` after ordinal `$2`, `$3` of them at most,
-/// in the order of their ordinals, and narrow by a key `$4`. Their last column is the ordinal.
+/// The statements that find by a key give the ordinals, in any order, of all in directory `$1` that
+/// have the key `$2`.
 pub(crate) trait Record: Sized {
     /// What tells its lists from others.
     const KIND: &'static str;
@@ -68,18 +68,22 @@ pub(crate) trait Record: Sized {
     const COUNT: &'static str;
     /// One, by its id `$2`.
     const ONE: &'static str;
-    /// Here `$2` are passed over.
+    /// One, by its ordinal `$2`.
+    const AT: &'static str;
+    /// `$3` at most, after the first `$2`.
     const BY_OFFSET: &'static str;
+    /// `$3` at most, after the ordinal `$2`.
     const BY_ORDINAL: &'static str;
-    /// The ordinal alone.
+    /// The same, but the ordinals alone.
     const ORDINALS: &'static str;
     const BY_ID: &'static str;
     const BY_NAME: &'static str;
     const BY_EXTERNAL_ID: &'static str;
     const BY_RELATED: &'static str;
-    /// Not changed before the key.
+    /// Changed at the time of the key or after it.
     const BY_MODIFIED: &'static str;
-    const BY_ACTIVE: Option<&'static str>;
+    /// Without a key, where the kind has such.
+    const BY_INACTIVE: Option<&'static str>;
     const BY_EMAIL: Option<&'static str>;
 
     fn read(row: &Row<'_>) -> Result<Self, Error>;
@@ -114,44 +118,31 @@ impl Record for UserRecord {
     const RELATED: &'static str = "groups";
     const COUNT: &'static str = "select user_count from directories where directory_id = $1";
     const ONE: &'static str = users!("and u.user_id = $2");
+    const AT: &'static str = users!("and u.ordinal = $2");
     const BY_OFFSET: &'static str = users!("order by u.ordinal limit $3 offset $2");
     const BY_ORDINAL: &'static str = users!("and u.ordinal > $2 order by u.ordinal limit $3");
     const ORDINALS: &'static str = "select ordinal from users where directory_id = $1 and ordinal > $2 order by ordinal limit $3";
     const BY_ID: &'static str =
-        users!("and u.ordinal > $2 and u.user_id = $4 order by u.ordinal limit $3");
+        "select ordinal from users where directory_id = $1 and user_id = $2";
     const BY_NAME: &'static str =
-        users!("and u.ordinal > $2 and u.user_name_key = $4 order by u.ordinal limit $3");
+        "select ordinal from users where directory_id = $1 and user_name_key = $2";
     const BY_EXTERNAL_ID: &'static str =
-        users!("and u.ordinal > $2 and u.external_id = $4 order by u.ordinal limit $3");
-    const BY_RELATED: &'static str = users!(
-        "and u.ordinal in (
-             select o.ordinal from memberships m
-             join users o on o.directory_id = $1 and o.user_id = m.member_id
-             where m.group_id = $4 and o.ordinal > $2 order by o.ordinal limit $3)
-         order by u.ordinal"
-    );
-    // An index holds all that the inner part asks for, and one pass over it serves the whole list.
-    const BY_MODIFIED: &'static str = users!(
-        "and u.ordinal in (
-             select o.ordinal from users o
-             where o.directory_id = $1 and o.ordinal > $2 and o.modified_at >= $4
-             order by o.ordinal limit $3)
-         order by u.ordinal"
-    );
-    const BY_ACTIVE: Option<&'static str> =
-        Some(users!("and u.ordinal > $2 and u.active = $4 order by u.ordinal limit $3"));
+        "select ordinal from users where directory_id = $1 and external_id = $2";
+    const BY_RELATED: &'static str = "select u.ordinal from memberships m
+         join users u on u.directory_id = $1 and u.user_id = m.member_id
+         where m.group_id = $2";
+    const BY_MODIFIED: &'static str =
+        "select ordinal from users where directory_id = $1 and modified_at >= $2";
+    const BY_INACTIVE: Option<&'static str> =
+        Some("select ordinal from users where directory_id = $1 and active = 0");
     // Those whose keys are not those of their latest version may have any address.
-    const BY_EMAIL: Option<&'static str> = Some(users!(
-        "and u.ordinal in (
-             select o.ordinal from email_keys k
-             join users o on o.directory_id = $1 and o.user_id = k.user_id
-             where k.directory_id = $1 and k.email_key = $4 and o.ordinal > $2
-             union
-             select o.ordinal from users o
-             where o.directory_id = $1 and o.ordinal > $2 and o.email_keys_version <> o.version
-             order by 1 limit $3)
-         order by u.ordinal"
-    ));
+    const BY_EMAIL: Option<&'static str> = Some(
+        "select u.ordinal from email_keys k
+         join users u on u.directory_id = $1 and u.user_id = k.user_id
+         where k.directory_id = $1 and k.email_key = $2
+         union
+         select ordinal from users where directory_id = $1 and email_keys_version <> version",
+    );
 
     fn read(row: &Row<'_>) -> Result<UserRecord, Error> {
         Ok(UserRecord {
@@ -186,30 +177,22 @@ impl Record for GroupRecord {
     const RELATED: &'static str = "members";
     const COUNT: &'static str = "select group_count from directories where directory_id = $1";
     const ONE: &'static str = groups!("and g.group_id = $2");
+    const AT: &'static str = groups!("and g.ordinal = $2");
     const BY_OFFSET: &'static str = groups!("order by g.ordinal limit $3 offset $2");
     const BY_ORDINAL: &'static str = groups!("and g.ordinal > $2 order by g.ordinal limit $3");
     const ORDINALS: &'static str = "select ordinal from groups where directory_id = $1 and ordinal > $2 order by ordinal limit $3";
     const BY_ID: &'static str =
-        groups!("and g.ordinal > $2 and g.group_id = $4 order by g.ordinal limit $3");
+        "select ordinal from groups where directory_id = $1 and group_id = $2";
     const BY_NAME: &'static str =
-        groups!("and g.ordinal > $2 and g.display_name_key = $4 order by g.ordinal limit $3");
+        "select ordinal from groups where directory_id = $1 and display_name_key = $2";
     const BY_EXTERNAL_ID: &'static str =
-        groups!("and g.ordinal > $2 and g.external_id = $4 order by g.ordinal limit $3");
-    const BY_RELATED: &'static str = groups!(
-        "and g.ordinal in (
-             select o.ordinal from memberships m
-             join groups o on o.directory_id = $1 and o.group_id = m.group_id
-             where m.member_id = $4 and o.ordinal > $2 order by o.ordinal limit $3)
-         order by g.ordinal"
-    );
-    const BY_MODIFIED: &'static str = groups!(
-        "and g.ordinal in (
-             select o.ordinal from groups o
-             where o.directory_id = $1 and o.ordinal > $2 and o.modified_at >= $4
-             order by o.ordinal limit $3)
-         order by g.ordinal"
-    );
-    const BY_ACTIVE: Option<&'static str> = None;
+        "select ordinal from groups where directory_id = $1 and external_id = $2";
+    const BY_RELATED: &'static str = "select g.ordinal from memberships m
+         join groups g on g.directory_id = $1 and g.group_id = m.group_id
+         where m.member_id = $2";
+    const BY_MODIFIED: &'static str =
+        "select ordinal from groups where directory_id = $1 and modified_at >= $2";
+    const BY_INACTIVE: Option<&'static str> = None;
     const BY_EMAIL: Option<&'static str> = None;
 
     fn read(row: &Row<'_>) -> Result<GroupRecord, Error> {

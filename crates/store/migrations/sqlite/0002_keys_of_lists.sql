@@ -1,7 +1,7 @@
 -- Keys that lists are narrowed by.
 
--- Who may use the app, and who may not.
-create index users_by_active on users (directory_id, active, ordinal);
+-- Who may not use the app: few, of whom providers ask.
+create index users_inactive on users (directory_id, ordinal) where active = 0;
 
 -- Who changed lately. In the order of lists, so that a change rewrites an entry where it is, and one
 -- pass over the index serves a whole list.

@@ -200,3 +200,109 @@ pub(crate) fn total_of_walk(total: u64, page: Answered<'_>) -> u64 {
     let next = page.index.saturating_add(page.items);
     if page.has_more { total.max(next) } else { total.min(next.saturating_sub(1)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use directory::DirectoryId;
+    use scim::sort::SortKey;
+    use uuid::Uuid;
+
+    use super::*;
+
+    struct Nth(u128);
+
+    impl directory::Ids for Nth {
+        fn next(&self) -> Uuid {
+            Uuid::from_u128(self.0)
+        }
+    }
+
+    fn token(number: u128) -> TokenId {
+        TokenId::new(&Nth(number))
+    }
+
+    fn list(kind: &str) -> ListName {
+        ListName::new(DirectoryId::new(&Nth(1)), kind, &[])
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn place(ordinal: u64) -> Place {
+        Place { key: SortKey::default(), ordinal }
+    }
+
+    /// A full page of ten.
+    fn answered(index: u64, last: &Place) -> Answered<'_> {
+        Answered { index, count: 10, items: 10, has_more: true, last: Some(last) }
+    }
+
+    #[test]
+    fn walks_are_those_of_a_token_and_of_a_list() {
+        let walks = Walks::default();
+        walks.note(token(1), &list("users"), None, answered(1, &place(17)), at(0));
+        let resume =
+            |by, kind, index| walks.resume(by, &list(kind), index, at(1)).and_then(|it| it.after);
+        assert_eq!(resume(token(1), "users", 11), Some(place(17)));
+        assert_eq!(resume(token(2), "users", 11), None);
+        assert_eq!(resume(token(1), "groups", 11), None);
+        assert_eq!(resume(token(1), "users", 12), None);
+        assert_eq!(resume(token(1), "users", 1), None);
+    }
+
+    #[test]
+    fn of_two_that_wait_the_first_to_come_goes_on_and_who_gave_up_is_not_waited_for() {
+        let check = |first: i64, second: i64, now: i64, expected: &[u64]| {
+            let walks = Walks::default();
+            walks.note(token(1), &list("users"), None, answered(1, &place(17)), at(first));
+            walks.note(token(1), &list("users"), None, answered(1, &place(18)), at(second));
+            for ordinal in expected {
+                let resumed = walks.resume(token(1), &list("users"), 11, at(now));
+                assert_eq!(resumed.and_then(|it| it.after), Some(place(*ordinal)));
+            }
+        };
+        check(0, 1, 2, &[17, 18]);
+        // The first has not come for longer than a walk pauses: it was begun anew.
+        check(0, 100, 101, &[18, 18]);
+        // Both are slow; then the latest is the likeliest.
+        check(0, 1, 600, &[18]);
+    }
+
+    #[test]
+    fn walks_are_bounded_in_number_and_age() {
+        let walks = Walks::default();
+        let count = || walks.0.lock().unwrap().walks.len();
+        let begin = |by: u128, second: i64| {
+            walks.note(token(by), &list("users"), None, answered(1, &place(1)), at(second));
+        };
+        for _ in 0..2 * WALKS_OF_ONE_MAX {
+            begin(1, 0);
+        }
+        assert_eq!(count(), WALKS_OF_ONE_MAX);
+        for by in 0..2 * WALKS_MAX as u128 {
+            begin(by, 1);
+        }
+        assert_eq!(count(), WALKS_MAX);
+        let rest = REST_MAX.as_secs();
+        let resume = |second| walks.resume(token(5_000), &list("users"), 11, at(second)).is_some();
+        assert!(!resume(rest + 2), "it has rested too long");
+        assert!(resume(rest + 1));
+        begin(1, 3 * rest);
+        assert_eq!(count(), 1);
+    }
+
+    #[test]
+    fn a_total_neither_ends_a_walk_early_nor_keeps_it_for_ever() {
+        let last = place(1);
+        let check = |total: u64, has_more: bool, expected: u64| {
+            let page = Answered { has_more, ..answered(21, &last) };
+            assert_eq!(total_of_walk(total, page), expected);
+        };
+        check(100, true, 100);
+        check(25, true, 31);
+        check(30, false, 30);
+        check(25, false, 25);
+        check(35, false, 30);
+    }
+}

@@ -10,6 +10,7 @@
 //! without its change.
 
 mod change;
+mod condition;
 mod decide;
 pub mod event;
 mod facts;
@@ -23,6 +24,7 @@ mod user;
 pub use change::{
     Change, Counts, DirectoryChange, GroupChange, Membership, TokenChange, UserChange,
 };
+pub use condition::{Condition, Conditional, Existing, Versions};
 pub use decide::{Decide, Decision, Moment, Stop};
 pub use facts::{Facts, Missing, Taken, Want};
 pub use group::{CreateGroup, DeleteGroup, Group, GroupOutcome, PatchGroup, ReplaceGroup};

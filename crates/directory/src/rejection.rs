@@ -11,6 +11,11 @@ pub enum Rejection {
     UnknownUser(String),
     /// No group of this directory has the id.
     UnknownGroup(String),
+    /// The record is not of a version that the caller is content with.
+    ConditionFailed {
+        /// The version that it has.
+        version: u64,
+    },
     /// Another user of this directory has the name.
     UserNameTaken,
     /// Another group of this directory has the name.
@@ -47,6 +52,7 @@ impl fmt::Display for Rejection {
         match self {
             Rejection::UnknownUser(id) => write!(f, "no user has the id `{id}`"),
             Rejection::UnknownGroup(id) => write!(f, "no group has the id `{id}`"),
+            Rejection::ConditionFailed { version } => write!(f, "the record has version {version}"),
             Rejection::UserNameTaken => f.write_str("the `userName` is taken"),
             Rejection::GroupNameTaken => f.write_str("the `displayName` is taken"),
             Rejection::UnknownMembers(ids) => write!(f, "{} members are unknown", ids.len()),

@@ -5,10 +5,12 @@
 //! wait. A server or a client can be built on it.
 
 pub mod admit;
+pub mod bulk;
 pub mod datetime;
 pub mod dialect;
 pub mod discovery;
 pub mod error;
+pub mod etag;
 pub mod filter;
 pub mod group;
 pub mod json;

@@ -25,6 +25,13 @@ pub const JSON_DEPTH_MAX: usize = 32;
 /// Operations of one PATCH. Okta sends at most 1,000 membership changes at once and Entra 1,000.
 pub const PATCH_OPERATIONS_MAX: usize = 2_000;
 
+/// Operations of one bulk request. Each is as much work as a request of its own, and all must be over
+/// before a proxy loses its patience.
+pub const BULK_OPERATIONS_MAX: usize = 1_000;
+
+/// Bytes of one bulk request: 4 KiB for each operation.
+pub const BULK_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// Members of one group, the documented promise; also bounds the operands of one PATCH.
 pub const GROUP_MEMBERS_MAX: usize = 500_000;
 

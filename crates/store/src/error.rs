@@ -38,8 +38,8 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// A decision panicked. It changed nothing, and the others of its batch went on.
-    #[error("a decision failed unexpectedly: {0}")]
+    /// Deciding or keeping it panicked. It changed nothing, and the others of its batch went on.
+    #[error("a change failed unexpectedly: {0}")]
     Panicked(String),
     /// The server is stopping, and the write was not begun.
     #[error("the store is closed")]

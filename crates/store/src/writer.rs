@@ -5,6 +5,8 @@
 //! many: that is where the speed of durable writes comes from, and why a request that waits costs
 //! nothing but time.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use directory::secret::SecretHash;
 use directory::{
     Change, Decide, Directory, DirectoryId, Facts, Limits, Moment, Organization, Rejection, Stop,
@@ -13,7 +15,7 @@ use directory::{
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::batch::Batch;
+use crate::batch::{Batch, what_it_said};
 use crate::error::Error;
 use crate::feed;
 use crate::session::{Session, Value, at_once};
@@ -161,7 +163,7 @@ fn write(
         let mut waiting = Some(first);
         let mut works = Vec::new();
         let next = || waiting.take().or_else(|| waiting_in(&mut queue));
-        match at_once(try_batch(&mut session, moment, limits, next, &mut works)) {
+        match try_batch(&mut session, moment, limits, next, &mut works) {
             Ok(outcomes) => {
                 for (work, outcome) in works.into_iter().zip(outcomes) {
                     work.answer(outcome);
@@ -207,7 +209,7 @@ fn waiting_in(queue: &mut mpsc::Receiver<Work>) -> Option<Work> {
 fn one_alone(session: &mut Session, moment: Moment<'_>, limits: Limits, work: Work) {
     let mut alone = Some(work);
     let mut works = Vec::with_capacity(1);
-    let kept = at_once(try_batch(session, moment, limits, || alone.take(), &mut works));
+    let kept = try_batch(session, moment, limits, || alone.take(), &mut works);
     if let Some(work) = works.pop() {
         work.answer(kept.and_then(|mut outcomes| outcomes.remove(0)));
     }
@@ -215,7 +217,10 @@ fn one_alone(session: &mut Session, moment: Moment<'_>, limits: Limits, work: Wo
 
 /// Takes what is waiting, decides it, keeps it. `works` holds what was taken, whatever happens;
 /// the outcomes are in the same order.
-async fn try_batch(
+///
+/// A panic on the way fails the batch and not the thread: without it nothing would ever be kept
+/// again. The batch is undone, and whose fault it was is found as with any other failure.
+fn try_batch(
     session: &mut Session,
     moment: Moment<'_>,
     limits: Limits,
@@ -224,9 +229,12 @@ async fn try_batch(
 ) -> Result<Vec<Result<(), Error>>, Error> {
     // Before anything else is taken: what cannot be begun is answered by the caller.
     works.extend(next());
-    let kept = decide_and_keep(session, moment, limits, next, works).await;
+    let kept = catch_unwind(AssertUnwindSafe(|| {
+        at_once(decide_and_keep(session, moment, limits, next, works))
+    }));
+    let kept = kept.unwrap_or_else(|panic| Err(Error::Panicked(what_it_said(panic.as_ref()))));
     if kept.is_err() {
-        session.roll_back().await?;
+        at_once(session.roll_back())?;
     }
     kept
 }

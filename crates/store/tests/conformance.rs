@@ -4,14 +4,15 @@ mod engine;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use directory::secret::{Secret, SecretHash, SecretKind};
 use directory::{
     CreateGroup, CreateUser, Decide, Decision, DeleteGroup, DeleteUser, DirectoryId, Document,
     Facts, GroupId, Limits, Membership, Moment, PatchGroup, PatchUser, Provider, Rejection,
-    ResourceId, Settings, Stop, UserId, Want,
+    ResourceId, Settings, Stop, User, UserId, Want,
 };
-use engine::{Database, Waiting, directory, in_one_batch, on_every_engine, open};
+use engine::{Counting, Database, Waiting, directory, in_one_batch, on_every_engine, open};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -339,6 +340,53 @@ impl Decide for Poison {
             }
         }
     }
+}
+
+/// Decides as it should, and then there is no id for its event when it is to be kept.
+struct NotKept {
+    decide: CreateUser,
+    ids: Arc<Counting>,
+}
+
+impl Decide for NotKept {
+    type Answer = User;
+
+    fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<User>, Stop> {
+        let decision = self.decide.decide(facts, moment)?;
+        self.ids.broken.store(true, Ordering::SeqCst);
+        Ok(decision)
+    }
+}
+
+#[test]
+fn a_panic_while_changes_are_kept_takes_nobody_along() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let directory = some_directory(&store).await;
+        let not_kept = || {
+            let ids = Arc::clone(&database.ids);
+            NotKept { decide: create_user("cy"), ids }
+        };
+        let waiting: Vec<Waiting<'_, Result<User, Error>>> = vec![
+            Box::pin(directory.change(create_user("ana"))),
+            Box::pin(directory.change(create_user("bo"))),
+            // The last of its batch: the next id that anybody wants is that of an event.
+            Box::pin(directory.change(not_kept())),
+        ];
+        let outcomes = in_one_batch(&directory, waiting).await;
+        let kept: Vec<_> = outcomes.iter().map(Result::is_ok).collect();
+        assert_eq!(kept, [true, true, false]);
+        assert!(matches!(outcomes[2], Err(Error::Panicked(_))), "{:?}", outcomes[2]);
+        assert!(matches!(directory.change(not_kept()).await, Err(Error::Panicked(_))));
+
+        assert!(store.access().is_ready().await, "changes are still taken");
+        directory.change(create_user("cy")).await.unwrap();
+        let api = store.api();
+        let page = api.events(None, Some(directory.id()), 100).await.unwrap().unwrap();
+        let numbers: Vec<_> = page.events.iter().map(|event| event.number).collect();
+        assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+        store.close().await;
+    });
 }
 
 #[test]

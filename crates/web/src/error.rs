@@ -12,7 +12,7 @@ use directory::Rejection;
 use store::BadPageCursor;
 
 use crate::RequestId;
-use crate::scim::{PATH_SHOWN_MAX, cut, shortened};
+use crate::scim::{PATH_SHOWN_MAX, cut, entity_tag, shortened};
 
 /// The media type of everything that SCIM answers (RFC 7644 §3.8).
 pub(crate) const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/scim+json");
@@ -135,6 +135,15 @@ fn as_scim(rejection: Rejection) -> Error {
             format!(
                 "no group of this directory has the id `{id}`. The group was deleted, or the app \
                  was connected anew: unlink the pushed group and push it again"
+            ),
+        ),
+        Rejection::ConditionFailed { version } => Error::new(
+            412,
+            format!(
+                "the resource has the version `{}` now, and the request is meant for another one. \
+                 Somebody changed it since it was read: read it again, and repeat the change if it \
+                 is still wanted",
+                entity_tag(version)
             ),
         ),
         Rejection::UserNameTaken => Error::bad(

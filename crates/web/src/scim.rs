@@ -4,6 +4,7 @@
 //! (`/scim/v2`), where the token says whose it is. Both are answered alike.
 
 mod answer;
+mod condition;
 mod discovery;
 mod groups;
 mod list;
@@ -18,13 +19,14 @@ use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
-use directory::{DirectoryId, ResourceId};
+use directory::{Condition, DirectoryId, ResourceId};
 use serde_json::Value;
 use store::DirectoryStore;
 
 use crate::body::{self, Unread};
 use crate::error::Refusal;
 use crate::scim::answer::Answer;
+pub(crate) use crate::scim::represent::entity_tag;
 use crate::{Counter, RequestId, caller};
 
 /// One request, recognised and taken apart.
@@ -34,6 +36,8 @@ pub(crate) struct Call {
     /// The directory's own base URL, below which all locations are.
     base: String,
     query: Vec<(String, String)>,
+    /// What is asked of the version of what is to be read or changed.
+    condition: Condition,
     /// What was straightened so far.
     quirks: Quirks,
 }
@@ -104,11 +108,12 @@ async fn serve(counter: Arc<Counter>, request: Request) -> Result<Answer, Refusa
         .into_owned()
         .collect();
     let base = counter.settings.directory_base_url(store.id());
+    let condition = condition::of(&parts.headers);
     let mut quirks = Quirks::new();
     if parts.uri.query().is_some_and(|query| query.is_empty() || query.ends_with('&')) {
         quirks.note(Quirk::QueryUnfinished);
     }
-    let call = Call { counter, store, base, query, quirks };
+    let call = Call { counter, store, base, query, condition, quirks };
     let incoming = Incoming { headers: &parts.headers, body };
     // A HEAD is a GET whose body the server leaves out.
     match (&parts.method, target) {

@@ -1,6 +1,7 @@
 //! What is decided, which events follow, and which facts are asked for on the way: plain
 //! functions over facts that are set by hand.
 
+mod conditions;
 mod facts;
 mod groups;
 mod users;

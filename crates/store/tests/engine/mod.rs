@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Waker};
 
@@ -43,7 +43,11 @@ pub(crate) struct Database {
 pub(crate) struct ManualClock(AtomicI64);
 
 /// Ids one after the other.
-pub(crate) struct Counting(AtomicU64);
+pub(crate) struct Counting {
+    next: AtomicU64,
+    /// Panics when the next one is wanted, once.
+    pub(crate) broken: AtomicBool,
+}
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
@@ -60,7 +64,8 @@ impl ManualClock {
 
 impl Ids for Counting {
     fn next(&self) -> Uuid {
-        Uuid::from_u128(self.0.fetch_add(1, Ordering::SeqCst).into())
+        assert!(!self.broken.swap(false, Ordering::SeqCst), "there is no id this time");
+        Uuid::from_u128(self.next.fetch_add(1, Ordering::SeqCst).into())
     }
 }
 
@@ -75,7 +80,7 @@ impl Database {
             engine,
             folder,
             clock: Arc::new(ManualClock(AtomicI64::new(1_800_000_000))),
-            ids: Arc::new(Counting(AtomicU64::new(1))),
+            ids: Arc::new(Counting { next: AtomicU64::new(1), broken: AtomicBool::new(false) }),
         }
     }
 

@@ -70,10 +70,11 @@ impl Answer {
     }
 
     pub(crate) fn into_response(self, media_type: MediaType) -> Response {
+        let has_body = self.body.is_some();
         let mut response = Response::new(self.body.map_or_else(Body::empty, Body::from));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        if self.status != StatusCode::NO_CONTENT {
+        if has_body {
             let name = match media_type {
                 MediaType::ScimJson => SCIM_JSON,
                 MediaType::Json => HeaderValue::from_static("application/json"),

@@ -17,7 +17,7 @@ pub(super) fn service_provider_config(base: &str) -> Answer {
         page_max: PAGE_MAX,
         page_default: PAGE_DEFAULT,
         sort: true,
-        etag: false,
+        etag: true,
         cursor: Some(Cursor { timeout_seconds: CURSOR_SECONDS }),
         authentication_schemes: vec![AuthenticationScheme::BearerToken],
     };

@@ -27,8 +27,15 @@ pub(super) async fn list(mut call: Call, search: Option<Incoming<'_>>) -> Result
 pub(super) async fn get(call: Call, id: &str) -> Result<Answer, Refusal> {
     let projection = call.projection(&call.counter.group)?;
     let id = group_id(id)?;
-    let group = call.store.group(id, projection.wants("members")).await?;
-    let group = group.ok_or_else(|| directory::Rejection::UnknownGroup(id.to_string()))?;
+    let unknown = || directory::Rejection::UnknownGroup(id.to_string());
+    if !call.condition.is_none() {
+        // Without its members, who may be many and are not wanted if nothing has changed.
+        let group = call.store.group(id, false).await?.ok_or_else(unknown)?;
+        if let Some(answer) = call.unchanged(&call.counter.group, &group)? {
+            return Ok(answer);
+        }
+    }
+    let group = call.store.group(id, projection.wants("members")).await?.ok_or_else(unknown)?;
     Ok(call.resource(StatusCode::OK, &call.counter.group, &projection, &group))
 }
 
@@ -64,7 +71,7 @@ pub(super) async fn replace(
         members: admitted.members.unwrap_or_default(),
         resource_type: Arc::clone(&group),
     };
-    let replaced = call.store.change(replace).await?;
+    let replaced = call.change(replace).await?;
     changed(&call, StatusCode::OK, &projection, &replaced).await
 }
 
@@ -83,7 +90,7 @@ pub(super) async fn patch(
     let patch = Patch::parse(body, &group, call.preset(), &mut call.quirks)?;
     patch.check_id(id)?;
     let patch = PatchGroup { id: group_id(id)?, patch, resource_type: Arc::clone(&group) };
-    let patched = call.store.change(patch).await?;
+    let patched = call.change(patch).await?;
     note_unknown(&patched);
     if !call.asks_for_attributes() {
         let tag = group_record(&patched).entity_tag();
@@ -94,7 +101,7 @@ pub(super) async fn patch(
 
 /// `DELETE /Groups/{id}` (RFC 7644 §3.6).
 pub(super) async fn delete(call: Call, id: &str) -> Result<Answer, Refusal> {
-    call.store.change(DeleteGroup { id: group_id(id)? }).await?;
+    call.change(DeleteGroup { id: group_id(id)? }).await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))
 }
 

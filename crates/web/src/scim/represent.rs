@@ -26,8 +26,13 @@ pub(super) trait Represent {
     /// Where it is found.
     fn location(&self, resource_type: &ResourceType, base: &str) -> String;
 
-    /// Its entity tag. Weak: other projections have other bytes.
-    fn entity_tag(&self) -> String;
+    /// How often it changed, and one more.
+    fn version(&self) -> u64;
+
+    /// Its entity tag.
+    fn entity_tag(&self) -> String {
+        entity_tag(self.version())
+    }
 }
 
 impl Represent for UserRecord {
@@ -63,8 +68,8 @@ impl Represent for UserRecord {
         location(resource_type, base, self.id)
     }
 
-    fn entity_tag(&self) -> String {
-        entity_tag(self.version)
+    fn version(&self) -> u64 {
+        self.version
     }
 }
 
@@ -94,8 +99,8 @@ impl Represent for GroupRecord {
         location(resource_type, base, self.id)
     }
 
-    fn entity_tag(&self) -> String {
-        entity_tag(self.version)
+    fn version(&self) -> u64 {
+        self.version
     }
 }
 
@@ -175,7 +180,8 @@ fn location(resource_type: &ResourceType, base: &str, id: ResourceId) -> String 
     format!("{base}{}/{id}", resource_type.endpoint)
 }
 
-fn entity_tag(version: u64) -> String {
+/// Weak: other projections have other bytes.
+pub(crate) fn entity_tag(version: u64) -> String {
     format!("W/\"{version}\"")
 }
 

@@ -30,6 +30,9 @@ pub(super) async fn get(call: Call, id: &str) -> Result<Answer, Refusal> {
     let id = user_id(id)?;
     let user = call.store.user(id, projection.wants("groups")).await?;
     let user = user.ok_or_else(|| directory::Rejection::UnknownUser(id.to_string()))?;
+    if let Some(answer) = call.unchanged(&call.counter.user, &user)? {
+        return Ok(answer);
+    }
     Ok(call.resource(StatusCode::OK, &call.counter.user, &projection, &user))
 }
 
@@ -63,7 +66,7 @@ pub(super) async fn replace(
         resource: admitted.resource,
         resource_type: Arc::clone(&user),
     };
-    let replaced = call.store.change(replace).await?;
+    let replaced = call.change(replace).await?;
     changed(&call, &projection, &replaced).await
 }
 
@@ -79,13 +82,13 @@ pub(super) async fn patch(
     let patch = Patch::parse(body, &user, call.preset(), &mut call.quirks)?;
     patch.check_id(id)?;
     let patch = PatchUser { id: user_id(id)?, patch, resource_type: Arc::clone(&user) };
-    let patched = call.store.change(patch).await?;
+    let patched = call.change(patch).await?;
     changed(&call, &projection, &patched).await
 }
 
 /// `DELETE /Users/{id}` (RFC 7644 §3.6).
 pub(super) async fn delete(call: Call, id: &str) -> Result<Answer, Refusal> {
-    call.store.change(DeleteUser { id: user_id(id)? }).await?;
+    call.change(DeleteUser { id: user_id(id)? }).await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))
 }
 

@@ -1,6 +1,8 @@
-//! What dialogues do not show well: bytes that are no text, every route at once, and restarts.
+//! What dialogues do not show well: bytes that are no text, every route at once, races, large jobs and
+//! restarts.
 
 mod addresses;
+mod conditions;
 mod limits;
 mod noise;
 mod restarts;

@@ -85,6 +85,12 @@ pub enum Quirk {
     /// Entra: `manager` for `urn:…:enterprise:2.0:User:manager`. We read the one attribute of that
     /// name.
     ExtensionUrnMissing,
+    /// Clients behind a layer that encodes what is encoded already:
+    /// `filter=userName%2520eq%2520%2522ana%2522`. Where it cannot be read otherwise, we decode the
+    /// filter once more.
+    FilterEncodedTwice,
+    /// `OneLogin`: `GET …/Users?filter=…&`, `PUT …/Users/7?`. We ignore the end.
+    QueryUnfinished,
 }
 
 impl Quirk {
@@ -118,6 +124,8 @@ impl Quirk {
         Quirk::FilterOperandType,
         Quirk::FilterValueImplied,
         Quirk::ExtensionUrnMissing,
+        Quirk::FilterEncodedTwice,
+        Quirk::QueryUnfinished,
     ];
 
     /// The name under which it is counted and logged; never changes.
@@ -151,6 +159,8 @@ impl Quirk {
             Quirk::FilterValueImplied => "filter-value-implied",
             Quirk::FilterComparisonAfterBracket => "filter-comparison-after-bracket",
             Quirk::ExtensionUrnMissing => "extension-urn-missing",
+            Quirk::FilterEncodedTwice => "filter-encoded-twice",
+            Quirk::QueryUnfinished => "query-unfinished",
         }
     }
 
@@ -204,6 +214,8 @@ impl Quirk {
             Quirk::ExtensionUrnMissing => {
                 "named an attribute of an extension without the extension's URN"
             }
+            Quirk::FilterEncodedTwice => "sent a filter that is percent-encoded twice",
+            Quirk::QueryUnfinished => "ended the address with `?` or `&`",
         }
     }
 }

@@ -17,7 +17,7 @@ pub struct Error {
     detail: String,
 }
 
-/// The `scimType` keywords of RFC 7644 §3.12, Table 9.
+/// The `scimType` keywords of RFC 7644 §3.12, Table 9, and of RFC 9865 §2.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The filter could not be understood, or compares what cannot be compared.
@@ -40,6 +40,12 @@ pub enum Kind {
     InvalidVers,
     /// The request carries personal data where it must not stand (a URL).
     Sensitive,
+    /// The cursor was not handed out for this list (RFC 9865 §2.1).
+    InvalidCursor,
+    /// The cursor was handed out too long ago (RFC 9865 §2.1).
+    ExpiredCursor,
+    /// The count is out of range, or another than that of the walk's first page (RFC 9865 §2.1).
+    InvalidCount,
 }
 
 impl Kind {
@@ -56,6 +62,9 @@ impl Kind {
             Kind::InvalidValue => "invalidValue",
             Kind::InvalidVers => "invalidVers",
             Kind::Sensitive => "sensitive",
+            Kind::InvalidCursor => "invalidCursor",
+            Kind::ExpiredCursor => "expiredCursor",
+            Kind::InvalidCount => "invalidCount",
         }
     }
 }

@@ -136,6 +136,17 @@ impl Filter {
         bind::filter(self, resource_type, preset, quirks).map(BoundFilter)
     }
 
+    /// The same for a list of several types: an attribute that this type does not have has no value
+    /// here, so `eq` and `pr` are false of it (RFC 7644 §3.4.2.1).
+    pub fn bind_to_any(
+        &self,
+        resource_type: &ResourceType,
+        preset: Preset,
+        quirks: &mut Quirks,
+    ) -> Result<BoundFilter, Error> {
+        bind::filter_of_any(self, resource_type, preset, quirks).map(BoundFilter)
+    }
+
     /// The same for a filter on the values of this attribute, which is a list or an object.
     pub fn bind_values(
         &self,

@@ -22,6 +22,7 @@ pub mod preset;
 pub mod project;
 pub mod resource;
 pub mod schema;
+pub mod sort;
 pub mod text;
 
 pub use error::{Error, Kind};

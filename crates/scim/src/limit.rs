@@ -47,3 +47,11 @@ pub const PAGE_DEFAULT: usize = 100;
 
 /// Resources on a page at most; a larger `count` is clamped (RFC 7644 §3.4.2.4).
 pub const PAGE_MAX: usize = 1_000;
+
+/// Seconds for which the cursor of a page can be used (RFC 9865). A client that walks through a
+/// million people asks for a page every few seconds; one that waits for an hour has stopped.
+pub const CURSOR_SECONDS: u64 = 60 * 60;
+
+/// Bytes of a text that decide on its place in a sorted list; who is the same so far stands in the
+/// order of creation. Bounds what is remembered while a list is sorted, and the length of cursors.
+pub const SORT_KEY_BYTES_MAX: usize = 256;

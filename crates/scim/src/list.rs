@@ -4,9 +4,11 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::admit::kind_of;
-use crate::error::Error;
+use crate::dialect::{Quirk, Quirks};
+use crate::error::{Error, Kind};
 use crate::limit::{PAGE_DEFAULT, PAGE_MAX};
 use crate::path::AttributePath;
+use crate::preset::Preset;
 
 /// The URN of a list.
 pub const LIST_RESPONSE_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
@@ -76,7 +78,8 @@ impl ListQuery {
     ///
     /// `invalidValue` when `startIndex` or `count` is no whole number, `sortOrder` is neither of
     /// the two, a parameter is given twice with different values, or both `startIndex` and
-    /// `cursor` are given; `invalidPath` when `sortBy` is no name of an attribute.
+    /// `cursor` are given; `invalidCount` when there is a `cursor`, and `count` is no number or
+    /// more than [`PAGE_MAX`]; `invalidPath` when `sortBy` is no name of an attribute.
     ///
     /// ```
     /// use scim::list::ListQuery;
@@ -121,9 +124,10 @@ impl ListQuery {
             None => 1,
         };
         // RFC 7644 §3.4.2.4: "A negative value SHALL be interpreted as "0"."
-        let count = match count {
-            Some(text) => whole_number("count", &text)?.min(PAGE_MAX),
-            None => PAGE_DEFAULT,
+        let count = match (count, &cursor) {
+            (Some(text), None) => whole_number("count", &text)?.min(PAGE_MAX),
+            (Some(text), Some(_)) => count_of_walk(&text)?,
+            (None, _) => PAGE_DEFAULT,
         };
         let order = match sort_order {
             None => SortOrder::Ascending,
@@ -155,15 +159,21 @@ impl ListQuery {
     ///
     /// # Errors
     ///
-    /// Those of [`ListQuery::parse`]; `invalidSyntax` when the body is not an object;
-    /// `invalidValue` when a parameter is of the wrong type.
-    pub fn from_search(body: Value) -> Result<ListQuery, Error> {
-        let Value::Object(body) = body else {
+    /// Those of [`ListQuery::parse`]; `invalidSyntax` when the body is not an object, or under
+    /// [`Preset::Strict`] does not say that it is a search; `invalidValue` when a parameter is of
+    /// the wrong type.
+    pub fn from_search(
+        body: Value,
+        preset: Preset,
+        quirks: &mut Quirks,
+    ) -> Result<ListQuery, Error> {
+        let Value::Object(mut body) = body else {
             return Err(Error::invalid_syntax(format!(
                 "the body of a search must be an object, and is {}",
                 kind_of(&body)
             )));
         };
+        check_schemas(body.remove("schemas").as_ref(), preset, quirks)?;
         let mut pairs = Vec::with_capacity(body.len());
         for (name, value) in body {
             let Some(parameter) = PARAMETERS.iter().find(|it| it.eq_ignore_ascii_case(&name))
@@ -209,6 +219,39 @@ const PARAMETERS: [&str; 8] = [
 
 /// The parameters that are lists.
 const LISTS: [&str; 2] = ["attributes", "excludedAttributes"];
+
+/// RFC 9865 §2.1: "Count value must be between 0 and service provider's maxPageSize". What is
+/// negative is 0 all the same (§2).
+fn count_of_walk(text: &str) -> Result<usize, Error> {
+    whole_number("count", text).ok().filter(|count| *count <= PAGE_MAX).ok_or_else(|| {
+        Error::bad(
+            Kind::InvalidCount,
+            format!("`count` must be a whole number up to {PAGE_MAX} where there is a `cursor`"),
+        )
+    })
+}
+
+/// A search says what it is, as every message does (RFC 7644 §3.1).
+fn check_schemas(
+    schemas: Option<&Value>,
+    preset: Preset,
+    quirks: &mut Quirks,
+) -> Result<(), Error> {
+    let is_search = |urn: &str| urn.eq_ignore_ascii_case(SEARCH_REQUEST_SCHEMA);
+    let quirk = match schemas {
+        None | Some(Value::Null) => Quirk::SchemasMissing,
+        Some(Value::Array(listed)) if listed.is_empty() => Quirk::SchemasMissing,
+        Some(Value::Array(listed)) if listed.iter().filter_map(Value::as_str).any(is_search) => {
+            return Ok(());
+        }
+        Some(_) => Quirk::SchemasUnknown,
+    };
+    if preset == Preset::Lenient {
+        quirks.note(quirk);
+        return Ok(());
+    }
+    Err(Error::invalid_syntax(format!("`schemas` of a search must list `{SEARCH_REQUEST_SCHEMA}`")))
+}
 
 /// A whole number; what is negative is 0, and what is too large for us is as large as we have.
 fn whole_number(name: &str, text: &str) -> Result<usize, Error> {

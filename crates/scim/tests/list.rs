@@ -1,10 +1,15 @@
 //! How lists are asked for and answered.
 
 use proptest::prelude::*;
-use scim::Kind;
+use scim::dialect::{Quirk, Quirks};
 use scim::limit::{PAGE_DEFAULT, PAGE_MAX};
-use scim::list::{ListQuery, ListResponse, SortOrder};
+use scim::list::{ListQuery, ListResponse, SEARCH_REQUEST_SCHEMA, SortOrder};
+use scim::{Kind, Preset};
 use serde_json::{Value, json, value::RawValue};
+
+fn from_search(body: Value) -> Result<ListQuery, scim::Error> {
+    ListQuery::from_search(body, Preset::Lenient, &mut Quirks::new())
+}
 
 fn parse(pairs: &[(&str, &str)]) -> Result<ListQuery, scim::Error> {
     ListQuery::parse(pairs.iter().copied())
@@ -65,6 +70,8 @@ fn what_cannot_be_meant_is_refused() {
         (&[("count", "1"), ("COUNT", "2")], Kind::InvalidValue),
         (&[("sortBy", "userName"), ("sortOrder", "down")], Kind::InvalidValue),
         (&[("startIndex", "1"), ("cursor", "")], Kind::InvalidValue),
+        (&[("count", "ten"), ("cursor", "")], Kind::InvalidCount),
+        (&[("count", "1001"), ("cursor", "abc")], Kind::InvalidCount),
         (&[("sortBy", "a b")], Kind::InvalidPath),
     ] {
         assert_eq!(parse(pairs).expect_err("it is refused").kind(), Some(kind), "{pairs:?}");
@@ -84,7 +91,7 @@ fn a_search_says_the_same_in_a_body() {
         ("startIndex", "11"),
         ("count", "10"),
     ]);
-    assert_eq!(ListQuery::from_search(body), expected);
+    assert_eq!(from_search(body), expected);
     for (body, kind) in [
         (json!([]), Kind::InvalidSyntax),
         (json!({ "count": true }), Kind::InvalidValue),
@@ -92,8 +99,26 @@ fn a_search_says_the_same_in_a_body() {
         (json!({ "attributes": [1] }), Kind::InvalidValue),
         (json!({ "filter": ["title pr"] }), Kind::InvalidValue),
     ] {
-        assert_eq!(ListQuery::from_search(body).expect_err("it is refused").kind(), Some(kind));
+        assert_eq!(from_search(body).expect_err("it is refused").kind(), Some(kind));
     }
+}
+
+#[test]
+fn a_search_says_what_it_is_or_is_forgiven() {
+    let check = |body: Value, quirk: Option<Quirk>| {
+        let mut quirks = Quirks::new();
+        ListQuery::from_search(body.clone(), Preset::Lenient, &mut quirks).unwrap();
+        assert_eq!(quirks.iter().next(), quirk, "{body}");
+        let strict = ListQuery::from_search(body, Preset::Strict, &mut Quirks::new());
+        assert_eq!(strict.err().and_then(|it| it.kind()), quirk.map(|_| Kind::InvalidSyntax));
+    };
+    check(json!({ "schemas": [SEARCH_REQUEST_SCHEMA] }), None);
+    check(json!({ "schemas": ["x", SEARCH_REQUEST_SCHEMA.to_uppercase()] }), None);
+    check(json!({}), Some(Quirk::SchemasMissing));
+    check(json!({ "schemas": null }), Some(Quirk::SchemasMissing));
+    check(json!({ "schemas": [] }), Some(Quirk::SchemasMissing));
+    check(json!({ "schemas": ["x"] }), Some(Quirk::SchemasUnknown));
+    check(json!({ "schemas": SEARCH_REQUEST_SCHEMA }), Some(Quirk::SchemasUnknown));
 }
 
 #[test]

@@ -12,9 +12,12 @@ use jiff::{SignedDuration, Timestamp};
 use crate::Inner;
 use crate::error::Error;
 use crate::feed::{self, BadCursor, Cursor, EventPage};
-use crate::read::{self, GroupRecord, ListRequest, Page, UserRecord};
+use crate::list::{self, AnyRecord, Found, ListRequest, Page, Seek, Start, Window};
+use crate::place::ListName;
+use crate::read::{self, GroupRecord, Record, UserRecord};
 use crate::rows;
 use crate::session::{Row, Session, Value, at_once, count};
+use crate::walks::{Answered, Resumed, total_of_walk};
 use crate::writer::Act;
 
 /// How exactly the last use of a token is known. Noting each use would make a write of every read.
@@ -42,6 +45,8 @@ pub struct DirectoryStore {
     id: DirectoryId,
     organization_id: OrganizationId,
     settings: Settings,
+    /// Whose walks through lists are remembered; nobody's, where there is no credential.
+    token_id: Option<TokenId>,
 }
 
 /// The store as the vendor's API key sees it.
@@ -101,6 +106,7 @@ impl Access {
             id: found.directory_id,
             organization_id: found.organization_id,
             settings: found.settings,
+            token_id: Some(found.token_id),
         }))
     }
 
@@ -230,12 +236,13 @@ impl DirectoryStore {
     }
 
     /// Some users.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Cursor`] where the window begins with a cursor that was not handed out for this
+    /// list, or is too old.
     pub async fn users(&self, request: ListRequest<UserRecord>) -> Result<Page<UserRecord>, Error> {
-        let directory = self.id;
-        self.inner
-            .readers
-            .read(move |session| at_once(read::page(session, directory, &request)))
-            .await
+        self.page(request).await
     }
 
     /// Users in the order of their creation, after one of them by its ordinal, with their own.
@@ -247,7 +254,7 @@ impl DirectoryStore {
         let directory = self.id.to_string();
         self.inner
             .readers
-            .read(move |session| at_once(read::after(session, &directory, ordinal, count_max)))
+            .read(move |session| at_once(list::after(session, &directory, ordinal, count_max)))
             .await
     }
 
@@ -260,7 +267,7 @@ impl DirectoryStore {
         let directory = self.id.to_string();
         self.inner
             .readers
-            .read(move |session| at_once(read::after(session, &directory, ordinal, count_max)))
+            .read(move |session| at_once(list::after(session, &directory, ordinal, count_max)))
             .await
     }
 
@@ -277,17 +284,110 @@ impl DirectoryStore {
             .await
     }
 
-    /// Some groups.
+    /// Some groups; as [`DirectoryStore::users`].
     pub async fn groups(
         &self,
         request: ListRequest<GroupRecord>,
     ) -> Result<Page<GroupRecord>, Error> {
-        let directory = self.id;
-        self.inner
-            .readers
-            .read(move |session| at_once(read::page(session, directory, &request)))
-            .await
+        self.page(request).await
     }
+
+    /// Some of both, in one order; as [`DirectoryStore::users`]. The windows are the same.
+    pub async fn resources(
+        &self,
+        users: ListRequest<UserRecord>,
+        groups: ListRequest<GroupRecord>,
+    ) -> Result<Page<AnyRecord>, Error> {
+        let asked = [
+            (users.filter.as_deref(), users.sort.as_deref()),
+            (groups.filter.as_deref(), groups.sort.as_deref()),
+        ];
+        let place = self.find(ListName::new(self.id, "resources", &asked), users.window.clone())?;
+        let (directory, seek) = (self.id, place.seek.clone());
+        let found = self
+            .inner
+            .readers
+            .read(move |session| {
+                at_once(list::page_of_all(session, directory, &users, &groups, seek))
+            })
+            .await?;
+        Ok(self.leave(place, found))
+    }
+
+    async fn page<R: Record + Send + 'static>(
+        &self,
+        request: ListRequest<R>,
+    ) -> Result<Page<R>, Error> {
+        let place = self.find(list::name(self.id, &request), request.window.clone())?;
+        let (directory, seek) = (self.id, place.seek.clone());
+        let found = self
+            .inner
+            .readers
+            .read(move |session| at_once(list::page(session, directory, &request, seek)))
+            .await?;
+        Ok(self.leave(place, found))
+    }
+
+    /// Where a page is to be looked for.
+    fn find(&self, name: ListName, window: Window) -> Result<PageAsked, Error> {
+        let now = self.inner.environment.clock.now();
+        let count = window.count;
+        let (seek, resumed) = match &window.start {
+            // Who wants the total alone does not walk.
+            Start::Index(index) if count == 0 => (Seek::Skip(index.saturating_sub(1)), None),
+            Start::Index(index) => {
+                let resumed =
+                    self.token_id.and_then(|by| self.inner.walks.resume(by, &name, *index, now));
+                match resumed.as_ref().and_then(|it| it.after.clone()) {
+                    Some(place) => (Seek::After(place), resumed),
+                    None => (Seek::Skip(index.saturating_sub(1)), resumed),
+                }
+            }
+            Start::Cursor(None) => (Seek::Skip(0), None),
+            Start::Cursor(Some(cursor)) => {
+                let place = self.inner.sealer.open_page(&name, count, cursor, now);
+                (Seek::After(place.map_err(Error::Cursor)?), None)
+            }
+        };
+        Ok(PageAsked { name, window, seek, resumed })
+    }
+
+    /// What is answered, and what is remembered of it.
+    fn leave<T>(&self, asked: PageAsked, found: Found<T>) -> Page<T> {
+        let now = self.inner.environment.clock.now();
+        let PageAsked { name, window, resumed, .. } = asked;
+        let Found { mut total, items, last, has_more } = found;
+        let next = match window.start {
+            Start::Index(index) => {
+                let answered = Answered {
+                    index: index.max(1),
+                    count: window.count,
+                    items: items.len() as u64,
+                    has_more,
+                    last: last.as_ref(),
+                };
+                if resumed.is_some() {
+                    total = total_of_walk(total, answered);
+                }
+                if let Some(by) = self.token_id {
+                    self.inner.walks.note(by, &name, resumed.as_ref(), answered, now);
+                }
+                None
+            }
+            Start::Cursor(_) => last
+                .filter(|_| has_more)
+                .map(|place| self.inner.sealer.seal_page(&name, window.count, &place, now)),
+        };
+        Page { total, items, next }
+    }
+}
+
+/// A page that is looked for.
+struct PageAsked {
+    name: ListName,
+    window: Window,
+    seek: Seek,
+    resumed: Option<Resumed>,
 }
 
 impl ApiStore {
@@ -436,6 +536,7 @@ impl ApiStore {
             id,
             organization_id: summary.directory.organization_id,
             settings: summary.directory.settings,
+            token_id: None,
         }))
     }
 

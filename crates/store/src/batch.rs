@@ -211,12 +211,19 @@ impl<'a> Batch<'a> {
         let mut last: HashMap<ResourceId, usize> = HashMap::new();
         // Who is new has a place in the order of lists, which is that of the first changes.
         let mut ordinals: HashMap<ResourceId, u64> = HashMap::new();
+        // Users as the rows have them, before their first changes.
+        let mut kept: HashMap<ResourceId, &User> = HashMap::new();
         for (place, (directory_id, change)) in changes.iter().enumerate() {
             let (id, is_new) = match change {
                 Change::User(change) => (change.id(), change.before().is_none()),
                 Change::Group(change) => (change.id(), change.before().is_none()),
                 Change::Directory(_) | Change::Token(_) => continue,
             };
+            if let Change::User(change) = change
+                && let Some(before) = change.before()
+            {
+                kept.entry(id).or_insert(before);
+            }
             last.insert(id, place);
             if is_new {
                 ordinals.insert(id, self.next_ordinal(*directory_id));
@@ -238,7 +245,7 @@ impl<'a> Batch<'a> {
                             rows::insert_user(session, *directory_id, user, *ordinal).await?;
                         }
                         (None, Some(user)) => {
-                            rows::update_user(session, *directory_id, user).await?;
+                            rows::update_user(session, *directory_id, kept[&user.id], user).await?;
                         }
                         (None, None) => {
                             rows::delete_user(session, *directory_id, change.id()).await?;

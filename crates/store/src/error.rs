@@ -2,12 +2,17 @@
 
 use directory::Rejection;
 
+use crate::place::BadPageCursor;
+
 /// Why a read or a write did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The domain says no. Nothing was changed.
     #[error("the change was rejected")]
     Rejected(#[source] Rejection),
+    /// The cursor of a page leads nowhere. Nothing was read.
+    #[error("the cursor of a page leads nowhere: {0:?}")]
+    Cursor(BadPageCursor),
     /// The database could not do it. Nothing was changed, unless it was the commit itself that
     /// failed: then nobody was told that anything was.
     #[error("the database failed while {doing}")]

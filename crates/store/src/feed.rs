@@ -100,6 +100,18 @@ impl Sealer {
         if self.tag(open) == seal { Ok(position) } else { Err(BadCursor::Malformed) }
     }
 
+    /// What makes or checks a seal of another purpose, of this life of the database.
+    pub(crate) fn keyed(&self, purpose: &str) -> Hmac<Sha256> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes())
+            .expect("any length of key will do");
+        // No cursor of the feed begins with a line.
+        mac.update(purpose.as_bytes());
+        mac.update(b"\n");
+        mac.update(self.epoch.as_bytes());
+        mac.update(b"\n");
+        mac
+    }
+
     /// A cursor opens nothing that an API key does not open anyway: 64 bits keep out mistakes, and
     /// how long a comparison takes gives nothing away that matters.
     fn tag(&self, text: &str) -> String {

@@ -10,13 +10,17 @@ mod access;
 mod batch;
 mod error;
 mod feed;
+mod list;
 mod migrations;
+mod narrow;
+mod place;
 mod read;
 mod readers;
 mod recent;
 mod rows;
 mod session;
 mod sqlite;
+mod walks;
 mod writer;
 
 use std::path::Path;
@@ -29,13 +33,16 @@ use jiff::Timestamp;
 pub use access::{Access, ApiStore, Credential, DirectoryStore, DirectorySummary, TokenSummary};
 pub use error::Error;
 pub use feed::{BadCursor, Cursor, EventPage, EventRecord};
-pub use read::{GroupRecord, GroupReference, ListRequest, Page, Represent, UserRecord, Window};
+pub use list::{AnyRecord, ListRequest, Page, Represent, Start, Window};
+pub use place::BadPageCursor;
+pub use read::{GroupRecord, GroupReference, UserRecord};
 
 use crate::access::FoundToken;
 use crate::feed::Sealer;
 use crate::readers::Readers;
 use crate::recent::Recent;
 use crate::session::at_once;
+use crate::walks::Walks;
 use crate::writer::{Act, Writer};
 
 /// What time it is. Time arrives as an argument; the front door has the real one.
@@ -72,6 +79,7 @@ pub(crate) struct Inner {
     pub(crate) readers: Readers,
     pub(crate) tokens: Recent<FoundToken>,
     pub(crate) sealer: Sealer,
+    pub(crate) walks: Walks,
     pub(crate) environment: Environment,
 }
 
@@ -94,7 +102,8 @@ impl Store {
         let readers = Readers::open(path)?;
         let (writer, thread) = Writer::start(session, environment.clone(), limits)
             .map_err(|source| Error::File { path: path.to_owned(), source })?;
-        let inner = Arc::new(Inner { writer, readers, tokens: Recent::new(), sealer, environment });
+        let (tokens, walks) = (Recent::new(), Walks::default());
+        let inner = Arc::new(Inner { writer, readers, tokens, sealer, walks, environment });
         Ok(Store { inner, writer_thread: Some(thread) })
     }
 

@@ -9,10 +9,13 @@ use crate::error::Error;
 use crate::session::{Session, Value};
 
 /// In the order in which they are applied.
-const MIGRATIONS: &[(&str, &str)] = &[(
-    "0001_directories_users_groups_events",
-    include_str!("../migrations/sqlite/0001_directories_users_groups_events.sql"),
-)];
+const MIGRATIONS: &[(&str, &str)] = &[
+    (
+        "0001_directories_users_groups_events",
+        include_str!("../migrations/sqlite/0001_directories_users_groups_events.sql"),
+    ),
+    ("0002_keys_of_lists", include_str!("../migrations/sqlite/0002_keys_of_lists.sql")),
+];
 
 /// Creates what is missing, in one transaction.
 pub(crate) async fn migrate(session: &mut Session, now: Timestamp) -> Result<(), Error> {

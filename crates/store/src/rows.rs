@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use scim::group::MemberKind;
 
 use crate::error::Error;
+use crate::narrow::email_keys;
 use crate::session::{Session, Value, count};
 
 pub(crate) async fn insert_user(
@@ -21,8 +22,8 @@ pub(crate) async fn insert_user(
             "keeping a new user",
             "insert into users
              (directory_id, user_id, ordinal, user_name_key, external_id, active, resource,
-              version, created_at, modified_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+              version, created_at, modified_at, email_keys_version)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $8)",
             &[
                 Value::Text(&directory_id.to_string()),
                 Value::Text(&user.id.to_string()),
@@ -37,20 +38,30 @@ pub(crate) async fn insert_user(
             ],
         )
         .await?;
-    Ok(())
+    insert_email_keys(session, directory_id, user).await
 }
 
+/// Keeps what was changed; `before` is the user as the row has it.
 pub(crate) async fn update_user(
     session: &mut Session,
     directory_id: DirectoryId,
+    before: &User,
     user: &User,
 ) -> Result<(), Error> {
+    // Most changes are not of addresses, and their keys, where they are right, stay so.
+    let has_new_keys = email_keys(before) != email_keys(user);
+    if has_new_keys {
+        delete_email_keys(session, directory_id, user.id).await?;
+        insert_email_keys(session, directory_id, user).await?;
+    }
     let changed = session
         .run(
             "keeping a changed user",
             "update users
              set user_name_key = $3, external_id = $4, active = $5, resource = $6, version = $7,
-                 modified_at = $8
+                 modified_at = $8,
+                 email_keys_version =
+                     case when $9 = 1 or email_keys_version = version then $7 else 0 end
              where directory_id = $1 and user_id = $2",
             &[
                 Value::Text(&directory_id.to_string()),
@@ -61,10 +72,47 @@ pub(crate) async fn update_user(
                 Value::Text(user.document.text()),
                 count(user.version),
                 Value::Time(user.modified_at),
+                Value::Integer(has_new_keys.into()),
             ],
         )
         .await?;
     exactly_one(changed)
+}
+
+async fn insert_email_keys(
+    session: &mut Session,
+    directory_id: DirectoryId,
+    user: &User,
+) -> Result<(), Error> {
+    for key in email_keys(user) {
+        session
+            .run(
+                "keeping an e-mail address",
+                "insert into email_keys (directory_id, email_key, user_id) values ($1, $2, $3)",
+                &[
+                    Value::Text(&directory_id.to_string()),
+                    Value::Text(&key),
+                    Value::Text(&user.id.to_string()),
+                ],
+            )
+            .await?;
+    }
+    Ok(())
+}
+
+async fn delete_email_keys(
+    session: &mut Session,
+    directory_id: DirectoryId,
+    id: UserId,
+) -> Result<(), Error> {
+    session
+        .run(
+            "deleting e-mail addresses",
+            "delete from email_keys where directory_id = $1 and user_id = $2",
+            &[Value::Text(&directory_id.to_string()), Value::Text(&id.to_string())],
+        )
+        .await?;
+    Ok(())
 }
 
 pub(crate) async fn delete_user(
@@ -72,6 +120,7 @@ pub(crate) async fn delete_user(
     directory_id: DirectoryId,
     id: UserId,
 ) -> Result<(), Error> {
+    delete_email_keys(session, directory_id, id).await?;
     let changed = session
         .run(
             "deleting a user",

@@ -13,7 +13,7 @@ use directory::{
     ResourceId, Settings, Stop, User, UserId, Want,
 };
 use engine::{Counting, Database, Waiting, directory, in_one_batch, on_every_engine, open};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use scim::admit::admit;
@@ -27,7 +27,7 @@ use store::{
     ListRequest, Store, UserRecord, Window,
 };
 
-const WHOLE: Window = Window { start_index: 1, count: 10_000 };
+const WHOLE: Window = Window::at(1, 10_000);
 
 fn opened(database: &Database) -> Store {
     database.open(Limits::default()).unwrap()
@@ -88,7 +88,7 @@ fn add_member(id: GroupId, member: ResourceId) -> PatchGroup {
 fn user_as_seen(user: &UserRecord) -> Map<String, Value> {
     let mut seen: Map<String, Value> = serde_json::from_str(&user.text).unwrap();
     seen.insert("id".into(), user.id.to_string().into());
-    seen.insert("meta".into(), json!({ "created": scim::datetime::print(user.created_at) }));
+    seen.insert("meta".into(), meta(user.created_at, user.modified_at));
     let group = |it: &store::GroupReference| json!({ "value": it.id.to_string(), "display": it.display_name });
     if !user.groups.is_empty() {
         seen.insert("groups".into(), user.groups.iter().map(group).collect());
@@ -96,9 +96,15 @@ fn user_as_seen(user: &UserRecord) -> Map<String, Value> {
     seen
 }
 
+fn meta(created_at: Timestamp, modified_at: Timestamp) -> Value {
+    let print = scim::datetime::print;
+    json!({ "created": print(created_at), "lastModified": print(modified_at) })
+}
+
 fn group_as_seen(group: &GroupRecord) -> Map<String, Value> {
     let mut seen: Map<String, Value> = serde_json::from_str(&group.text).unwrap();
     seen.insert("id".into(), group.id.to_string().into());
+    seen.insert("meta".into(), meta(group.created_at, group.modified_at));
     let member = |it: &Membership| json!({ "value": it.id.to_string(), "type": it.kind.as_str() });
     if !group.members.is_empty() {
         seen.insert("members".into(), group.members.iter().map(member).collect());
@@ -108,12 +114,12 @@ fn group_as_seen(group: &GroupRecord) -> Map<String, Value> {
 
 fn users_of(filter: Option<BoundFilter>, window: Window) -> ListRequest<UserRecord> {
     let represent = Arc::new(user_as_seen);
-    ListRequest { filter: filter.map(Arc::new), window, with_related: true, represent }
+    ListRequest { filter: filter.map(Arc::new), sort: None, window, with_related: true, represent }
 }
 
 fn groups_of(filter: Option<BoundFilter>, window: Window) -> ListRequest<GroupRecord> {
     let represent = Arc::new(group_as_seen);
-    ListRequest { filter: filter.map(Arc::new), window, with_related: true, represent }
+    ListRequest { filter: filter.map(Arc::new), sort: None, window, with_related: true, represent }
 }
 
 fn filter(text: &str, resource_type: &ResourceType) -> BoundFilter {
@@ -435,9 +441,10 @@ fn a_poisoned_decision_fails_alone() {
 }
 
 /// Some people and groups that differ in what filters ask for.
-async fn people(directory: &DirectoryStore) -> (Vec<UserId>, Vec<GroupId>) {
+async fn people(database: &Database, directory: &DirectoryStore) -> (Vec<UserId>, Vec<GroupId>) {
     let (mut users, mut groups) = (Vec::new(), Vec::new());
     for number in 0..24 {
+        database.clock.move_by(number % 5);
         let mut body = json!({ "userName": format!("User{number}"), "active": number % 3 > 0 });
         if number % 2 == 0 {
             body["externalId"] = format!("e{}", number % 6).into();
@@ -445,9 +452,16 @@ async fn people(directory: &DirectoryStore) -> (Vec<UserId>, Vec<GroupId>) {
         if number % 4 == 0 {
             body["title"] = "Dr.".into();
         }
+        if number % 3 > 0 {
+            body["emails"] = json!([
+                { "value": format!("Ü{}@Acme.example", number % 7), "type": "work" },
+                { "value": format!("u{}@home.example", number % 4), "type": "home" },
+            ]);
+        }
         users.push(directory.change(create_user_with(body)).await.unwrap().id);
     }
     for number in 0..8 {
+        database.clock.move_by(1);
         let mut members: Vec<_> = users.iter().copied().skip(number).step_by(number + 1).collect();
         members.extend(groups.last().copied());
         let body = json!({ "displayName": format!("Group{number}"), "externalId": format!("e{}", number % 2) });
@@ -455,6 +469,10 @@ async fn people(directory: &DirectoryStore) -> (Vec<UserId>, Vec<GroupId>) {
     }
     // So that ids, names and places are not in the same order.
     directory.change(rename(users[3], "zoë")).await.unwrap();
+    for (user, value) in [(4, json!([{ "value": "ü9@acme.example" }])), (7, json!([]))] {
+        let operation = json!({ "op": "replace", "path": "emails", "value": value });
+        directory.change(patch_user(users[user], &operation)).await.unwrap();
+    }
     directory.change(DeleteUser { id: users[5] }).await.unwrap();
     directory.change(DeleteGroup { id: groups[2] }).await.unwrap();
     (users, groups)
@@ -476,8 +494,8 @@ fn what_sql_narrows_is_what_the_filter_matches() {
         let store = opened(&database);
         let directory = some_directory(&store).await;
         let another = some_directory(&store).await;
-        let (users, groups) = people(&directory).await;
-        let (strangers, strange_groups) = people(&another).await;
+        let (users, groups) = people(&database, &directory).await;
+        let (strangers, strange_groups) = people(&database, &another).await;
         let (user_type, group_type) = (ResourceType::user(), ResourceType::group());
         let all_users = directory.users(users_of(None, WHOLE)).await.unwrap();
         let all_groups = directory.groups(groups_of(None, WHOLE)).await.unwrap();
@@ -500,6 +518,16 @@ fn what_sql_narrows_is_what_the_filter_matches() {
             "groups.display eq \"group1\"",
             "groups.value eq \"nobody\"",
             "userName eq \"user1\" and externalId eq \"e2\"",
+            "active eq true",
+            "active eq true and externalId eq \"e2\"",
+            "emails eq \"Ü3@ACME.example\"",
+            "emails.value eq \"u\u{308}9@acme.example\"",
+            "emails.value eq \"ü4@acme.example\"",
+            "emails[type eq \"home\" and value eq \"u1@home.example\"]",
+            "emails[type eq \"work\" and value eq \"u1@home.example\"]",
+            "emails[type eq \"work\" or value eq \"u1@home.example\"]",
+            "emails[not (value eq \"u1@home.example\")]",
+            "emails[type eq \"work\"].value eq \"ü5@acme.example\"",
         ]
         .map(str::to_owned)
         .into();
@@ -534,17 +562,27 @@ fn what_sql_narrows_is_what_the_filter_matches() {
             of_groups.push(format!("members[value eq \"{id}\" and type eq \"User\"]"));
             of_groups.push(format!("members[value eq \"{id}\" or value eq \"{}\"]", users[1]));
         }
+        let times: Vec<_> = all_users.items.iter().map(|it| it.modified_at).collect();
+        for time in [times[0], times[9], times[20], Timestamp::UNIX_EPOCH, Timestamp::MAX] {
+            for operator in ["gt", "ge", "eq", "lt", "le"] {
+                let text = format!("meta.lastModified {operator} \"{time}\"");
+                of_groups.push(text.clone());
+                of_users.push(format!("{text} and active eq false"));
+                of_users.push(text);
+            }
+        }
         let asked = (joined(of_users), joined(of_groups), 0_u64..9, 0_u64..9);
         let run =
             TestRunner::deterministic().run(&asked, |(user_text, group_text, first, most)| {
-                let window = Window { start_index: first, count: most };
+                let window = Window::at(first, most);
                 let skipped = usize::try_from(first.saturating_sub(1)).unwrap();
                 let most = usize::try_from(most).unwrap();
                 let wanted = filter(&user_text, &user_type);
                 let expected: Vec<_> =
                     all_users.items.iter().filter(|it| wanted.matches(&user_as_seen(it))).collect();
                 let page =
-                    wait_for(directory.users(users_of(Some(wanted.clone()), window))).unwrap();
+                    wait_for(directory.users(users_of(Some(wanted.clone()), window.clone())))
+                        .unwrap();
                 prop_assert_eq!(page.total, expected.len() as u64, "{}", user_text);
                 let of_window: Vec<_> = expected.into_iter().skip(skipped).take(most).collect();
                 prop_assert_eq!(page.items.iter().collect::<Vec<_>>(), of_window, "{}", user_text);
@@ -588,14 +626,14 @@ fn a_scan_looks_at_everybody_and_pages_come_together() {
         let names = user_names(&directory).await;
         assert_eq!(names, (0..1_200).map(|number| format!("u{number}")).collect::<Vec<_>>());
         let sevens = filter("userName ew \"7\"", &ResourceType::user());
-        let window = Window { start_index: 101, count: 100 };
+        let window = Window::at(101, 100);
         let page = directory.users(users_of(Some(sevens), window)).await.unwrap();
         assert_eq!((page.total, page.items.len()), (120, 20));
         assert_eq!(user_as_seen(&page.items[0])["userName"], "u1007");
 
         let (mut by_place, mut by_key, mut ordinal) = (Vec::new(), Vec::new(), 0);
         for part in 0..=4 {
-            let window = Window { start_index: part * 300 + 1, count: 300 };
+            let window = Window::at(part * 300 + 1, 300);
             by_place.extend(directory.users(users_of(None, window)).await.unwrap().items);
             let next = directory.users_after(ordinal, 300).await.unwrap();
             ordinal = next.last().map_or(ordinal, |(ordinal, _)| *ordinal);
@@ -611,7 +649,7 @@ fn nothing_of_another_directory_is_reachable() {
     on_every_engine(async |database| {
         let store = opened(&database);
         let (mine, theirs) = (some_directory(&store).await, some_directory(&store).await);
-        let (users, groups) = people(&theirs).await;
+        let (users, groups) = people(&database, &theirs).await;
         let (user, group) = (users[0], groups[0]);
         let before = all_events(&store.api(), Some(theirs.id())).await;
 
@@ -864,7 +902,7 @@ fn a_database_that_is_opened_again_goes_on_where_it_was() {
         let store = opened(&database);
         let directory = some_directory(&store).await;
         let id = directory.id();
-        let (users, _) = people(&directory).await;
+        let (users, _) = people(&database, &directory).await;
         let token = secret(SecretKind::ScimToken, 1);
         let day = SignedDuration::from_hours(24);
         store.api().create_token(id, &token, day).await.unwrap();
@@ -1042,7 +1080,7 @@ fn a_database_of_somebody_else_is_left_alone() {
         opened(&database).close().await;
         let newer = "insert into migrations (name, applied_at) values ('9999_later', 1)";
         check(newer, "newer version");
-        let unknown = "update migrations set name = '0001_other' where name < '9999'";
+        let unknown = "update migrations set name = '0001_other' where name < '0002'";
         check(unknown, "newer version");
     });
 }

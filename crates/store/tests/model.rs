@@ -749,8 +749,8 @@ async fn compare(store: &Store, directory: &DirectoryStore, model: &Model, dice:
         )
     );
 
-    let whole = Window { start_index: 1, count: 1_000 };
-    let users = directory.users(list(whole)).await.unwrap();
+    let whole = Window::at(1, 1_000);
+    let users = directory.users(list(whole.clone())).await.unwrap();
     let expected: Vec<_> = model.created.iter().filter(|id| model.users.contains_key(id)).collect();
     assert_eq!(users.total, expected.len() as u64);
     assert_eq!(users.items.iter().map(|user| &user.id).collect::<Vec<_>>(), expected);
@@ -792,10 +792,9 @@ async fn compare(store: &Store, directory: &DirectoryStore, model: &Model, dice:
         assert_eq!(group.members.len() as u64, group.member_count);
     }
 
-    let window = Window { start_index: dice.below(18) as u64, count: dice.below(6) as u64 };
-    let page = directory.users(list(window)).await.unwrap();
-    let skipped = usize::try_from(window.start_index.saturating_sub(1)).unwrap();
-    let count = usize::try_from(window.count).unwrap();
+    let (first, count) = (dice.below(18), dice.below(6));
+    let page = directory.users(list(Window::at(first as u64, count as u64))).await.unwrap();
+    let skipped = first.saturating_sub(1);
     let expected: Vec<_> = users.items.iter().skip(skipped).take(count).cloned().collect();
     assert_eq!((page.items, page.total), (expected, users.total));
 
@@ -813,7 +812,13 @@ impl Listed for UserRecord {}
 impl Listed for GroupRecord {}
 
 fn list<R: Listed + 'static>(window: Window) -> ListRequest<R> {
-    ListRequest { filter: None, window, with_related: true, represent: Arc::new(|_| Map::new()) }
+    ListRequest {
+        filter: None,
+        sort: None,
+        window,
+        with_related: true,
+        represent: Arc::new(|_| Map::new()),
+    }
 }
 
 /// Somebody who reads the feed, and knows nothing else.

@@ -2,12 +2,14 @@
 //! management API in [`crate::problem`].
 
 use ::scim::Error;
+use ::scim::limit::CURSOR_SECONDS;
 use axum::Json;
 use axum::extract::{Extension, Request};
 use axum::http::header::{self, HeaderName};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use directory::Rejection;
+use store::BadPageCursor;
 
 use crate::RequestId;
 use crate::scim::{PATH_SHOWN_MAX, cut, entity_tag, shortened};
@@ -40,6 +42,7 @@ impl From<store::Error> for Refusal {
     fn from(error: store::Error) -> Refusal {
         match error {
             store::Error::Rejected(rejection) => rejection.into(),
+            store::Error::Cursor(bad) => bad_cursor(bad).into(),
             store::Error::Closed => {
                 let detail = "the server is stopping, and the request was not begun. Send it again";
                 Refusal::from(Error::new(503, detail))
@@ -92,6 +95,29 @@ impl Refusal {
             response.headers_mut().insert(name, value);
         }
         response
+    }
+}
+
+/// RFC 9865 §2.1. A cursor of another directory and one of nobody are answered alike (§5).
+fn bad_cursor(bad: BadPageCursor) -> Error {
+    use ::scim::Kind::{ExpiredCursor, InvalidCount, InvalidCursor};
+    match bad {
+        BadPageCursor::Unknown => Error::bad(
+            InvalidCursor,
+            "the `cursor` was not handed out for this list. Send the `nextCursor` of the page \
+             before with the same filter and order, or an empty `cursor` to begin anew",
+        ),
+        BadPageCursor::Expired => Error::bad(
+            ExpiredCursor,
+            format!(
+                "the `cursor` is older than {CURSOR_SECONDS} seconds. Begin anew with an empty \
+                 `cursor`"
+            ),
+        ),
+        BadPageCursor::AnotherCount => Error::bad(
+            InvalidCount,
+            "`count` is not that of the page before. Send the same `count` with each `cursor`",
+        ),
     }
 }
 

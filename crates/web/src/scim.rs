@@ -14,7 +14,7 @@ mod users;
 
 use std::sync::Arc;
 
-use ::scim::dialect::Quirks;
+use ::scim::dialect::{Quirk, Quirks};
 use ::scim::project::Projection;
 use ::scim::{Error, Preset, ResourceType};
 use axum::body::Body;
@@ -55,6 +55,9 @@ enum Target {
     Groups,
     Group(String),
     Bulk,
+    SearchUsers,
+    SearchGroups,
+    Search,
     ServiceProviderConfig,
     ResourceTypes,
     ResourceType(String),
@@ -117,18 +120,24 @@ async fn serve(
         .collect();
     let base = counter.settings.directory_base_url(store.id());
     let condition = condition::of(&parts.headers);
-    let call =
-        Call { counter, store, base, query, condition, is_brief: false, quirks: Quirks::new() };
+    let mut quirks = Quirks::new();
+    if parts.uri.query().is_some_and(|query| query.is_empty() || query.ends_with('&')) {
+        quirks.note(Quirk::QueryUnfinished);
+    }
+    let call = Call { counter, store, base, query, condition, is_brief: false, quirks };
     let incoming = Incoming::Body(&parts.headers, body);
     // A HEAD is a GET whose body the server leaves out.
     match (&parts.method, target) {
-        (&Method::GET | &Method::HEAD, Target::Users) => users::list(call).await,
+        (&Method::GET | &Method::HEAD, Target::Users) => users::list(call, None).await,
+        (&Method::POST, Target::SearchUsers) => users::list(call, Some(incoming)).await,
+        (&Method::POST, Target::SearchGroups) => groups::list(call, Some(incoming)).await,
+        (&Method::POST, Target::Search) => list::search_all(call, incoming).await,
         (&Method::POST, Target::Users) => users::create(call, incoming).await,
         (&Method::GET | &Method::HEAD, Target::User(id)) => users::get(call, &id).await,
         (&Method::PUT, Target::User(id)) => users::replace(call, &id, incoming).await,
         (&Method::PATCH, Target::User(id)) => users::patch(call, &id, incoming).await,
         (&Method::DELETE, Target::User(id)) => users::delete(call, &id).await,
-        (&Method::GET | &Method::HEAD, Target::Groups) => groups::list(call).await,
+        (&Method::GET | &Method::HEAD, Target::Groups) => groups::list(call, None).await,
         (&Method::POST, Target::Groups) => groups::create(call, incoming).await,
         (&Method::GET | &Method::HEAD, Target::Group(id)) => groups::get(call, &id).await,
         (&Method::PUT, Target::Group(id)) => groups::replace(call, &id, incoming).await,
@@ -172,9 +181,9 @@ fn read_path(rest: &str) -> (Option<DirectoryId>, Target) {
         ["ServiceProviderConfig"] => Target::ServiceProviderConfig,
         ["ResourceTypes"] => Target::ResourceTypes,
         ["Schemas"] => Target::Schemas,
-        [".search" | "Users" | "Groups", ".search"] | [".search"] => {
-            Target::Unsupported("searching by POST")
-        }
+        ["Users", ".search"] => Target::SearchUsers,
+        ["Groups", ".search"] => Target::SearchGroups,
+        [".search"] => Target::Search,
         ["Users", id] => Target::User((*id).to_owned()),
         ["Groups", id] => Target::Group((*id).to_owned()),
         ["ResourceTypes", id] => Target::ResourceType((*id).to_owned()),
@@ -208,7 +217,9 @@ impl Target {
     fn methods(&self) -> &'static str {
         match self {
             Target::Users | Target::Groups => "GET, HEAD, POST, OPTIONS",
-            Target::Bulk => "POST, OPTIONS",
+            Target::Bulk | Target::SearchUsers | Target::SearchGroups | Target::Search => {
+                "POST, OPTIONS"
+            }
             Target::User(_) | Target::Group(_) => "GET, HEAD, PUT, PATCH, DELETE, OPTIONS",
             _ => "GET, HEAD, OPTIONS",
         }

@@ -9,7 +9,7 @@ use super::{
 use crate::datetime;
 use crate::dialect::{Quirk, Quirks, boolean_in_text};
 use crate::error::Error;
-use crate::path::{AttributePath, Resolved, excerpt, list};
+use crate::path::{AttributePath, Resolved, Target, excerpt, list};
 use crate::preset::Preset;
 use crate::schema::{Attribute, Mutability, ResourceType, Returned, Type};
 use crate::text::fold;
@@ -20,41 +20,76 @@ pub(super) fn filter(
     preset: Preset,
     quirks: &mut Quirks,
 ) -> Result<Condition<Test>, Error> {
+    join(filter, &mut |leaf| test(leaf, resource_type, preset, quirks))
+}
+
+pub(super) fn filter_of_any(
+    filter: &Filter,
+    resource_type: &ResourceType,
+    preset: Preset,
+    quirks: &mut Quirks,
+) -> Result<Condition<Test>, Error> {
     join(filter, &mut |leaf| {
         let path = leaf.path();
-        let mut resolved = resolve(path, resource_type, preset, quirks)?;
+        if path.resolve(resource_type, preset, &mut Quirks::new()).is_ok() {
+            return test(leaf, resource_type, preset, quirks);
+        }
+        // No resource has anything under a name that its schemas do not know.
+        let target = Target {
+            extension: None,
+            attribute: Some(path.as_str().to_owned()),
+            sub_attribute: None,
+        };
+        let present = Test::Attribute(target, Comparison::Present);
         match leaf {
-            Leaf::Present(_) => {
-                Ok(Condition::Test(Test::Attribute(resolved.target(), Comparison::Present)))
+            Leaf::Compare(_, operator, Literal::Null) => compare_with_null(operator, path, present),
+            Leaf::Compare(_, operator, _) => {
+                Ok(negate_not_equal(operator, Condition::Test(present)))
             }
-            // `eq null` asks for absence and `ne null` for presence of the attribute as named,
-            // object or not.
-            Leaf::Compare(_, operator, Literal::Null) => {
-                let present = Test::Attribute(resolved.target(), Comparison::Present);
-                compare_with_null(operator, path, present)
-            }
-            Leaf::Compare(_, operator, literal) => {
-                let definition = comparable(&mut resolved, path, preset, quirks)?;
-                let case_exact = is_case_exact(definition) && !is_schemas(&resolved);
-                let term = Term { path, definition, case_exact };
-                let comparison = term.comparison(operator, literal, preset, quirks)?;
-                let test = |it| Test::Attribute(resolved.target(), it);
-                Ok(negate_not_equal(operator, Condition::Test(test(comparison))))
-            }
-            Leaf::Values(_, inner) => {
-                let attribute = match (resolved.attribute, resolved.sub_attribute) {
-                    (Some(it), None) if it.multi_valued || it.kind == Type::Complex => it,
-                    _ => {
-                        return Err(Error::invalid_filter(format!(
-                            "`{path}` has single simple values, so nothing can be asked of them in `[…]`; compare `{path}` itself"
-                        )));
-                    }
-                };
-                let inner = value_condition(inner, &resolved, attribute, preset, quirks)?;
-                Ok(Condition::Test(Test::Values(resolved.target(), ValueFilter(inner))))
-            }
+            Leaf::Present(_) | Leaf::Values(..) => Ok(Condition::Test(present)),
         }
     })
+}
+
+fn test(
+    leaf: Leaf<'_>,
+    resource_type: &ResourceType,
+    preset: Preset,
+    quirks: &mut Quirks,
+) -> Result<Condition<Test>, Error> {
+    let path = leaf.path();
+    let mut resolved = resolve(path, resource_type, preset, quirks)?;
+    match leaf {
+        Leaf::Present(_) => {
+            Ok(Condition::Test(Test::Attribute(resolved.target(), Comparison::Present)))
+        }
+        // `eq null` asks for absence and `ne null` for presence of the attribute as named,
+        // object or not.
+        Leaf::Compare(_, operator, Literal::Null) => {
+            let present = Test::Attribute(resolved.target(), Comparison::Present);
+            compare_with_null(operator, path, present)
+        }
+        Leaf::Compare(_, operator, literal) => {
+            let definition = comparable(&mut resolved, path, preset, quirks)?;
+            let case_exact = is_case_exact(definition) && !is_schemas(&resolved);
+            let term = Term { path, definition, case_exact };
+            let comparison = term.comparison(operator, literal, preset, quirks)?;
+            let test = |it| Test::Attribute(resolved.target(), it);
+            Ok(negate_not_equal(operator, Condition::Test(test(comparison))))
+        }
+        Leaf::Values(_, inner) => {
+            let attribute = match (resolved.attribute, resolved.sub_attribute) {
+                (Some(it), None) if it.multi_valued || it.kind == Type::Complex => it,
+                _ => {
+                    return Err(Error::invalid_filter(format!(
+                        "`{path}` has single simple values, so nothing can be asked of them in `[…]`; compare `{path}` itself"
+                    )));
+                }
+            };
+            let inner = value_condition(inner, &resolved, attribute, preset, quirks)?;
+            Ok(Condition::Test(Test::Values(resolved.target(), ValueFilter(inner))))
+        }
+    }
 }
 
 pub(super) fn value_filter(
@@ -100,6 +135,7 @@ fn value_condition(
 }
 
 /// What stands between `and`, `or` and `not`.
+#[derive(Clone, Copy)]
 enum Leaf<'a> {
     Present(&'a AttributePath),
     Compare(&'a AttributePath, Operator, &'a Literal),

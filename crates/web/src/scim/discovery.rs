@@ -1,7 +1,7 @@
 //! What the server can do, and what its resources are made of (RFC 7644 §4).
 
-use ::scim::discovery::{self, AuthenticationScheme, Bulk, ServiceProviderConfig};
-use ::scim::limit::{BULK_BYTES_MAX, BULK_OPERATIONS_MAX, PAGE_DEFAULT, PAGE_MAX};
+use ::scim::discovery::{self, AuthenticationScheme, Bulk, Cursor, ServiceProviderConfig};
+use ::scim::limit::{BULK_BYTES_MAX, BULK_OPERATIONS_MAX, CURSOR_SECONDS, PAGE_DEFAULT, PAGE_MAX};
 use ::scim::{Error, ResourceType};
 use axum::http::StatusCode;
 
@@ -16,9 +16,9 @@ pub(super) fn service_provider_config(base: &str) -> Answer {
         bulk: Some(Bulk { operations_max: BULK_OPERATIONS_MAX, bytes_max: BULK_BYTES_MAX }),
         page_max: PAGE_MAX,
         page_default: PAGE_DEFAULT,
-        sort: false,
+        sort: true,
         etag: true,
-        cursor: None,
+        cursor: Some(Cursor { timeout_seconds: CURSOR_SECONDS }),
         authentication_schemes: vec![AuthenticationScheme::BearerToken],
     };
     Answer::json(StatusCode::OK, &config.to_json(base))

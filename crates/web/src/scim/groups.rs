@@ -9,17 +9,18 @@ use axum::http::{StatusCode, header};
 use directory::{CreateGroup, DeleteGroup, Document, GroupOutcome, PatchGroup, ReplaceGroup};
 
 use super::answer::Answer;
+use super::list::{self, Among};
 use super::represent::{Represent, group_record};
 use super::{Call, Incoming, group_id};
 use crate::error::Refusal;
 
-/// `GET /Groups` (RFC 7644 §3.4.2).
-pub(super) async fn list(mut call: Call) -> Result<Answer, Refusal> {
+/// `GET /Groups` (RFC 7644 §3.4.2), and `POST /Groups/.search` (§3.4.3).
+pub(super) async fn list(mut call: Call, search: Option<Incoming<'_>>) -> Result<Answer, Refusal> {
     let group = Arc::clone(&call.counter.group);
-    let list = call.list(&group)?;
-    let request = list.request(&call, &group, "members");
-    let page = call.store.groups(request).await?;
-    Ok(list.answer(&call, &group, &page))
+    let query = list::query(&mut call, search).await?;
+    let list = call.list(query, &group, Among::One)?;
+    let page = call.store.groups(list.request(&call, &group, "members")).await?;
+    Ok(list.answer(page, |record| list.print(&call, &group, record)))
 }
 
 /// `GET /Groups/{id}` (RFC 7644 §3.4.1).

@@ -2,45 +2,83 @@
 
 use std::sync::Arc;
 
+use ::scim::dialect::{Quirk, Quirks};
 use ::scim::filter::{BoundFilter, Filter};
 use ::scim::list::{ListQuery, ListResponse};
 use ::scim::project::Projection;
-use ::scim::{Error, ResourceType};
+use ::scim::sort::BoundSort;
+use ::scim::{Error, Preset, ResourceType};
 use axum::http::{StatusCode, header};
 use serde_json::value::RawValue;
-use store::{ListRequest, Page, Window};
+use store::{AnyRecord, ListRequest, Page, Start, Window};
 
-use super::Call;
 use super::answer::Answer;
 use super::represent::Represent;
+use super::{Call, Incoming};
 use crate::error::Refusal;
 
 /// What a client wants of a list, understood.
 pub(super) struct List {
     query: ListQuery,
     filter: Option<Arc<BoundFilter>>,
+    sort: Option<Arc<BoundSort>>,
     projection: Projection,
 }
 
+/// Whether a list is of one type, or of several of which each may lack what is asked for.
+#[derive(Clone, Copy)]
+pub(super) enum Among {
+    One,
+    Several,
+}
+
+/// A query as it was sent: in the address, or in the body of a search (RFC 7644 §3.4.3).
+pub(super) async fn query(
+    call: &mut Call,
+    search: Option<Incoming<'_>>,
+) -> Result<ListQuery, Refusal> {
+    let Some(incoming) = search else {
+        let pairs = call.query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        return Ok(ListQuery::parse(pairs)?);
+    };
+    let body = incoming.json(SEARCH_BYTES_MAX).await?;
+    let preset = call.preset();
+    Ok(ListQuery::from_search(body, preset, &mut call.quirks)?)
+}
+
 impl Call {
-    pub(super) fn list(&mut self, resource_type: &ResourceType) -> Result<List, Refusal> {
-        let pairs = self.query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let query = ListQuery::parse(pairs)?;
-        if query.cursor.as_ref().is_some_and(|cursor| !cursor.is_empty()) {
-            // No answer of ours has one in it. Serving the first page again would never end.
-            let detail = "pages are found by `startIndex` here, and not by `cursor`";
-            return Err(Error::invalid_value(detail).into());
-        }
+    pub(super) fn list(
+        &mut self,
+        query: ListQuery,
+        resource_type: &ResourceType,
+        among: Among,
+    ) -> Result<List, Refusal> {
         let preset = self.preset();
         let filter = match &query.filter {
             None => None,
             Some(text) => {
-                let filter = Filter::parse(text, preset, &mut self.quirks)?;
-                Some(Arc::new(filter.bind(resource_type, preset, &mut self.quirks)?))
+                let filter = read_filter(text, preset, &mut self.quirks)?;
+                let bound = match among {
+                    Among::One => filter.bind(resource_type, preset, &mut self.quirks),
+                    Among::Several => filter.bind_to_any(resource_type, preset, &mut self.quirks),
+                };
+                Some(Arc::new(bound?))
             }
         };
-        let projection = self.projection(resource_type)?;
-        Ok(List { query, filter, projection })
+        let sort = match &query.sort {
+            None => None,
+            Some(sort) => {
+                let bound = match among {
+                    Among::One => sort.bind(resource_type, preset, &mut self.quirks),
+                    Among::Several => sort.bind_to_any(resource_type, preset, &mut self.quirks),
+                };
+                Some(Arc::new(bound?))
+            }
+        };
+        let attributes = query.attributes.as_deref();
+        let excluded = query.excluded_attributes.as_deref();
+        let projection = Projection::parse(attributes, excluded, resource_type)?;
+        Ok(List { query, filter, sort, projection })
     }
 
     /// What is to be left of each resource.
@@ -84,31 +122,97 @@ impl List {
         related: &str,
     ) -> ListRequest<R> {
         let (resource_type, base) = (Arc::clone(resource_type), call.base.clone());
+        let start = match &self.query.cursor {
+            None => Start::Index(self.query.start_index as u64),
+            // `?cursor` and `?cursor=` ask for the first page (RFC 9865 §2).
+            Some(cursor) => {
+                let cursor = Some(cursor.trim()).filter(|it| !it.is_empty());
+                Start::Cursor(cursor.map(str::to_owned))
+            }
+        };
         ListRequest {
             filter: self.filter.clone(),
-            window: Window {
-                start_index: self.query.start_index as u64,
-                count: self.query.count as u64,
-            },
+            sort: self.sort.clone(),
+            window: Window { start, count: self.query.count as u64 },
             with_related: self.projection.wants(related),
             represent: Arc::new(move |record: &R| record.to_map(&resource_type, &base)),
         }
     }
 
-    pub(super) fn answer<R: Represent>(
+    /// A record as it stands in the list.
+    pub(super) fn print(
         &self,
         call: &Call,
         resource_type: &ResourceType,
-        page: &Page<R>,
+        record: &impl Represent,
+    ) -> Box<RawValue> {
+        let text = project(record, resource_type, &call.base, &self.projection);
+        RawValue::from_string(text).expect("what we print is JSON")
+    }
+
+    /// The answer of a page.
+    pub(super) fn answer<T>(
+        &self,
+        page: Page<T>,
+        print: impl FnMut(&T) -> Box<RawValue>,
     ) -> Answer {
-        let print = |record: &R| {
-            let text = project(record, resource_type, &call.base, &self.projection);
-            RawValue::from_string(text).expect("what we print is JSON")
-        };
         let resources: Vec<_> = page.items.iter().map(print).collect();
         let total = usize::try_from(page.total).unwrap_or(usize::MAX);
-        Answer::json(StatusCode::OK, &ListResponse::page(resources, total, self.query.start_index))
+        let response = match self.query.cursor {
+            None => ListResponse::page(resources, total, self.query.start_index),
+            Some(_) => ListResponse::after_cursor(resources, total, page.next),
+        };
+        Answer::json(StatusCode::OK, &response)
     }
+}
+
+/// `POST /.search`: users and groups in one list (RFC 7644 §3.4.3).
+pub(super) async fn search_all(mut call: Call, incoming: Incoming<'_>) -> Result<Answer, Refusal> {
+    let query = query(&mut call, Some(incoming)).await?;
+    let (user, group) = (Arc::clone(&call.counter.user), Arc::clone(&call.counter.group));
+    if let Some(sort) = &query.sort {
+        // What neither type has is a mistake rather than an order.
+        let quirks = &mut call.quirks.clone();
+        if let Err(error) = sort.bind(&user, call.preset(), quirks)
+            && sort.bind(&group, call.preset(), quirks).is_err()
+        {
+            return Err(error.into());
+        }
+    }
+    let users = call.list(query.clone(), &user, Among::Several)?;
+    let groups = call.list(query, &group, Among::Several)?;
+    let (of_users, of_groups) =
+        (users.request(&call, &user, "groups"), groups.request(&call, &group, "members"));
+    let page = call.store.resources(of_users, of_groups).await?;
+    Ok(users.answer(page, |record| match record {
+        AnyRecord::User(record) => users.print(&call, &user, record),
+        AnyRecord::Group(record) => groups.print(&call, &group, record),
+    }))
+}
+
+/// Bytes of a search: the longest filter, all attributes by their whole names, and room to spare.
+const SEARCH_BYTES_MAX: usize = 64 * 1024;
+
+/// Reads a filter. One that cannot be read, or only as words without quotes, and looks as if it had
+/// been encoded once too often, is decoded once more: `userName%20eq%20%22ana%22`, after the address
+/// has been decoded.
+fn read_filter(text: &str, preset: Preset, quirks: &mut Quirks) -> Result<Filter, Error> {
+    let mut noted = quirks.clone();
+    let parsed = Filter::parse(text, preset, &mut noted);
+    let is_doubtful =
+        parsed.is_err() || noted.iter().any(|quirk| quirk == Quirk::FilterQuotesMissing);
+    let looks_encoded = ["%20", "%22"].into_iter().any(|it| text.contains(it));
+    if preset == Preset::Lenient
+        && is_doubtful
+        && looks_encoded
+        && let Ok(decoded) = percent_encoding::percent_decode_str(text).decode_utf8()
+        && let Ok(filter) = Filter::parse(&decoded, preset, quirks)
+    {
+        quirks.note(Quirk::FilterEncodedTwice);
+        return Ok(filter);
+    }
+    *quirks = noted;
+    parsed
 }
 
 fn project(

@@ -10,17 +10,18 @@ use directory::{CreateUser, DeleteUser, PatchUser, ReplaceUser, User};
 use store::UserRecord;
 
 use super::answer::Answer;
+use super::list::{self, Among};
 use super::represent::{Represent, user_record};
 use super::{Call, Incoming, user_id};
 use crate::error::Refusal;
 
-/// `GET /Users` (RFC 7644 §3.4.2).
-pub(super) async fn list(mut call: Call) -> Result<Answer, Refusal> {
+/// `GET /Users` (RFC 7644 §3.4.2), and `POST /Users/.search` (§3.4.3).
+pub(super) async fn list(mut call: Call, search: Option<Incoming<'_>>) -> Result<Answer, Refusal> {
     let user = Arc::clone(&call.counter.user);
-    let list = call.list(&user)?;
-    let request = list.request(&call, &user, "groups");
-    let page = call.store.users(request).await?;
-    Ok(list.answer(&call, &user, &page))
+    let query = list::query(&mut call, search).await?;
+    let list = call.list(query, &user, Among::One)?;
+    let page = call.store.users(list.request(&call, &user, "groups")).await?;
+    Ok(list.answer(page, |record| list.print(&call, &user, record)))
 }
 
 /// `GET /Users/{id}` (RFC 7644 §3.4.1).

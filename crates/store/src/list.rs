@@ -1,0 +1,521 @@
+//! Lists: a page of the users or groups that a filter lets through, in the order of creation or in
+//! one that the client wants.
+//!
+//! SQL narrows, `BoundFilter::matches` decides. Where a filter names a key (a user's name, an
+//! `externalId`, an id, a member, an e-mail address) only the rows with that key are looked at;
+//! otherwise all are, a few hundred at a time. Either way each row that is answered has been asked.
+//!
+//! A list without filter and order is read by key. Any other is looked through once per page,
+//! because `totalResults` has to be true.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use directory::DirectoryId;
+use scim::filter::BoundFilter;
+use scim::list::SortOrder;
+use scim::sort::{BoundSort, SortKey};
+use serde_json::{Map, Value as Json};
+
+use crate::error::Error;
+use crate::narrow::{Narrowed, mentions, narrow};
+use crate::place::{ListName, Place};
+use crate::read::{GroupRecord, Record, UserRecord};
+use crate::session::{Row, Session, Value, count};
+
+/// Rows that are loaded at once while all are looked at.
+const SCAN_ROWS: u64 = 500;
+
+/// The same, where each is found by its own key.
+const SCAN_ROWS_OF_KEY: usize = 500;
+
+/// Places that are remembered while a list is sorted: 30 MiB with the longest keys, 5 with ordinary
+/// ones. A page that lies further behind, and that nobody walked to, is reached in several rounds
+/// of this many.
+const CHOSEN_MAX: u64 = 100_000;
+
+/// Which part of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// From which on.
+    pub start: Start,
+    /// How many at most.
+    pub count: u64,
+}
+
+/// Where a page begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// With this one, beginning with 1.
+    Index(u64),
+    /// Where a cursor says; with the first, where there is none yet.
+    Cursor(Option<String>),
+}
+
+/// Which records, and how much of each.
+#[derive(Clone)]
+pub struct ListRequest<R> {
+    /// Which are wanted; all, where there is none.
+    pub filter: Option<Arc<BoundFilter>>,
+    /// In which order; in that of creation, where there is none.
+    pub sort: Option<Arc<BoundSort>>,
+    /// Which part of those.
+    pub window: Window,
+    /// Whether a user's groups, or a group's members, are wanted with it.
+    pub with_related: bool,
+    /// How a record is represented to the filter: whole, as a client would see it.
+    pub represent: Represent<R>,
+}
+
+/// Makes of a record what a client would see.
+pub type Represent<R> = Arc<dyn Fn(&R) -> Map<String, Json> + Send + Sync>;
+
+/// A part of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// How many there are in all, in the same state of the database.
+    pub total: u64,
+    /// Those of the window, in the order of the list.
+    pub items: Vec<T>,
+    /// The cursor of the next page, where pages are found by cursor and there is more.
+    pub next: Option<String>,
+}
+
+/// A record of a list of everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnyRecord {
+    /// A user.
+    User(UserRecord),
+    /// A group.
+    Group(GroupRecord),
+}
+
+impl Window {
+    /// So many, beginning with this one.
+    pub const fn at(start_index: u64, count: u64) -> Window {
+        Window { start: Start::Index(start_index), count }
+    }
+}
+
+impl<R> std::fmt::Debug for ListRequest<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ListRequest").field("window", &self.window).finish_non_exhaustive()
+    }
+}
+
+/// What the list is called whose page is asked for.
+pub(crate) fn name<R: Record>(directory_id: DirectoryId, request: &ListRequest<R>) -> ListName {
+    let asked = (request.filter.as_deref(), request.sort.as_deref());
+    ListName::new(directory_id, R::KIND, &[asked])
+}
+
+/// Where to look for a page.
+#[derive(Clone, Debug)]
+pub(crate) enum Seek {
+    /// After so many, however they are found.
+    Skip(u64),
+    After(Place),
+}
+
+/// What was found there.
+#[derive(Debug)]
+pub(crate) struct Found<T> {
+    pub(crate) total: u64,
+    pub(crate) items: Vec<T>,
+    /// The place of the last item.
+    pub(crate) last: Option<Place>,
+    /// Whether there is more after the last. Not known of a page that was to be empty.
+    pub(crate) has_more: bool,
+}
+
+/// A page, and how many there are, in one state of the database.
+pub(crate) async fn page<R: Record>(
+    session: &mut Session,
+    directory_id: DirectoryId,
+    request: &ListRequest<R>,
+    seek: Seek,
+) -> Result<Found<R>, Error> {
+    session.begin_reading().await?;
+    let directory = directory_id.to_string();
+    let mut found = match (&request.sort, &request.filter) {
+        (Some(_), _) => sorted(session, &directory, request, seek).await?,
+        (None, Some(filter)) => matching(session, &directory, request, filter, seek).await?,
+        (None, None) => everything(session, &directory, request.window.count, seek).await?,
+    };
+    if request.with_related {
+        for record in &mut found.items {
+            record.relate(session, &directory).await?;
+        }
+    }
+    Ok(found)
+}
+
+async fn total<R: Record>(session: &mut Session, directory: &str) -> Result<u64, Error> {
+    let values = [Value::Text(directory)];
+    let total = session.first("counting resources", R::COUNT, &values, |row| row.number(0)).await?;
+    Ok(total.unwrap_or(0))
+}
+
+async fn everything<R: Record>(
+    session: &mut Session,
+    directory: &str,
+    most: u64,
+    seek: Seek,
+) -> Result<Found<R>, Error> {
+    let total = total::<R>(session, directory).await?;
+    let is_past_the_end = matches!(seek, Seek::Skip(skipped) if skipped >= total);
+    if most == 0 || is_past_the_end {
+        return Ok(Found { total, items: Vec::new(), last: None, has_more: false });
+    }
+    let one_more = most.saturating_add(1);
+    let mut rows = match seek {
+        Seek::Skip(skipped) if skipped > 0 => {
+            let values = [Value::Text(directory), count(skipped), count(one_more)];
+            session
+                .all("loading a page", R::BY_OFFSET, &values, |row| {
+                    Ok((row.last_number()?, R::read(row)?))
+                })
+                .await?
+        }
+        Seek::Skip(_) => after(session, directory, 0, one_more).await?,
+        Seek::After(place) => after(session, directory, place.ordinal, one_more).await?,
+    };
+    let has_more = rows.len() as u64 > most;
+    rows.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+    let last = rows.last().map(|(ordinal, _)| unsorted(*ordinal));
+    Ok(Found { total, items: rows.into_iter().map(|(_, record)| record).collect(), last, has_more })
+}
+
+/// Those after an ordinal, with their own: a page that is found by its key, at the same cost
+/// wherever it is.
+pub(crate) async fn after<R: Record>(
+    session: &mut Session,
+    directory: &str,
+    ordinal: u64,
+    count_max: u64,
+) -> Result<Vec<(u64, R)>, Error> {
+    let values = [Value::Text(directory), count(ordinal), count(count_max)];
+    session
+        .all("loading a page", R::BY_ORDINAL, &values, |row| {
+            Ok((row.last_number()?, R::read(row)?))
+        })
+        .await
+}
+
+async fn matching<R: Record>(
+    session: &mut Session,
+    directory: &str,
+    request: &ListRequest<R>,
+    filter: &BoundFilter,
+    seek: Seek,
+) -> Result<Found<R>, Error> {
+    let (mut to_skip, after) = match seek {
+        Seek::Skip(skipped) => (skipped, 0),
+        Seek::After(place) => (0, place.ordinal),
+    };
+    let most = request.window.count;
+    let mut found = Found { total: 0, items: Vec::new(), last: None, has_more: false };
+    let mut scan = Scan::new(directory, Some(filter));
+    while let Some(rows) = scan.next::<R>(session).await? {
+        for (ordinal, record) in rows {
+            if !filter.matches(&(request.represent)(&record)) {
+                continue;
+            }
+            found.total += 1;
+            if ordinal <= after {
+                continue;
+            }
+            if to_skip > 0 {
+                to_skip -= 1;
+            } else if (found.items.len() as u64) < most {
+                found.last = Some(unsorted(ordinal));
+                found.items.push(record);
+            } else {
+                found.has_more = true;
+            }
+        }
+    }
+    Ok(found)
+}
+
+async fn sorted<R: Record>(
+    session: &mut Session,
+    directory: &str,
+    request: &ListRequest<R>,
+    seek: Seek,
+) -> Result<Found<R>, Error> {
+    let (total, places, has_more) = reach(request.window.count, seek, async |after, most| {
+        choose(session, directory, request, after, most).await
+    })
+    .await?;
+    let mut items = Vec::with_capacity(places.len());
+    for place in &places {
+        items.extend(at(session, directory, place.ordinal).await?);
+    }
+    Ok(Found { total, items, last: places.into_iter().next_back(), has_more })
+}
+
+/// A page of users and groups together, and how many there are, in one state of the database.
+pub(crate) async fn page_of_all(
+    session: &mut Session,
+    directory_id: DirectoryId,
+    users: &ListRequest<UserRecord>,
+    groups: &ListRequest<GroupRecord>,
+    seek: Seek,
+) -> Result<Found<AnyRecord>, Error> {
+    session.begin_reading().await?;
+    let directory = directory_id.to_string();
+    let (total, places, has_more) = reach(users.window.count, seek, async |after, most| {
+        let mut chosen = choose(session, &directory, users, after, most).await?;
+        let groups = choose(session, &directory, groups, after, most).await?;
+        chosen.join(groups, most);
+        Ok(chosen)
+    })
+    .await?;
+    let mut items = Vec::with_capacity(places.len());
+    for place in &places {
+        // An ordinal is that of a user or of a group, of one among both.
+        let user: Option<UserRecord> = at(session, &directory, place.ordinal).await?;
+        if let Some(mut user) = user {
+            if users.with_related {
+                user.relate(session, &directory).await?;
+            }
+            items.push(AnyRecord::User(user));
+        } else if let Some(mut group) =
+            at::<GroupRecord>(session, &directory, place.ordinal).await?
+        {
+            if groups.with_related {
+                group.relate(session, &directory).await?;
+            }
+            items.push(AnyRecord::Group(group));
+        }
+    }
+    Ok(Found { total, items, last: places.into_iter().next_back(), has_more })
+}
+
+/// The one with this ordinal.
+async fn at<R: Record>(
+    session: &mut Session,
+    directory: &str,
+    ordinal: u64,
+) -> Result<Option<R>, Error> {
+    let values = [Value::Text(directory), count(ordinal)];
+    session.first("loading a resource", R::AT, &values, R::read).await
+}
+
+fn unsorted(ordinal: u64) -> Place {
+    Place { key: SortKey::default(), ordinal }
+}
+
+/// The places of a page, reached in as many rounds as memory allows.
+async fn reach(
+    most: u64,
+    seek: Seek,
+    mut choose: impl AsyncFnMut(Option<&Place>, u64) -> Result<Chosen, Error>,
+) -> Result<(u64, Vec<Place>, bool), Error> {
+    let (mut to_skip, mut after) = match seek {
+        Seek::Skip(skipped) => (skipped, None),
+        Seek::After(place) => (0, Some(place)),
+    };
+    if most == 0 {
+        let chosen = choose(None, 0).await?;
+        return Ok((chosen.total, Vec::new(), false));
+    }
+    loop {
+        let here = to_skip.saturating_add(most).saturating_add(1);
+        if to_skip == 0 || here <= CHOSEN_MAX {
+            let chosen = choose(after.as_ref(), here).await?;
+            let total = chosen.total;
+            let skipped = usize::try_from(to_skip).unwrap_or(usize::MAX);
+            let mut places = chosen.in_order();
+            places.drain(..skipped.min(places.len()));
+            let has_more = places.len() as u64 > most;
+            places.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+            return Ok((total, places, has_more));
+        }
+        let round = to_skip.min(CHOSEN_MAX);
+        let chosen = choose(after.as_ref(), round).await?;
+        let total = chosen.total;
+        let is_past_the_end = after.is_none() && to_skip >= total;
+        let places = chosen.in_order();
+        if is_past_the_end || (places.len() as u64) < round {
+            return Ok((total, Vec::new(), false));
+        }
+        to_skip -= round;
+        after = places.into_iter().next_back();
+    }
+}
+
+/// The first few places after another, of all that were looked at.
+#[derive(Debug)]
+struct Chosen {
+    total: u64,
+    most: u64,
+    /// The last of them on top.
+    places: BinaryHeap<Ranked>,
+}
+
+/// A place that knows which way its list goes.
+#[derive(Debug, PartialEq, Eq)]
+struct Ranked {
+    place: Place,
+    order: SortOrder,
+}
+
+impl Ord for Ranked {
+    /// By the key, one way or the other; who has the same stands in the order of creation.
+    fn cmp(&self, other: &Ranked) -> Ordering {
+        let by_key = self.place.key.cmp(&other.place.key);
+        let by_key = match self.order {
+            SortOrder::Ascending => by_key,
+            SortOrder::Descending => by_key.reverse(),
+        };
+        by_key.then(self.place.ordinal.cmp(&other.place.ordinal))
+    }
+}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Ranked) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Chosen {
+    fn consider(&mut self, ranked: Ranked) {
+        if (self.places.len() as u64) < self.most {
+            self.places.push(ranked);
+        } else if self.places.peek().is_some_and(|last| ranked < *last) {
+            self.places.pop();
+            self.places.push(ranked);
+        }
+    }
+
+    fn join(&mut self, other: Chosen, most: u64) {
+        self.total += other.total;
+        self.places.extend(other.places);
+        while self.places.len() as u64 > most {
+            self.places.pop();
+        }
+    }
+
+    fn in_order(self) -> Vec<Place> {
+        self.places.into_sorted_vec().into_iter().map(|it| it.place).collect()
+    }
+}
+
+/// Looks at everybody who may match, and remembers the first `most` places after another one.
+async fn choose<R: Record>(
+    session: &mut Session,
+    directory: &str,
+    request: &ListRequest<R>,
+    after: Option<&Place>,
+    most: u64,
+) -> Result<Chosen, Error> {
+    let sort = request.sort.as_deref();
+    let order = sort.map(BoundSort::order).unwrap_or_default();
+    let after = after.map(|place| Ranked { place: place.clone(), order });
+    let mut chosen = Chosen { total: 0, most, places: BinaryHeap::new() };
+    if request.filter.is_none() && (sort.is_none() || most == 0) {
+        chosen.total = total::<R>(session, directory).await?;
+        if most == 0 {
+            return Ok(chosen);
+        }
+        let from = after.map_or(0, |after| after.place.ordinal);
+        let values = [Value::Text(directory), count(from), count(most)];
+        let ordinals =
+            session.all("loading a page", R::ORDINALS, &values, |row| row.number(0)).await?;
+        let ranked = |ordinal| Ranked { place: unsorted(ordinal), order };
+        chosen.places = ordinals.into_iter().map(ranked).collect();
+        return Ok(chosen);
+    }
+    let mut scan = Scan::new(directory, request.filter.as_deref());
+    scan.relates |= sort
+        .and_then(BoundSort::target)
+        .is_some_and(|it| it.extension().is_none() && it.attribute() == Some(R::RELATED));
+    while let Some(rows) = scan.next::<R>(session).await? {
+        for (ordinal, record) in rows {
+            let resource = (request.represent)(&record);
+            if request.filter.as_ref().is_some_and(|filter| !filter.matches(&resource)) {
+                continue;
+            }
+            chosen.total += 1;
+            let key = sort.map(|sort| sort.key(&resource)).unwrap_or_default();
+            let ranked = Ranked { place: Place { key, ordinal }, order };
+            if after.as_ref().is_none_or(|after| ranked > *after) {
+                chosen.consider(ranked);
+            }
+        }
+    }
+    Ok(chosen)
+}
+
+/// Everybody who may match, in the order of creation, a few hundred at a time.
+struct Scan<'a> {
+    directory: &'a str,
+    filter: Option<&'a BoundFilter>,
+    /// Whether a record is looked at with those that it is related to.
+    relates: bool,
+    among: Among,
+}
+
+/// Who is still to be looked at.
+enum Among {
+    Unknown,
+    /// Everybody after this ordinal.
+    After(u64),
+    /// Those with these ordinals: 8 MiB for the largest directory.
+    These(std::vec::IntoIter<u64>),
+}
+
+impl<'a> Scan<'a> {
+    fn new(directory: &'a str, filter: Option<&'a BoundFilter>) -> Scan<'a> {
+        Scan { directory, filter, relates: false, among: Among::Unknown }
+    }
+
+    /// Some more; `None` when there are no more.
+    async fn next<R: Record>(
+        &mut self,
+        session: &mut Session,
+    ) -> Result<Option<Vec<(u64, R)>>, Error> {
+        let condition = self.filter.map(BoundFilter::condition);
+        if matches!(self.among, Among::Unknown) {
+            self.among = match condition.and_then(narrow::<R>) {
+                None => Among::After(0),
+                Some(Narrowed { sql, key }) => {
+                    let values: Vec<_> =
+                        std::iter::once(Value::Text(self.directory)).chain(key).collect();
+                    let read = |row: &Row<'_>| row.number(0);
+                    let mut found = session.all("looking for a key", sql, &values, read).await?;
+                    found.sort_unstable();
+                    Among::These(found.into_iter())
+                }
+            };
+        }
+        let mut rows: Vec<(u64, R)> = match &mut self.among {
+            Among::Unknown => Vec::new(),
+            Among::After(last) => {
+                let rows = after::<R>(session, self.directory, *last, SCAN_ROWS).await?;
+                *last = rows.last().map_or(*last, |(ordinal, _)| *ordinal);
+                rows
+            }
+            Among::These(ordinals) => {
+                let mut rows = Vec::new();
+                for ordinal in ordinals.by_ref().take(SCAN_ROWS_OF_KEY) {
+                    let found = at::<R>(session, self.directory, ordinal).await?;
+                    rows.extend(found.map(|record| (ordinal, record)));
+                }
+                rows
+            }
+        };
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        if self.relates || condition.is_some_and(|it| mentions(it, R::RELATED)) {
+            for (_, record) in &mut rows {
+                record.relate(session, self.directory).await?;
+            }
+        }
+        Ok(Some(rows))
+    }
+}

@@ -1,0 +1,142 @@
+//! What of a filter a database can do: find those who have a key that every match has.
+//!
+//! To narrow is always safe: what is found is a superset of what matches, and the filter decides
+//! about each.
+
+use scim::filter::{Comparison, Condition, Operand, Test, Text, ValueTest};
+
+use crate::read::Record;
+use crate::session::Value;
+
+/// Longest key by which an e-mail address is found; a longer one is found by its beginning.
+const EMAIL_KEY_BYTES_MAX: usize = 512;
+
+/// A statement that finds the ordinals of those who may match, and the key that it is given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Narrowed<'a> {
+    pub(crate) sql: &'static str,
+    /// None for those who have what the statement itself names.
+    pub(crate) key: Option<Value<'a>>,
+}
+
+/// How few a key leaves, the fewest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Leaves {
+    One,
+    Few,
+    Some,
+}
+
+/// The best key that every match has.
+pub(crate) fn narrow<R: Record>(condition: &Condition<Test>) -> Option<Narrowed<'_>> {
+    best::<R>(condition).map(|(_, narrowed)| narrowed)
+}
+
+fn best<R: Record>(condition: &Condition<Test>) -> Option<(Leaves, Narrowed<'_>)> {
+    match condition {
+        // All of them hold, so any of them narrows.
+        Condition::And(conditions) => {
+            conditions.iter().filter_map(best::<R>).min_by_key(|(leaves, _)| *leaves)
+        }
+        Condition::Test(Test::Attribute(target, comparison)) if target.extension().is_none() => {
+            attribute::<R>(target.attribute()?, target.sub_attribute(), comparison)
+        }
+        Condition::Test(Test::Values(target, filter)) if target.extension().is_none() => {
+            let value = equal_value(filter.condition())?;
+            attribute_value::<R>(target.attribute()?, value)
+        }
+        _ => None,
+    }
+}
+
+fn attribute<'a, R: Record>(
+    name: &str,
+    sub_attribute: Option<&str>,
+    comparison: &'a Comparison,
+) -> Option<(Leaves, Narrowed<'a>)> {
+    match (name, sub_attribute, comparison) {
+        ("id", None, Comparison::Equal(Operand::Text(text))) => {
+            Some((Leaves::One, Narrowed { sql: R::BY_ID, key: Some(Value::Text(text.written())) }))
+        }
+        ("externalId", None, Comparison::Equal(Operand::Text(text))) => {
+            let key = Some(Value::Text(text.written()));
+            Some((Leaves::One, Narrowed { sql: R::BY_EXTERNAL_ID, key }))
+        }
+        (name, None, Comparison::Equal(Operand::Text(text))) if name == R::NAME => {
+            Some((Leaves::One, Narrowed { sql: R::BY_NAME, key: Some(Value::Text(text.key())) }))
+        }
+        (name, Some("value"), Comparison::Equal(Operand::Text(text))) => {
+            attribute_value::<R>(name, text)
+        }
+        // Nearly everybody is active, so only the others are worth finding.
+        ("active", None, Comparison::Equal(Operand::Boolean(false))) => {
+            Some((Leaves::Some, Narrowed { sql: R::BY_INACTIVE?, key: None }))
+        }
+        // What is answered is cut to the millisecond, and so never later than what is kept.
+        (
+            "meta",
+            Some("lastModified"),
+            Comparison::Greater(Operand::Instant(instant))
+            | Comparison::GreaterOrEqual(Operand::Instant(instant))
+            | Comparison::Equal(Operand::Instant(instant)),
+        ) => {
+            Some((Leaves::Some, Narrowed { sql: R::BY_MODIFIED, key: Some(Value::Time(*instant)) }))
+        }
+        _ => None,
+    }
+}
+
+/// One value of a list is this.
+fn attribute_value<'a, R: Record>(name: &str, value: &'a Text) -> Option<(Leaves, Narrowed<'a>)> {
+    if name == R::RELATED && value.is_case_exact() {
+        let key = Some(Value::Text(value.written()));
+        return Some((Leaves::Some, Narrowed { sql: R::BY_RELATED, key }));
+    }
+    if name == "emails" && !value.is_case_exact() {
+        let key = Some(Value::Text(cut(value.key())));
+        return Some((Leaves::Few, Narrowed { sql: R::BY_EMAIL?, key }));
+    }
+    None
+}
+
+/// The `value` that one element must have, whatever else it must have.
+fn equal_value(condition: &Condition<ValueTest>) -> Option<&Text> {
+    match condition {
+        Condition::And(conditions) => conditions.iter().find_map(equal_value),
+        Condition::Test(ValueTest {
+            sub_attribute: Some(name),
+            comparison: Comparison::Equal(Operand::Text(text)),
+        }) if name == "value" => Some(text),
+        _ => None,
+    }
+}
+
+/// The keys by which a user is found by e-mail address, each once.
+pub(crate) fn email_keys(user: &directory::User) -> Vec<String> {
+    let emails = user.document.resource().get("emails").and_then(|it| it.as_array());
+    let mut keys: Vec<String> = emails
+        .into_iter()
+        .flatten()
+        .filter_map(|email| Some(cut(&scim::text::fold(email.get("value")?.as_str()?)).to_owned()))
+        .collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+fn cut(key: &str) -> &str {
+    &key[..key.floor_char_boundary(EMAIL_KEY_BYTES_MAX)]
+}
+
+/// Whether the filter asks about an attribute at the top level.
+pub(crate) fn mentions(condition: &Condition<Test>, attribute: &str) -> bool {
+    match condition {
+        Condition::And(conditions) | Condition::Or(conditions) => {
+            conditions.iter().any(|condition| mentions(condition, attribute))
+        }
+        Condition::Not(condition) => mentions(condition, attribute),
+        Condition::Test(Test::Attribute(target, _) | Test::Values(target, _)) => {
+            target.extension().is_none() && target.attribute() == Some(attribute)
+        }
+    }
+}

@@ -17,15 +17,24 @@ use crate::bench::figures::Round;
 /// How durable commits are, and everything else that Roster's writer sets.
 const SETTINGS: &str = include_str!("../../../crates/store/src/sqlite/writer.sql");
 
-/// The tables that a creation adds rows to, and the column in whose order they came.
-const GROWING: [(&str, &str); 2] = [("users", "ordinal"), ("events", "position")];
+/// The tables that a creation adds a row to, and which of their rows came after the user with the
+/// ordinal `?1` and the event at the position `?2`.
+const GROWING: [(&str, &str); 3] = [
+    ("users", "where ordinal > ?1 and ?2 is not null order by ordinal"),
+    (
+        "email_keys",
+        "join users using (directory_id, user_id)
+         where users.ordinal > ?1 and ?2 is not null order by users.ordinal",
+    ),
+    ("events", "where position > ?2 and ?1 is not null order by position"),
+];
 
 /// A copy of Roster's database, and what it has still to keep.
 #[derive(Debug)]
 pub(super) struct Raw {
     connection: Connection,
     /// One list for each of [`GROWING`], in the order of the rows.
-    waiting: [Rows; 2],
+    waiting: [Rows; GROWING.len()],
     directory_id: String,
 }
 
@@ -48,7 +57,7 @@ impl Raw {
         connection.set_prepared_statement_cache_capacity(128);
         let directory_id =
             connection.query_row("select directory_id from directories", [], |row| row.get(0))?;
-        let raw = Raw { connection, waiting: <[Rows; 2]>::default(), directory_id };
+        let raw = Raw { connection, waiting: Default::default(), directory_id };
         anyhow::ensure!(
             raw.setting("synchronous")? == Value::Integer(2)
                 && raw.setting("journal_mode")? == Value::Text("wal".to_owned()),
@@ -64,19 +73,20 @@ impl Raw {
     /// Reads what Roster has kept since the last time.
     pub(super) fn take_from(&mut self, database: &Path) -> anyhow::Result<()> {
         let roster = open(database)?;
-        for ((table, order), waiting) in GROWING.iter().zip(&mut self.waiting) {
-            let known: i64 = self.connection.query_row(
-                &format!("select coalesce(max({order}), 0) from {table}"),
-                [],
-                |row| row.get(0),
-            )?;
-            let mut statement = roster
-                .prepare(&format!("select * from {table} where {order} > ?1 order by {order}"))?;
+        let known: (i64, i64) = self.connection.query_row(
+            "select (select coalesce(max(ordinal), 0) from users),
+                    (select coalesce(max(position), 0) from events)",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        for ((table, newer), waiting) in GROWING.iter().zip(&mut self.waiting) {
+            let mut statement =
+                roster.prepare(&format!("select {table}.* from {table} {newer}"))?;
             let columns = statement.column_count();
             let names = statement.column_names().collect::<Vec<_>>().join(", ");
             let places: Vec<_> = (1..=columns).map(|place| format!("?{place}")).collect();
             let rows = statement
-                .query_map([known], |row| (0..columns).map(|place| row.get(place)).collect())?
+                .query_map(known, |row| (0..columns).map(|place| row.get(place)).collect())?
                 .collect::<Result<_, _>>()?;
             let insert = format!("insert into {table} ({names}) values ({})", places.join(", "));
             *waiting = Rows { insert, rows };
@@ -84,12 +94,16 @@ impl Raw {
         Ok(())
     }
 
-    /// Keeps what was taken, so many users to a commit, each with its event; and in each commit
+    /// Keeps what was taken, so many users to a commit, each with its address and event; in each commit
     /// the directory's numbers and the end of the feed. That is what Roster writes. What it asks
     /// the database besides (whether a name is free, who had it before) is not asked here.
     pub(super) fn keep(&mut self, rows_to_a_commit: usize) -> anyhow::Result<Round> {
-        let [users, events] = std::mem::take(&mut self.waiting);
-        anyhow::ensure!(users.rows.len() == events.rows.len(), "a user has not exactly one event");
+        let growing = std::mem::take(&mut self.waiting);
+        let count = growing[0].rows.len();
+        anyhow::ensure!(
+            growing.iter().all(|table| table.rows.len() == count),
+            "a user has not exactly one address and one event"
+        );
         let (mut event_number, mut ordinal, mut user_count, mut active): (i64, i64, i64, i64) =
             self.connection.query_row(
                 "select event_number, ordinal, user_count, active_user_count from directories
@@ -99,22 +113,20 @@ impl Raw {
             )?;
         let mut position: i64 =
             self.connection.query_row("select position from feed", [], |row| row.get(0))?;
-        let count = users.rows.len();
         let mut latencies: Vec<Duration> = Vec::with_capacity(count.div_ceil(rows_to_a_commit));
 
         let begun = Instant::now();
-        for (some_users, some_events) in
-            users.rows.chunks(rows_to_a_commit).zip(events.rows.chunks(rows_to_a_commit))
-        {
+        for first in (0..count).step_by(rows_to_a_commit) {
+            let some = first..count.min(first + rows_to_a_commit);
             let commit_begun = Instant::now();
             self.connection.execute_batch("begin immediate")?;
-            for (insert, rows) in [(&users.insert, some_users), (&events.insert, some_events)] {
-                let mut statement = self.connection.prepare_cached(insert)?;
-                for row in rows {
+            for table in &growing {
+                let mut statement = self.connection.prepare_cached(&table.insert)?;
+                for row in &table.rows[some.clone()] {
                     statement.execute(params_from_iter(row))?;
                 }
             }
-            let more = i64::try_from(some_users.len())?;
+            let more = i64::try_from(some.len())?;
             for number in [&mut event_number, &mut ordinal, &mut user_count, &mut active] {
                 *number += more;
             }

@@ -165,7 +165,12 @@ impl Decide for PatchUser {
 
     fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<User>, Stop> {
         let before = facts.existing_user(self.id)?;
-        let after = self.patch.apply(before.document.resource(), &self.resource_type)?;
+        let mut after = self.patch.apply(before.document.resource(), &self.resource_type)?;
+        if !before.is_active() {
+            // To take the word away is not to say yes: who may not use the app is let in again by
+            // `active: true` and by nothing else.
+            after = after.keeping(before.document.resource(), &self.resource_type);
+        }
         update(facts, moment, before, after)
     }
 }

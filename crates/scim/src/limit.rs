@@ -25,6 +25,11 @@ pub const JSON_DEPTH_MAX: usize = 32;
 /// Operations of one PATCH. Okta sends at most 1,000 membership changes at once and Entra 1,000.
 pub const PATCH_OPERATIONS_MAX: usize = 2_000;
 
+/// Operations of one PATCH that take away members by anything but their ids, as
+/// `members[display eq "x"]` does. Each looks at every member of the group while all other writes
+/// wait; providers send one.
+pub const PATCH_MEMBER_SEARCHES_MAX: usize = 16;
+
 /// Operations of one bulk request. Each is as much work as a request of its own, and all must be over
 /// before a proxy loses its patience.
 pub const BULK_OPERATIONS_MAX: usize = 1_000;
@@ -55,3 +60,8 @@ pub const CURSOR_SECONDS: u64 = 60 * 60;
 /// Bytes of a text that decide on its place in a sorted list; who is the same so far stands in the
 /// order of creation. Bounds what is remembered while a list is sorted, and the length of cursors.
 pub const SORT_KEY_BYTES_MAX: usize = 256;
+
+/// The largest `startIndex` that is understood; a larger one is clamped. It is answered as it is
+/// understood, and many clients (those in Java) read it into 32 bits with a sign and fail on more.
+/// No directory has so many resources, so the page is empty either way.
+pub const START_INDEX_MAX: usize = 0x7fff_ffff;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::admit::kind_of;
 use crate::dialect::{Quirk, Quirks};
 use crate::error::{Error, Kind};
-use crate::limit::{PAGE_DEFAULT, PAGE_MAX};
+use crate::limit::{PAGE_DEFAULT, PAGE_MAX, START_INDEX_MAX};
 use crate::path::AttributePath;
 use crate::preset::Preset;
 
@@ -21,7 +21,8 @@ pub const SEARCH_REQUEST_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:S
 pub struct ListQuery {
     /// Which resources.
     pub filter: Option<String>,
-    /// The first one of the page, counted from 1; never less.
+    /// The first one of the page, counted from 1; never less, and never more than
+    /// [`START_INDEX_MAX`].
     pub start_index: usize,
     /// How many at most; never more than [`PAGE_MAX`]. 0 asks for the
     /// total alone.
@@ -120,7 +121,7 @@ impl ListQuery {
             ));
         }
         let start_index = match start_index {
-            Some(text) => whole_number("startIndex", &text)?.max(1),
+            Some(text) => whole_number("startIndex", &text)?.clamp(1, START_INDEX_MAX),
             None => 1,
         };
         // RFC 7644 §3.4.2.4: "A negative value SHALL be interpreted as "0"."

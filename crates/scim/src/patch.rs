@@ -16,7 +16,7 @@ use crate::dialect::{Quirk, Quirks};
 use crate::error::{Error, Kind};
 use crate::filter::ValueFilter;
 use crate::group::{self, Member, MemberOperation};
-use crate::limit::{GROUP_MEMBERS_MAX, PATCH_OPERATIONS_MAX};
+use crate::limit::{GROUP_MEMBERS_MAX, PATCH_MEMBER_SEARCHES_MAX, PATCH_OPERATIONS_MAX};
 use crate::path::{PatchPath, excerpt};
 use crate::preset::Preset;
 use crate::resource::{self, Resource};
@@ -99,8 +99,8 @@ impl Patch {
     /// `invalidSyntax` when it is no PATCH message; `invalidPath` and `invalidFilter` when a path
     /// is malformed or names what does not exist; `noTarget` for a `remove` without a path;
     /// `mutability` when a path names what only the server sets; `invalidValue` when a value is
-    /// missing or does not fit; 413 above
-    /// [`PATCH_OPERATIONS_MAX`].
+    /// missing or does not fit; 413 above [`PATCH_OPERATIONS_MAX`] and
+    /// [`PATCH_MEMBER_SEARCHES_MAX`].
     ///
     /// ```
     /// use scim::{Preset, Resource, ResourceType, dialect::Quirks, patch::Patch};
@@ -147,6 +147,19 @@ impl Patch {
                 "the operations name {named} members and a group may have {GROUP_MEMBERS_MAX}; \
                  push a smaller group"
             )));
+        }
+        let is_search = |it: &&MemberOperation| matches!(it, MemberOperation::RemoveMatching(_));
+        let searches = members.iter().filter(is_search).count();
+        if searches > PATCH_MEMBER_SEARCHES_MAX {
+            return Err(Error::new(
+                413,
+                format!(
+                    "{searches} operations choose members by something other than `value`, and \
+                     {PATCH_MEMBER_SEARCHES_MAX} may, because each has to look at every member; \
+                     remove members by their ids, as in `members[value eq \"…\"]`, or send \
+                     several requests"
+                ),
+            ));
         }
         Ok(Patch { operations, members, unknown, password_given, claimed_id })
     }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use scim::dialect::{Quirk, Quirks};
 use scim::group::{Member, MemberOperation};
-use scim::limit::{PATCH_OPERATIONS_MAX, VALUES_MAX};
+use scim::limit::{PATCH_MEMBER_SEARCHES_MAX, PATCH_OPERATIONS_MAX, VALUES_MAX};
 use scim::patch::{PATCH_OP_SCHEMA, Patch};
 use scim::{Error, Kind, Preset, Resource, ResourceType, admit::admit};
 use serde::Deserialize;
@@ -493,12 +493,43 @@ fn the_message_may_be_dressed_oddly() {
 }
 
 #[test]
+fn removing_many_values_by_name_compares_each_once() {
+    let user = ResourceType::user();
+    let emails = |from: usize| -> Value {
+        (from..from + VALUES_MAX).map(|n| json!({ "value": format!("{n}@x") })).collect()
+    };
+    let before = json!({ "userName": "ana", "emails": emails(0) }).to_string();
+    let before = Resource::from_text(&before).unwrap();
+    let strangers = json!({ "op": "remove", "path": "emails", "value": emails(VALUES_MAX) });
+    let all = json!({ "op": "remove", "path": "emails", "value": emails(0) });
+    // 100 million comparisons one by one, and two seconds even when they are optimised.
+    let mut operations = vec![strangers; 100];
+    operations.push(all);
+    let patch = parse(operations.into(), &user, Preset::Lenient).unwrap();
+    let begun = std::time::Instant::now();
+    let after = patch.apply(&before, &user).unwrap();
+    assert_eq!(after.to_text(), r#"{"userName":"ana"}"#);
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+}
+
+#[test]
 fn limits_are_reached_without_being_passed() {
     let user = ResourceType::user();
     let operations = |count| vec![json!({ "op": "remove", "path": "title" }); count].into();
     assert!(parse(operations(PATCH_OPERATIONS_MAX), &user, Preset::Strict).is_ok());
     let error = parse(operations(PATCH_OPERATIONS_MAX + 1), &user, Preset::Strict).unwrap_err();
     assert_eq!(error.status(), 413);
+
+    let group = ResourceType::group();
+    let by = |filter: &str, count: usize| {
+        let path = format!("members[{filter}]");
+        let operations = vec![json!({ "op": "remove", "path": path }); count];
+        parse(operations.into(), &group, Preset::Strict)
+    };
+    assert!(by("display eq \"x\"", PATCH_MEMBER_SEARCHES_MAX).is_ok());
+    let error = by("display eq \"x\"", PATCH_MEMBER_SEARCHES_MAX + 1).unwrap_err();
+    assert_eq!(error.status(), 413);
+    assert!(by("value eq \"x\"", PATCH_OPERATIONS_MAX).is_ok(), "ids are looked up");
 
     let emails: Value = (0..VALUES_MAX).map(|n| json!({ "value": n.to_string() })).collect();
     let full = Resource::from_text(&json!({ "userName": "ana", "emails": emails }).to_string());

@@ -46,6 +46,20 @@ pub enum Error {
     Closed,
 }
 
+impl Error {
+    /// Whether somebody else, a command beside the server, held the database for longer than we
+    /// wait. Nothing was changed, and the same can be tried again soon.
+    pub fn is_busy(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
+        match self {
+            Error::Database { source, .. } => {
+                matches!(source.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked))
+            }
+            _ => false,
+        }
+    }
+}
+
 impl From<Rejection> for Error {
     fn from(rejection: Rejection) -> Error {
         Error::Rejected(rejection)
@@ -60,5 +74,25 @@ pub(crate) trait Doing<T> {
 impl<T> Doing<T> for Result<T, rusqlite::Error> {
     fn doing(self, doing: &'static str) -> Result<T, Error> {
         self.map_err(|source| Error::Database { doing, source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn busy_is_what_will_pass() {
+        let check = |code: i32, expected: bool| {
+            let source = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+            let error = Error::Database { doing: "writing", source };
+            assert_eq!(error.is_busy(), expected, "{error:?}");
+        };
+        check(rusqlite::ffi::SQLITE_BUSY, true);
+        check(rusqlite::ffi::SQLITE_BUSY_SNAPSHOT, true);
+        check(rusqlite::ffi::SQLITE_LOCKED, true);
+        check(rusqlite::ffi::SQLITE_FULL, false);
+        check(rusqlite::ffi::SQLITE_CORRUPT, false);
+        assert!(!Error::Closed.is_busy());
     }
 }

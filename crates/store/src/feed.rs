@@ -58,10 +58,24 @@ impl Cursor {
     }
 }
 
+/// Whose events a cursor leads through. With a cursor of one directory, a reader of all would miss
+/// what happened in the others.
+#[derive(Clone, Copy)]
+struct Scope(Option<DirectoryId>);
+
+impl std::fmt::Display for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(id) => id.fmt(f),
+            None => f.write_str("all"),
+        }
+    }
+}
+
 /// Why a cursor leads nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadCursor {
-    /// This database did not make it.
+    /// This database did not make it, or made it for another directory, or for all of them.
     Malformed,
     /// It was made before the database was restored or replaced: the events after it may not be
     /// those that its reader expects.
@@ -82,22 +96,36 @@ impl std::fmt::Debug for Sealer {
 }
 
 impl Sealer {
-    /// `epoch.position.seal`: readable enough for support, and not to be forged or mistyped.
-    fn seal(&self, position: u64) -> Cursor {
-        let open = format!("{}.{position}", self.epoch);
-        let tag = self.tag(&open);
-        Cursor(format!("{open}.{tag}"))
+    /// `epoch.position.event.seal`: readable enough for support, and not to be forged or mistyped.
+    ///
+    /// The epoch is in the file, and so comes back with a backup of it. What tells a restored
+    /// database from the one that handed the cursor out is the event at its position.
+    fn seal(&self, scope: Scope, position: u64, event_id: Option<&str>) -> Cursor {
+        let open = format!("{}.{position}.{}", self.epoch, self.mark(event_id));
+        let seal = self.tag(&format!("{open}.{scope}"));
+        Cursor(format!("{open}.{seal}"))
     }
 
-    fn open(&self, cursor: &Cursor) -> Result<u64, BadCursor> {
+    /// Its position, and the mark of the event that was there.
+    fn open<'c>(&self, cursor: &'c Cursor, scope: Scope) -> Result<(u64, &'c str), BadCursor> {
         let (open, seal) = cursor.0.rsplit_once('.').ok_or(BadCursor::Malformed)?;
-        let (epoch, position) = open.split_once('.').ok_or(BadCursor::Malformed)?;
+        let (epoch, rest) = open.split_once('.').ok_or(BadCursor::Malformed)?;
+        let (position, mark) = rest.split_once('.').ok_or(BadCursor::Malformed)?;
         let position = position.parse().map_err(|_| BadCursor::Malformed)?;
         if epoch != self.epoch {
             return Err(BadCursor::AnotherEpoch);
         }
         // Compared as text, so that there is one spelling of each cursor, and none is short.
-        if self.tag(open) == seal { Ok(position) } else { Err(BadCursor::Malformed) }
+        if self.tag(&format!("{open}.{scope}")) == seal {
+            Ok((position, mark))
+        } else {
+            Err(BadCursor::Malformed)
+        }
+    }
+
+    /// What a cursor keeps of the event at its position. There is none at position 0.
+    fn mark(&self, event_id: Option<&str>) -> String {
+        self.tag(event_id.unwrap_or_default())
     }
 
     /// What makes or checks a seal of another purpose, of this life of the database.
@@ -192,14 +220,20 @@ async fn read_in_one_state(
     count_max: u64,
 ) -> Result<Result<EventPage, BadCursor>, Error> {
     let end = position(session).await?;
-    let after = match after.map(|cursor| sealer.open(cursor)).transpose() {
-        Ok(after) => after.unwrap_or(0),
+    let scope = Scope(directory_id);
+    let after = match after.map(|cursor| sealer.open(cursor, scope)).transpose() {
+        Ok(None) => 0,
+        Ok(Some((after, mark))) => {
+            // Another event stands there, or none yet: the database has been set back without a
+            // new epoch. Whoever lets old events go has to keep their marks, or refuses here all
+            // cursors that point to one of them.
+            if sealer.mark(event_at(session, after).await?.as_deref()) != mark {
+                return Ok(Err(BadCursor::AnotherEpoch));
+            }
+            after
+        }
         Err(bad) => return Ok(Err(bad)),
     };
-    if after > end {
-        // A cursor from the future: the database has been set back without a new epoch.
-        return Ok(Err(BadCursor::AnotherEpoch));
-    }
     let directory = directory_id.map(|id| id.to_string());
     let sql = match directory {
         None => {
@@ -236,6 +270,20 @@ async fn read_in_one_state(
     let last = events.last().map_or(after, |event| event.position);
     // Where nothing more of this directory is to come, the reader need not look again at what
     // the others did.
-    let next = sealer.seal(if has_more { last } else { end });
+    let next = if has_more { last } else { end };
+    let event_id = event_at(session, next).await?;
+    let next = sealer.seal(scope, next, event_id.as_deref());
     Ok(Ok(EventPage { events, next, has_more }))
+}
+
+/// The id of the event at a position.
+async fn event_at(session: &mut Session, position: u64) -> Result<Option<String>, Error> {
+    session
+        .first(
+            "finding the event of a cursor",
+            "select event_id from events where position = $1",
+            &[count(position)],
+            |row| row.text(0),
+        )
+        .await
 }

@@ -40,12 +40,14 @@ impl Readers {
         let reading = tokio::task::spawn_blocking(move || {
             let taken = free.lock().expect("nobody panics while holding it").pop();
             let mut session = taken.expect("there is a connection for each place");
-            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                let outcome = read(&mut session);
-                // Whatever happened, the next reader begins anew.
-                at_once(session.roll_back())?;
-                outcome
-            }));
+            let read = std::panic::AssertUnwindSafe(|| read(&mut session));
+            let outcome = std::panic::catch_unwind(read);
+            // Whatever happened, the next reader begins anew: in a transaction that a panic has
+            // left open it would see an old state, and the log could not be cut back.
+            let outcome = match at_once(session.roll_back()) {
+                Ok(()) => outcome,
+                Err(error) => outcome.map(|_| Err(error)),
+            };
             free.lock().expect("nobody panics while holding it").push(session);
             drop(place);
             outcome
@@ -54,5 +56,33 @@ impl Readers {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) | Err(_) => Err(Error::Panicked("a read panicked".to_owned())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_read_that_panics_leaves_no_transaction_open() {
+        let folder = std::env::temp_dir().join(format!("readers-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("roster.db");
+        drop(sqlite::open_writer(&path).unwrap());
+        let readers = Readers::open(&path).unwrap();
+        for _ in 0..READERS {
+            let outcome = readers
+                .read(|session| -> Result<(), Error> {
+                    at_once(session.begin_reading())?;
+                    panic!("while it was reading")
+                })
+                .await;
+            assert!(matches!(outcome, Err(Error::Panicked(_))), "{outcome:?}");
+        }
+        for _ in 0..READERS {
+            // Cannot begin within another.
+            readers.read(|session| at_once(session.begin_reading())).await.unwrap();
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -136,7 +136,10 @@ impl Session {
     /// Moves what was kept from the log into the database itself, so that its one file is whole.
     /// SQLite does so when the last connection ends, if that one may write, and ours may not.
     pub(crate) async fn tidy_up(&mut self) -> Result<(), Error> {
-        self.connection.execute_batch("pragma wal_checkpoint(truncate)").doing("emptying the log")
+        // Without waiting for readers: meanwhile nobody could write, and a command that ends beside
+        // a running server must not hold it up.
+        let sql = "pragma busy_timeout = 0; pragma wal_checkpoint(truncate)";
+        self.connection.execute_batch(sql).doing("emptying the log")
     }
 
     /// Runs several statements without parameters, as migrations and settings are.

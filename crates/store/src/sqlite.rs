@@ -85,6 +85,7 @@ mod tests {
             ("select journal_mode from pragma_journal_mode", "wal"),
             // 2 is FULL.
             ("select cast(synchronous as text) from pragma_synchronous", "2"),
+            ("select cast(fullfsync as text) from pragma_fullfsync", "1"),
             ("select cast(foreign_keys as text) from pragma_foreign_keys", "1"),
             ("select cast(application_id as text) from pragma_application_id", "1383035764"),
             ("select cast(timeout as text) from pragma_busy_timeout", "10000"),
@@ -96,6 +97,28 @@ mod tests {
         at_once(writer.script("", "create table t (a text) strict")).unwrap();
         let mut reader = open_reader(&path).unwrap();
         assert!(at_once(reader.run("", "insert into t (a) values ('x')", &[])).is_err());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn who_ends_waits_for_no_reader() {
+        let folder = std::env::temp_dir().join(format!("roster-ends-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("roster.db");
+        let mut writer = open_writer(&path).unwrap();
+        at_once(writer.script("", "create table t (a text) strict")).unwrap();
+        let mut reader = open_reader(&path).unwrap();
+        at_once(reader.begin_reading()).unwrap();
+        let count = "select cast(count(*) as text) from t";
+        assert_eq!(setting(&mut reader, count), "0");
+        at_once(writer.script("", "insert into t (a) values ('x')")).unwrap();
+        // Nothing is slow here but to wait until the reader is done, which it never is.
+        let begun = std::time::Instant::now();
+        at_once(writer.tidy_up()).unwrap();
+        assert!(begun.elapsed() < BUSY / 2, "{:?}", begun.elapsed());
+        assert_eq!(setting(&mut reader, count), "0");
+        at_once(reader.roll_back()).unwrap();
+        assert_eq!(setting(&mut reader, count), "1");
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

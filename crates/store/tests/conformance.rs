@@ -845,7 +845,9 @@ fn a_cursor_that_was_not_handed_out_leads_nowhere() {
         let api = store.api();
         let good = api.events(None, None, 1).await.unwrap().unwrap().next;
         let text = good.as_str().to_owned();
-        let [epoch, position, seal] = text.split('.').collect::<Vec<_>>()[..] else { panic!() };
+        let [epoch, position, event, seal] = text.split('.').collect::<Vec<_>>()[..] else {
+            panic!("{text}")
+        };
         assert_eq!(position, "1");
         let check = async |text: String, expected: BadCursor| {
             let outcome = api.events(Some(Cursor::presented(text.clone())), None, 10).await;
@@ -857,19 +859,23 @@ fn a_cursor_that_was_not_handed_out_leads_nowhere() {
             "..".into(),
             "1".into(),
             format!("{epoch}.{position}"),
-            format!("{epoch}.{position}."),
-            format!("{epoch}.2.{seal}"),
-            format!("{epoch}.0.{seal}"),
-            format!("{epoch}.+1.{seal}"),
-            format!("{epoch}.01.{seal}"),
-            format!("{epoch}.-1.{seal}"),
-            format!("{epoch}.99999999999999999999.{seal}"),
-            format!("{epoch}.1.{}", "0".repeat(16)),
+            format!("{epoch}.{position}.{seal}"),
+            format!("{epoch}.{position}.{event}"),
+            format!("{epoch}.{position}.{event}."),
+            format!("{epoch}.{position}..{seal}"),
+            format!("{epoch}.{position}.{seal}.{seal}"),
+            format!("{epoch}.2.{event}.{seal}"),
+            format!("{epoch}.0.{event}.{seal}"),
+            format!("{epoch}.+1.{event}.{seal}"),
+            format!("{epoch}.01.{event}.{seal}"),
+            format!("{epoch}.-1.{event}.{seal}"),
+            format!("{epoch}.99999999999999999999.{event}.{seal}"),
+            format!("{epoch}.1.{event}.{}", "0".repeat(16)),
             // Cut off, or spelt in another way.
-            format!("{epoch}.1.{}", &seal[..2]),
-            format!("{epoch}.1.{}", &seal[..14]),
-            format!("{epoch}.1.{seal}00"),
-            format!("{epoch}.1.é{}", &seal[2..]),
+            format!("{epoch}.1.{event}.{}", &seal[..2]),
+            format!("{epoch}.1.{event}.{}", &seal[..14]),
+            format!("{epoch}.1.{event}.{seal}00"),
+            format!("{epoch}.1.{event}.é{}", &seal[2..]),
             format!(" {text}"),
             format!("{text} "),
         ] {
@@ -877,9 +883,29 @@ fn a_cursor_that_was_not_handed_out_leads_nowhere() {
                 if bad.starts_with(' ') { BadCursor::AnotherEpoch } else { BadCursor::Malformed };
             check(bad, expected).await;
         }
-        check(format!("000000000000.1.{seal}"), BadCursor::AnotherEpoch).await;
+        check(format!("000000000000.1.{event}.{seal}"), BadCursor::AnotherEpoch).await;
         let page = api.events(Some(good), None, 10).await.unwrap().unwrap();
         assert_eq!(page.events[0].position, 2);
+    });
+}
+
+#[test]
+fn a_cursor_of_one_directory_leads_through_no_other() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let (one, other) = (some_directory(&store).await, some_directory(&store).await);
+        other.change(create_user("ana")).await.unwrap();
+        let api = store.api();
+        let scopes = [None, Some(one.id()), Some(other.id())];
+        for made_for in scopes {
+            for used_for in scopes {
+                let cursor = api.events(None, made_for, 1).await.unwrap().unwrap().next;
+                let outcome = api.events(Some(cursor), used_for, 10).await.unwrap();
+                let bad = outcome.err();
+                let expected = (made_for != used_for).then_some(BadCursor::Malformed);
+                assert_eq!(bad, expected, "of {made_for:?}, used for {used_for:?}");
+            }
+        }
     });
 }
 
@@ -1051,14 +1077,24 @@ fn a_database_that_was_set_back_is_noticed() {
         std::fs::copy(database.path(), &backup).unwrap();
 
         let store = opened(&database);
+        let shared = store.api().events(None, None, 10).await.unwrap().unwrap().next;
         open(&store, id).await.change(create_user("ana")).await.unwrap();
         let cursor = store.api().events(None, None, 10).await.unwrap().unwrap().next;
         store.close().await;
         std::fs::copy(&backup, database.path()).unwrap();
 
         let store = opened(&database);
-        let outcome = store.api().events(Some(cursor), None, 10).await.unwrap();
+        let outcome = store.api().events(Some(cursor.clone()), None, 10).await.unwrap();
         assert_eq!(outcome, Err(BadCursor::AnotherEpoch));
+        // Nor does it lead on once there are as many events as there were, and more.
+        for name in ["bo", "cy", "di"] {
+            open(&store, id).await.change(create_user(name)).await.unwrap();
+            let outcome = store.api().events(Some(cursor.clone()), None, 10).await.unwrap();
+            assert_eq!(outcome, Err(BadCursor::AnotherEpoch), "after {name}");
+        }
+        // What was read before the backup was made is the same in both lives.
+        let outcome = store.api().events(Some(shared), None, 10).await.unwrap();
+        assert_eq!(outcome.unwrap().events.len(), 3);
     });
 }
 

@@ -48,6 +48,15 @@ impl From<store::Error> for Refusal {
                 Refusal::from(Error::new(503, detail))
                     .with_header(header::RETRY_AFTER, "5".to_owned())
             }
+            error if error.is_busy() => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the database was held by somebody else for too long",
+                );
+                let detail = "the database is busy, and nothing was changed. Send it again";
+                Refusal::from(Error::new(503, detail))
+                    .with_header(header::RETRY_AFTER, "5".to_owned())
+            }
             cause => Refusal {
                 error: Error::new(500, "the request could not be served, and nothing was changed"),
                 headers: Vec::new(),

@@ -94,6 +94,16 @@ impl From<store::Error> for Problem {
                 "the request was not begun",
                 "Send it again",
             ),
+            error if error.is_busy() => Problem {
+                cause: Some(Box::new(error)),
+                ..Problem::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "busy",
+                    "The database is busy",
+                    "another program held it for too long, and nothing was changed",
+                    "Send it again; a backup or a command beside the server may be running",
+                )
+            },
             cause => Problem {
                 cause: Some(Box::new(cause)),
                 ..Problem::new(
@@ -118,6 +128,9 @@ impl IntoResponse for Problem {
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(
                 header::WWW_AUTHENTICATE,

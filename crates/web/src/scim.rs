@@ -252,6 +252,14 @@ impl Call {
     }
 }
 
+/// For who answers without what could not be read again after a change was kept.
+fn note_unread(error: &store::Error) {
+    tracing::error!(
+        error = error as &dyn std::error::Error,
+        "a change was kept, and is answered without what could not be read after it",
+    );
+}
+
 /// The id in a path. What is not an id of ours is the id of nothing.
 fn user_id(id: &str) -> Result<ResourceId, Refusal> {
     ResourceId::parse(id)

@@ -213,6 +213,32 @@ fn what_is_already_so_is_no_change() {
 }
 
 #[test]
+fn clearing_active_lets_nobody_in_again() {
+    let check = |active: bool, operations: Value, expected: &str| {
+        let world = World::new().with_user(1, json!({ "userName": "ana", "active": active }));
+        let user = world.decide(&change(1, &operations)).answer();
+        assert_eq!(user.document.text(), expected, "{operations}");
+    };
+    let out = r#"{"userName":"ana","active":false}"#;
+    check(false, json!([{ "op": "remove", "path": "active" }]), out);
+    check(false, json!([{ "op": "replace", "path": "active", "value": null }]), out);
+    check(false, json!([{ "op": "replace", "path": "active", "value": "" }]), out);
+    check(false, json!([{ "op": "replace", "value": { "active": null } }]), out);
+    check(
+        false,
+        json!([
+            { "op": "remove", "path": "active" },
+            { "op": "add", "path": "title", "value": "x" },
+        ]),
+        r#"{"userName":"ana","title":"x","active":false}"#,
+    );
+    let back = r#"{"userName":"ana","active":true}"#;
+    check(false, json!([{ "op": "replace", "path": "active", "value": true }]), back);
+    // Nothing is made up where nothing was taken.
+    check(true, json!([{ "op": "remove", "path": "active" }]), r#"{"userName":"ana"}"#);
+}
+
+#[test]
 fn a_patch_that_scim_does_not_allow_is_rejected_whole() {
     let world = World::new().with_user(1, json!({ "userName": "ana" }));
     let outcome = world.decide(&change(

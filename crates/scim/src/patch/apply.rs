@@ -2,6 +2,8 @@
 //!
 //! Every function here leaves the resource canonical: in order, and without anything empty.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Map, Value};
 
 use super::{Change, Operation, Otherwise, Parts};
@@ -143,9 +145,8 @@ impl<'a> Table<'a> {
             }
             Change::RemoveNamed { attribute, values: named } => {
                 let attribute = self.attribute(attribute)?;
-                self.retain(values, attribute, |element| {
-                    !named.iter().any(|named| is_named(attribute, element, named))
-                })
+                let named = Named::new(attribute, named);
+                self.retain(values, attribute, |element| !named.means(element))
             }
         }
     }
@@ -419,26 +420,64 @@ fn make_primary(list: &mut [Value], chosen: usize) {
     }
 }
 
-/// Whether a `remove` that names a value means this element: the same `value` where one is named,
-/// for providers send `display` and `type` as they please; everything that is named otherwise.
-fn is_named(attribute: &Attribute, element: &Value, named: &Value) -> bool {
-    let same = |part: &Attribute, one: &Value, other: &Value| match (one, other) {
-        (Value::String(one), Value::String(other)) if !part.case_exact => {
-            text::fold(one) == text::fold(other)
+/// What the value of a `remove` names: the elements with the same `value` where one is named, for
+/// providers send `display` and `type` as they please; with everything that is named otherwise.
+///
+/// There may be as many values as elements, so these are not compared one by one with those.
+struct Named<'a> {
+    attribute: &'a Attribute,
+    simple: HashSet<String>,
+    /// By the names of the parts that count. There are few sets of names, however many values.
+    complex: HashMap<Vec<&'a str>, HashSet<String>>,
+}
+
+impl<'a> Named<'a> {
+    fn new(attribute: &'a Attribute, values: &'a [Value]) -> Named<'a> {
+        let mut named = Named { attribute, simple: HashSet::new(), complex: HashMap::new() };
+        for value in values {
+            let Value::Object(object) = value else {
+                named.simple.insert(compared(attribute, value));
+                continue;
+            };
+            let names: Vec<&str> = match object.get_key_value("value") {
+                Some((name, _)) => vec![name],
+                None => object.keys().map(String::as_str).collect(),
+            };
+            if let Some(key) = named.key(object, &names) {
+                named.complex.entry(names).or_default().insert(key);
+            }
         }
-        (one, other) => one == other,
-    };
-    let (Value::Object(element), Value::Object(named)) = (element, named) else {
-        return same(attribute, element, named);
-    };
-    let is_same_part = |name: &str, value: &Value| {
-        attribute
-            .sub_attribute(name)
-            .zip(element.get(name))
-            .is_some_and(|(part, present)| same(part, present, value))
-    };
-    match named.get("value") {
-        Some(value) => is_same_part("value", value),
-        None => named.iter().all(|(name, value)| is_same_part(name, value)),
+        named
+    }
+
+    fn means(&self, element: &Value) -> bool {
+        let Value::Object(object) = element else {
+            return self.simple.contains(&compared(self.attribute, element));
+        };
+        self.complex
+            .iter()
+            .any(|(names, keys)| self.key(object, names).is_some_and(|key| keys.contains(&key)))
+    }
+
+    /// These parts of an object as they are compared; `None` for one that does not have them all.
+    fn key(&self, object: &Map<String, Value>, names: &[&str]) -> Option<String> {
+        let mut key = String::new();
+        for name in names {
+            let part = self.attribute.sub_attribute(name)?;
+            key.push_str(&compared(part, object.get(*name)?));
+            // Stands in no JSON text, which escapes it.
+            key.push('\n');
+        }
+        Some(key)
+    }
+}
+
+/// A value as it is compared.
+fn compared(attribute: &Attribute, value: &Value) -> String {
+    match value {
+        Value::String(text) if !attribute.case_exact => {
+            Value::from(text::fold(text).as_ref()).to_string()
+        }
+        other => other.to_string(),
     }
 }

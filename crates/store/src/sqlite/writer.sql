@@ -2,6 +2,8 @@ pragma journal_mode = wal;
 -- A commit is on the disk before it is answered. NORMAL would lose acknowledged writes when the
 -- power goes.
 pragma synchronous = full;
+-- On macOS a plain fsync leaves the data in the drive's own cache. Has no effect elsewhere.
+pragma fullfsync = on;
 pragma foreign_keys = on;
 pragma temp_store = memory;
 pragma cache_size = -65536;

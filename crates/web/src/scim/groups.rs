@@ -11,7 +11,7 @@ use directory::{CreateGroup, DeleteGroup, Document, GroupOutcome, PatchGroup, Re
 use super::answer::Answer;
 use super::list::{self, Among};
 use super::represent::{Represent, group_record};
-use super::{Call, Incoming, group_id};
+use super::{Call, Incoming, group_id, note_unread};
 use crate::error::Refusal;
 
 /// `GET /Groups` (RFC 7644 §3.4.2), and `POST /Groups/.search` (§3.4.3).
@@ -51,7 +51,7 @@ pub(super) async fn create(mut call: Call, incoming: Incoming<'_>) -> Result<Ans
     };
     let created = call.store.change(create).await?;
     let location = group_record(&created).location(&group, &call.base);
-    let answer = changed(&call, StatusCode::CREATED, &projection, &created).await?;
+    let answer = changed(&call, StatusCode::CREATED, &projection, &created).await;
     Ok(answer.with_header(header::LOCATION, location))
 }
 
@@ -72,7 +72,7 @@ pub(super) async fn replace(
         resource_type: Arc::clone(&group),
     };
     let replaced = call.change(replace).await?;
-    changed(&call, StatusCode::OK, &projection, &replaced).await
+    Ok(changed(&call, StatusCode::OK, &projection, &replaced).await)
 }
 
 /// `PATCH /Groups/{id}` (RFC 7644 §3.5.2).
@@ -96,7 +96,7 @@ pub(super) async fn patch(
         let tag = group_record(&patched).entity_tag();
         return Ok(Answer::empty(StatusCode::NO_CONTENT).with_header(header::ETAG, tag));
     }
-    changed(&call, StatusCode::OK, &projection, &patched).await
+    Ok(changed(&call, StatusCode::OK, &projection, &patched).await)
 }
 
 /// `DELETE /Groups/{id}` (RFC 7644 §3.6).
@@ -106,20 +106,30 @@ pub(super) async fn delete(call: Call, id: &str) -> Result<Answer, Refusal> {
 }
 
 /// The group as the change left it, with its members where they are wanted.
+///
+/// The change is kept: whatever fails from here on, the answer must not be that nothing was done.
 async fn changed(
     call: &Call,
     status: StatusCode,
     projection: &Projection,
     outcome: &GroupOutcome,
-) -> Result<Answer, Refusal> {
+) -> Answer {
     note_unknown(outcome);
     let mut record = group_record(outcome);
     if projection.wants("members") && record.member_count > 0 && !call.is_brief {
-        let found = call.store.group(record.id, true).await?;
-        // Gone again already: what was asked for was done, and this is what was left of it.
-        record = found.unwrap_or(record);
+        match call.store.group(record.id, true).await {
+            // Gone again already: what was asked for was done, and this is what was left of it.
+            Ok(found) => record = found.unwrap_or(record),
+            Err(error) => {
+                note_unread(&error);
+                // To answer with no members would say that there are none.
+                let without = Projection::parse(None, Some("members"), &call.counter.group)
+                    .expect("one of the two is given");
+                return call.written(status, &call.counter.group, &without, &record);
+            }
+        }
     }
-    Ok(call.written(status, &call.counter.group, projection, &record))
+    call.written(status, &call.counter.group, projection, &record)
 }
 
 /// Members that were left out, because nobody knows them.

@@ -7,12 +7,11 @@ use ::scim::patch::Patch;
 use ::scim::project::Projection;
 use axum::http::{StatusCode, header};
 use directory::{CreateUser, DeleteUser, PatchUser, ReplaceUser, User};
-use store::UserRecord;
 
 use super::answer::Answer;
 use super::list::{self, Among};
 use super::represent::{Represent, user_record};
-use super::{Call, Incoming, user_id};
+use super::{Call, Incoming, note_unread, user_id};
 use crate::error::Refusal;
 
 /// `GET /Users` (RFC 7644 §3.4.2), and `POST /Users/.search` (§3.4.3).
@@ -67,7 +66,7 @@ pub(super) async fn replace(
         resource_type: Arc::clone(&user),
     };
     let replaced = call.change(replace).await?;
-    changed(&call, &projection, &replaced).await
+    Ok(changed(&call, &projection, &replaced).await)
 }
 
 /// `PATCH /Users/{id}` (RFC 7644 §3.5.2).
@@ -83,7 +82,7 @@ pub(super) async fn patch(
     patch.check_id(id)?;
     let patch = PatchUser { id: user_id(id)?, patch, resource_type: Arc::clone(&user) };
     let patched = call.change(patch).await?;
-    changed(&call, &projection, &patched).await
+    Ok(changed(&call, &projection, &patched).await)
 }
 
 /// `DELETE /Users/{id}` (RFC 7644 §3.6).
@@ -93,12 +92,16 @@ pub(super) async fn delete(call: Call, id: &str) -> Result<Answer, Refusal> {
 }
 
 /// The user as the change left them, with the groups that they belong to.
-async fn changed(call: &Call, projection: &Projection, user: &User) -> Result<Answer, Refusal> {
+///
+/// The change is kept: whatever fails from here on, the answer must not be that nothing was done.
+async fn changed(call: &Call, projection: &Projection, user: &User) -> Answer {
     let mut record = user_record(user);
     if projection.wants("groups") && !call.is_brief {
         // Groups are not a part of the user's version, so these may be newer than it.
-        let found: Option<UserRecord> = call.store.user(user.id, true).await?;
-        record.groups = found.map(|found| found.groups).unwrap_or_default();
+        match call.store.user(user.id, true).await {
+            Ok(found) => record.groups = found.map(|found| found.groups).unwrap_or_default(),
+            Err(error) => note_unread(&error),
+        }
     }
-    Ok(call.written(StatusCode::OK, &call.counter.user, projection, &record))
+    call.written(StatusCode::OK, &call.counter.user, projection, &record)
 }

@@ -4,7 +4,7 @@
 //! place on and never misses, repeats or reorders one; whoever brings events somewhere stands on
 //! it and keeps the cursor together with what was brought.
 
-use store::{ApiStore, BadCursor, Cursor, EventRecord};
+use store::{BadCursor, Cursor, EventRecord, FeedStore};
 
 /// Events that are read at once.
 const PAGE: u64 = 500;
@@ -12,7 +12,7 @@ const PAGE: u64 = 500;
 /// A reader of the feed over all directories, at some place in it.
 #[derive(Debug)]
 pub struct Follower {
-    api: ApiStore,
+    feed: FeedStore,
     after: Option<Cursor>,
 }
 
@@ -27,18 +27,18 @@ pub enum Error {
 
 impl Follower {
     /// Begins with the first event that there is.
-    pub fn from_the_beginning(api: ApiStore) -> Follower {
-        Follower { api, after: None }
+    pub fn from_the_beginning(feed: FeedStore) -> Follower {
+        Follower { feed, after: None }
     }
 
     /// Goes on where another reader, or an earlier life of this one, had come to.
-    pub fn after(api: ApiStore, cursor: Cursor) -> Follower {
-        Follower { api, after: Some(cursor) }
+    pub fn after(feed: FeedStore, cursor: Cursor) -> Follower {
+        Follower { feed, after: Some(cursor) }
     }
 
     /// The next events in order; none when the end is reached for now.
     pub async fn next(&mut self) -> Result<Vec<EventRecord>, Error> {
-        let page = self.api.events(self.after.clone(), None, PAGE).await.map_err(Error::Store)?;
+        let page = self.feed.events(self.after.clone(), None, PAGE).await.map_err(Error::Store)?;
         let page = page.map_err(Error::Cursor)?;
         self.after = Some(page.next);
         Ok(page.events)

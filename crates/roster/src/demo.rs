@@ -14,7 +14,7 @@ use jiff::SignedDuration;
 use serde_json::Value;
 use simulator::okta::{Credentials, Expectation, Preset, Settings};
 use simulator::{HttpClient, Report, Run};
-use store::{ApiStore, EventRecord};
+use store::{ApiStore, EventRecord, FeedStore};
 use tokio::net::TcpListener;
 
 use crate::directory_command::create_directory;
@@ -94,7 +94,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     let passed = told.iter().all(|told| told.passed);
     summarize(&api, &told).await?;
-    show_feed(&api).await?;
+    show_feed(store.feed()).await?;
 
     if !arguments.once {
         say(format_args!("\nRoster goes on serving on {here}. Try"));
@@ -227,8 +227,8 @@ async fn summarize(api: &ApiStore, told: &[Told]) -> anyhow::Result<()> {
 }
 
 /// The last of what the vendor's app would read.
-async fn show_feed(api: &ApiStore) -> anyhow::Result<()> {
-    let mut follower = Follower::from_the_beginning(api.clone());
+async fn show_feed(feed: FeedStore) -> anyhow::Result<()> {
+    let mut follower = Follower::from_the_beginning(feed);
     let mut tail: VecDeque<EventRecord> = VecDeque::new();
     loop {
         let events = follower.next().await?;

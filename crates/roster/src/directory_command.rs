@@ -11,7 +11,7 @@ use serde_json::json;
 use store::ApiStore;
 
 use crate::environment;
-use crate::place::{Addresses, Place};
+use crate::place::{Addresses, Place, warn_of_addresses};
 use crate::serve::LISTEN;
 use crate::terminal::say;
 
@@ -88,6 +88,7 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         create_directory(&api, &organization, &create.name, create.provider, lifetime).await?;
     store.close().await;
 
+    warn_of_addresses(&settings);
     let base_url = settings.directory_base_url(created.directory_id);
     let shared_base_url = settings.shared_base_url();
     if create.json {
@@ -105,6 +106,7 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         say(format_args!("shared base URL  {shared_base_url}  (the token says whose it is)"));
         say(format_args!("token            {}", created.token.reveal()));
         say("                 This is the only time that it is shown.");
+        say(format_args!("data             {}", create.place.folder()?.display()));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -120,6 +122,7 @@ pub(crate) async fn run_api_key(command: ApiKeyCommand) -> anyhow::Result<ExitCo
     } else {
         say(format_args!("API key  {}", secret.reveal()));
         say("         This is the only time that it is shown.");
+        say(format_args!("data     {}", create.place.folder()?.display()));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -25,6 +25,11 @@ pub(crate) fn entropy() -> Entropy {
     bytes
 }
 
+/// A number to begin a simulation with: another one each time, and short enough to be typed again.
+pub(crate) fn seed() -> u64 {
+    getrandom::u32().expect("the machine has a source of chance").into()
+}
+
 struct MachineClock;
 
 impl Clock for MachineClock {

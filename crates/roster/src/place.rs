@@ -1,5 +1,6 @@
 //! Where the embedded database lies, and how the server beside it is reached.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use store::Store;
 
 use crate::environment;
+use crate::terminal::say_warning;
 
 /// The file of the embedded database.
 const DATABASE: &str = "roster.db";
@@ -55,7 +57,8 @@ impl Place {
         Place { data: Some(folder.to_owned()) }
     }
 
-    /// The folder, made where there is none. Only its owner can look into it: it holds people.
+    /// The folder, made where there is none, and then only its owner can look into it. One that
+    /// exists stays as it is.
     pub(crate) fn folder(&self) -> anyhow::Result<PathBuf> {
         let folder = match &self.data {
             Some(folder) => folder.clone(),
@@ -71,12 +74,27 @@ impl Place {
         folder.canonicalize().with_context(|| format!("cannot use `{}`", folder.display()))
     }
 
-    /// Opens the database, and creates it where there is none.
+    /// Opens the database, and creates it where there is none. It holds people: on Unix only its
+    /// owner can read it, also in a folder that others can look into. A file that exists keeps the
+    /// rights that somebody gave it.
     pub(crate) fn open(&self) -> anyhow::Result<Store> {
         let path = self.folder()?.join(DATABASE);
+        // The database makes its other files with the rights of this one.
+        make_private_file(&path)
+            .with_context(|| format!("cannot make the database `{}`", path.display()))?;
         let environment = environment::real();
         Store::open_sqlite(&path, environment, Limits::default(), environment::entropy())
             .with_context(|| format!("cannot open the database `{}`", path.display()))
+    }
+
+    /// What to add to a command so that it finds this folder: nothing for the usual one.
+    pub(crate) fn argument(&self) -> anyhow::Result<String> {
+        if self.data.is_none() {
+            return Ok(String::new());
+        }
+        // From wherever it is typed, and whatever is in the name.
+        let folder = self.folder()?.display().to_string();
+        Ok(format!(" --data '{}'", folder.replace('\'', r"'\''")))
     }
 
     /// Remembers how the server is reached, for commands beside it.
@@ -107,6 +125,33 @@ impl Place {
             path.as_deref().unwrap_or(SCIM_PATH),
             web::Limits::default(),
         )?)
+    }
+}
+
+/// Says so where the addresses that providers are given would lead nowhere: a server that listens on
+/// all addresses of a machine does not know by which of them it is reached.
+pub(crate) fn warn_of_addresses(settings: &web::Settings) {
+    let host_and_port = settings.public_url().strip_prefix("http://").unwrap_or_default();
+    if !host_and_port.parse().is_ok_and(|address: SocketAddr| address.ip().is_unspecified()) {
+        return;
+    }
+    say_warning(format_args!(
+        "no provider can reach the base URLs that are given out: {} stands for all addresses of this \
+         machine and is none of them. Say under which one Roster is reached, such as `roster serve \
+         --public-url https://roster.example.com`",
+        settings.public_url()
+    ));
+}
+
+/// Makes an empty file, where there is none, that only its owner can read.
+fn make_private_file(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 use crate::environment;
-use crate::place::{Addresses, Place, SCIM_PATH};
+use crate::place::{Addresses, Place, SCIM_PATH, warn_of_addresses};
 use crate::terminal::say;
 
 /// Where the server listens when nobody says.
@@ -74,6 +74,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         limits,
     )?;
     let folder = arguments.place.folder()?;
+    let argument = arguments.place.argument()?;
     let store = arguments.place.open()?;
     arguments.place.remember(&settings)?;
     let first_key = first_api_key(&store).await?;
@@ -94,13 +95,17 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             say(
                 "                  This is the only time that it is shown. Keep it, or make another",
             );
-            say("                  with `roster api-key create`.");
+            say(format_args!("                  with `roster api-key create{argument}`."));
         }
-        None => say("  API key         as given out before; `roster api-key create` makes another"),
+        None => say(format_args!(
+            "  API key         as given out before; `roster api-key create{argument}` makes another"
+        )),
     }
-    say(
-        "  to begin        roster directory create --organization Acme --name Okta --provider okta",
-    );
+    warn_of_addresses(&settings);
+    say(format_args!(
+        "  to begin        roster directory create --organization Acme --name Okta --provider \
+         okta{argument}"
+    ));
 
     let application =
         web::application(store.access(), settings, environment::ids(), environment::entropy);

@@ -1,13 +1,18 @@
 //! `roster simulate`: an identity provider, against any SCIM server.
 
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use serde_json::json;
 use simulator::okta::{Credentials, Preset, Settings};
 use simulator::{Report, simulate_okta};
 
-use crate::terminal::{say, say_step};
+use crate::environment;
+use crate::terminal::{say, say_exchanges, say_step};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -30,9 +35,16 @@ pub(crate) struct Okta {
     /// may be given [default: all]
     #[arg(long, value_name = "NAME", value_parser = preset)]
     preset: Vec<Preset>,
-    /// Number from which names and passwords are made; the same number makes the same
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
+    /// Number from which names and passwords are made; the same number makes the same [default: by
+    /// chance, so that a run does not meet the people of an earlier one]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Name each request under its action, with its answer and what Okta makes of it
+    #[arg(long, short)]
+    verbose: bool,
+    /// Write all requests and answers to a Markdown file, bodies included and credentials left out
+    #[arg(long, value_name = "FILE")]
+    transcript: Option<PathBuf>,
     /// Print one JSON object when it is over, and nothing else
     #[arg(long)]
     json: bool,
@@ -58,12 +70,25 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         },
         _ => bail!("give the token with `--token`, or user name and password with `--basic`"),
     };
+    // A file that cannot be written is better known before the story than after it.
+    let mut transcript = match &okta.transcript {
+        Some(path) => {
+            Some(File::create(path).with_context(|| format!("cannot write `{}`", path.display()))?)
+        }
+        None => None,
+    };
+    let seed = okta.seed.unwrap_or_else(environment::seed);
+    if !okta.json {
+        say(format_args!(
+            "seed {seed}: `--seed {seed}` makes the same names and passwords again\n"
+        ));
+    }
     let presets = if okta.preset.is_empty() { Preset::ALL.to_vec() } else { okta.preset };
     let mut reports: Vec<Report> = Vec::new();
     for (place, preset) in presets.into_iter().enumerate() {
         let mut settings = Settings::new(okta.url.as_str(), credentials.clone(), preset);
         // Each has people of its own, so that one does not find what another left.
-        settings.options.seed = okta.seed.wrapping_mul(1_000).wrapping_add(place as u64);
+        settings.options.seed = seed.wrapping_mul(1_000).wrapping_add(place as u64);
         if !okta.json {
             say(format_args!("{}{}", if place == 0 { "" } else { "\n" }, preset.name()));
         }
@@ -71,6 +96,9 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         let report = simulate_okta(settings, |step| {
             if !is_quiet {
                 say_step(step);
+                if okta.verbose {
+                    say_exchanges(step);
+                }
             }
         })
         .await?;
@@ -79,9 +107,14 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         reports.push(report);
     }
+    if let (Some(file), Some(path)) = (&mut transcript, &okta.transcript) {
+        let texts: Vec<_> = reports.iter().map(simulator::transcript::markdown).collect();
+        file.write_all(texts.join("\n").as_bytes())
+            .with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
     if okta.json {
         let reports: Vec<_> = reports.iter().map(Report::to_json).collect();
-        say(serde_json::Value::from(reports));
+        say(json!({ "seed": seed, "reports": reports }));
     }
     let passed = reports.iter().all(Report::passed);
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })

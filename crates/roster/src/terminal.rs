@@ -5,12 +5,17 @@ use std::io::Write;
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
-use simulator::report::{Outcome, Step};
+use simulator::report::{Exchange, Outcome, Step};
 
 /// Prints a line to standard output. A reader that has gone away, such as `head`, is no error.
 pub(crate) fn say(line: impl fmt::Display) {
     let mut output = std::io::stdout().lock();
     let _ = writeln!(output, "{line}").and_then(|()| output.flush());
+}
+
+/// Prints a warning to standard error.
+pub(crate) fn say_warning(text: impl fmt::Display) {
+    let _ = writeln!(std::io::stderr().lock(), "warning: {text}");
 }
 
 /// Prints an error with its causes to standard error.
@@ -34,4 +39,19 @@ pub(crate) fn say_step(step: &Step) {
         let _ = writeln!(output, "{style}{first}{style:#}{plain}{rest}{plain:#}");
     }
     let _ = output.flush();
+}
+
+/// Prints a line for each request of an action, with what was answered and what the provider makes
+/// of that. Credentials travel in headers only, which are not shown.
+pub(crate) fn say_exchanges(step: &Step) {
+    for exchange in &step.exchanges {
+        let Exchange { number, request, verdict, .. } = exchange;
+        say(format_args!(
+            "  {number:>6}  {} {} -> {}, {}",
+            request.method.as_str(),
+            request.path_and_query,
+            exchange.status(),
+            verdict.as_str()
+        ));
+    }
 }

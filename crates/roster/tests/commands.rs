@@ -44,8 +44,10 @@ fn field<'a>(object: &'a Value, name: &str) -> &'a str {
 
 /// Asks a process to end, as whatever runs services does.
 fn terminate(server: &Server) {
-    let kill = Command::new("kill").args(["-TERM", &server.process.id().to_string()]).status();
-    assert!(kill.expect("there is a `kill`").success());
+    // The shell's own `kill`: small systems have no program of that name.
+    let kill = format!("kill -TERM {}", server.process.id());
+    let kill = Command::new("sh").args(["-c", &kill]).status();
+    assert!(kill.expect("there is a shell").success());
 }
 
 /// Stops a server, and gives the rest of what it logged.
@@ -258,6 +260,12 @@ fn what_cannot_be_is_refused_with_a_reason() {
     let simulate = |more: &[&str], code, expected: &str| {
         check(&[&["simulate", "okta", "--json"][..], more].concat(), code, expected);
     };
+    let nowhere = path(&below);
+    simulate(
+        &["--url", "http://127.0.0.1:1", "--token", "t", "--transcript", nowhere],
+        1,
+        &format!("cannot write `{nowhere}`"),
+    );
     simulate(&["--url", "http://127.0.0.1:1"], 1, "give the token with `--token`");
     simulate(&["--url", "http://127.0.0.1:1", "--basic", "u"], 1, "a colon, and a password");
     simulate(&["--url", "http://a.example", "--token", "t"], 1, "is not https");
@@ -363,6 +371,110 @@ async fn what_was_begun_when_the_server_is_asked_to_stop_is_answered() {
     let shared = format!("{}/scim/v2", server.url);
     let users = Caller::new(&shared, field(&created, "token")).get("/Users").await;
     assert_eq!(users["Resources"][0]["userName"], "ana@example.com");
+}
+
+#[test]
+fn a_hint_can_be_typed_as_it_is_printed() {
+    let folder = folder();
+    let data = folder.path().join("Ana's data");
+    let server = Server::start(&data, &[]);
+    let hint = server.said.last().expect("it says something");
+    let hint = hint.strip_prefix("  to begin        roster ").expect("a command");
+    let script = format!("\"$ROSTER\" {hint}");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).env("ROSTER", binary().get_program()).current_dir("/");
+    let output = shell.output().expect("there is a shell");
+    assert!(output.status.success(), "{hint}: {}", text(&output.stderr));
+    let said = text(&output.stdout);
+    let data = data.canonicalize().expect("it is there");
+    // It is the folder of the server, whose address was remembered there.
+    assert!(said.contains(&server.url), "{said}");
+    assert!(said.contains(&format!("data             {}\n", path(&data))), "{said}");
+    let said = succeed(&["api-key", "create", "--data", path(&data)]);
+    assert!(said.contains(&format!("data     {}\n", path(&data))), "{said}");
+}
+
+#[test]
+fn addresses_that_lead_nowhere_are_warned_of() {
+    let check = |url: &str, is_warned_of: bool| {
+        let folder = folder();
+        let data = path(folder.path());
+        let arguments = ["directory", "create", "--organization", "Acme", "--name", "Okta"];
+        let output = run(&[&arguments[..], &["--data", data, "--public-url", url]].concat());
+        assert!(output.status.success(), "{url}");
+        let expected =
+            format!("warning: no provider can reach the base URLs that are given out: {url} ");
+        let said = text(&output.stderr);
+        assert_eq!(said.starts_with(&expected), is_warned_of, "{url}: {said}");
+        assert_eq!(said.is_empty(), !is_warned_of, "{url}: {said}");
+
+        let server = Server::start(folder.path(), &["--public-url", url]);
+        let logged = stop(server);
+        let warned = logged.iter().any(|line| line.starts_with(&expected));
+        assert_eq!(warned, is_warned_of, "{url}: {logged:?}");
+    };
+    check("http://0.0.0.0:8484", true);
+    check("http://[::]:8484", true);
+    check("http://127.0.0.1:8484", false);
+    check("https://roster.example.com", false);
+}
+
+#[cfg(unix)]
+#[test]
+fn only_the_owner_can_read_the_database() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = folder();
+    let open_to_all = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(folder.path(), open_to_all).expect("it is ours");
+    let _server = Server::start(folder.path(), &[]);
+    let files = std::fs::read_dir(folder.path()).expect("it is there");
+    let mut of_database = 0;
+    for file in files.map(|file| file.expect("it can be read")) {
+        if file.file_name().to_string_lossy().starts_with("roster.db") {
+            let mode = file.metadata().expect("it is there").permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600, "{:?}", file.file_name());
+            of_database += 1;
+        }
+    }
+    assert!(of_database > 1, "the database and what belongs to it");
+}
+
+#[test]
+fn a_simulation_can_follow_another_and_leaves_a_transcript_without_credentials() {
+    let folder = folder();
+    let _server = Server::start(folder.path(), &["--requests-per-second", "0"]);
+    let created = create_directory(folder.path(), &["--organization", "Acme", "--name", "Okta"]);
+    let (url, token) = (field(&created, "base_url"), field(&created, "token"));
+    let simulate =
+        ["simulate", "okta", "--preset", "okta-2026-aiw", "--url", url, "--token", token];
+
+    let transcript = folder.path().join("transcript.md");
+    let more = ["--verbose", "--transcript", path(&transcript)];
+    let said = succeed(&[&simulate[..], &more].concat());
+    let first = said.strip_prefix("seed ").and_then(|rest| rest.split_once(':'));
+    let first: u64 = first.expect("it begins with the seed").0.parse().expect("a number");
+    let is_exchange =
+        |line: &&str| line.ends_with(" 200, accepted") && line.contains("  GET /Users");
+    assert!(said.lines().any(|line| is_exchange(&line)), "{said}");
+    let written = std::fs::read_to_string(&transcript).expect("it is written");
+    for expected in ["# Okta (", "\n## 2. ", "POST /Users\n", "Bearer …"] {
+        assert!(written.contains(expected), "`{expected}` is not in the transcript");
+    }
+    for said in [&said, &written] {
+        assert!(!said.contains(token), "the token is shown");
+    }
+
+    let second: Value =
+        serde_json::from_str(&succeed(&[&simulate[..], &["--json"]].concat())).expect("it is JSON");
+    assert_ne!(second["seed"], first);
+    assert_eq!(second["reports"][0]["summary"]["passed"], true);
+
+    // What was made from a number is made from it again, and is there already.
+    let again = run(&[&simulate[..], &["--json", "--seed", &first.to_string()]].concat());
+    assert_eq!(again.status.code(), Some(1));
+    let again: Value = serde_json::from_slice(&again.stdout).expect("it is JSON");
+    assert_eq!(again["seed"], first);
 }
 
 #[test]

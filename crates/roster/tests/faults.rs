@@ -104,14 +104,16 @@ async fn over_http(fault: Option<Fault>, presets: &[Preset]) -> (Option<i32>, Ve
     let server = tokio::spawn(serve(listener, reference(&base_url, fault)));
     let names: Vec<_> = presets.iter().flat_map(|it| ["--preset", it.name()]).collect();
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_roster"));
-    command.args(["simulate", "okta", "--json", "--token", TOKEN, "--url", &base_url]).args(names);
+    command.args(["simulate", "okta", "--json", "--seed", "1", "--token", TOKEN]);
+    command.args(["--url", &base_url]).args(names);
     command.stdin(Stdio::null());
     let run = tokio::task::spawn_blocking(move || command.output());
     let output = run.await.expect("it is run").expect("it starts");
     server.abort();
     let errors = String::from_utf8_lossy(&output.stderr);
-    let reports = serde_json::from_slice(&output.stdout);
-    (output.status.code(), reports.unwrap_or_else(|error| panic!("{fault:?}: {error}: {errors}")))
+    let said: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{fault:?}: {error}: {errors}"));
+    (output.status.code(), said["reports"].as_array().expect("a list of reports").clone())
 }
 
 fn reference(url: &str, fault: Option<Fault>) -> Reference {

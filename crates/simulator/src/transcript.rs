@@ -1,6 +1,7 @@
 //! A report as a Markdown file that a reader who knows SCIM, and not Rust, can check: what the
 //! admin did as a heading, requests and answers below it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde_json::Value;
@@ -17,13 +18,33 @@ const FULL_ELEMENTS: usize = 4;
 /// Characters of a line of a body, where it can be helped.
 const LINE: usize = 100;
 
-/// Writes the whole report. Credentials are left out.
+/// Characters from which on a credential is looked for in what a server says. A shorter one is
+/// nobody's real one, and would be found within words.
+const CREDENTIAL: usize = 8;
+
+/// Writes the whole report. Credentials are left out: where they are sent, and where a server
+/// repeats them.
 pub fn markdown(report: &Report) -> String {
     let mut text = format!("# {}\n", report.title);
     for step in &report.steps {
         write_step(&mut text, step).expect("text can be written to");
     }
+    for credential in credentials(report) {
+        text = text.replace(credential, "…");
+    }
     text
+}
+
+/// What was sent in `Authorization`, without the scheme.
+fn credentials(report: &Report) -> BTreeSet<&str> {
+    report
+        .steps
+        .iter()
+        .flat_map(|step| &step.exchanges)
+        .filter_map(|exchange| exchange.request.header("Authorization"))
+        .map(|value| value.split_once(' ').map_or(value, |(_, credential)| credential))
+        .filter(|credential| credential.len() >= CREDENTIAL)
+        .collect()
 }
 
 fn write_step(text: &mut String, step: &Step) -> std::fmt::Result {
@@ -137,4 +158,45 @@ fn lay_out(value: &Value, indent: usize) -> String {
     let (outer, inner) = (" ".repeat(indent), " ".repeat(indent + 2));
     let parts = parts.join(&format!(",\n{inner}"));
     format!("{open}\n{inner}{parts}\n{outer}{close}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Verdict;
+    use crate::wire::Method;
+
+    #[test]
+    fn a_credential_that_the_server_repeats_is_left_out() {
+        let secret = "s3cret-t0ken";
+        let detail = format!("`{secret}` is not known");
+        for authorization in [format!("Bearer {secret}"), secret.to_owned()] {
+            let request = Request {
+                method: Method::Get,
+                path_and_query: "/Users".to_owned(),
+                headers: vec![("Authorization".to_owned(), authorization)],
+                body: Vec::new(),
+            };
+            let exchange = Exchange {
+                number: 1,
+                request,
+                answer: Ok(Response::json(401, &serde_json::json!({ "detail": detail }))),
+                verdict: Verdict::Failed,
+                findings: Vec::new(),
+            };
+            let mut report = Report::new("Okta");
+            report.steps.push(Step {
+                number: 1,
+                sentence: "Test the credentials".to_owned(),
+                outcome: Outcome::Failed,
+                exchanges: vec![exchange],
+                admin_texts: vec![detail.clone()],
+                notes: Vec::new(),
+                findings: Vec::new(),
+            });
+            let text = markdown(&report);
+            assert!(!text.contains(secret), "{text}");
+            assert_eq!(text.matches("`…` is not known").count(), 2, "{text}");
+        }
+    }
 }

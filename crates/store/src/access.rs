@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::Inner;
 use crate::error::Error;
-use crate::feed::{self, BadCursor, Cursor, EventPage};
+use crate::feed::{BadCursor, Cursor, EventPage, FeedStore};
 use crate::list::{self, AnyRecord, Found, ListRequest, Page, Seek, Start, Window};
 use crate::place::ListName;
 use crate::read::{self, GroupRecord, Record, UserRecord};
@@ -599,11 +599,7 @@ impl ApiStore {
         directory_id: Option<DirectoryId>,
         count_max: u64,
     ) -> Result<Result<EventPage, BadCursor>, Error> {
-        let sealer = self.0.sealer.clone();
-        let read = move |session: &mut Session| {
-            at_once(feed::read(session, &sealer, after.as_ref(), directory_id, count_max))
-        };
-        self.0.readers.read(read).await
+        FeedStore::new(Arc::clone(&self.0)).events(after, directory_id, count_max).await
     }
 
     fn now(&self) -> Timestamp {

@@ -1,13 +1,16 @@
 //! The one ordered feed over all directories, and the cursors that point into it.
 
+use std::sync::Arc;
+
 use directory::secret::{Entropy, hex};
 use directory::{DirectoryId, OrganizationId};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use sha2::Sha256;
 
+use crate::Inner;
 use crate::error::Error;
-use crate::session::{Session, Value, count};
+use crate::session::{Session, Value, at_once, count};
 
 /// An event as it is read: numbered, positioned, and with its data as it was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +83,31 @@ pub enum BadCursor {
     /// It was made before the database was restored or replaced: the events after it may not be
     /// those that its reader expects.
     AnotherEpoch,
+}
+
+/// The feed over all directories, to be read: whoever holds this and nothing else can change
+/// nothing, and see nothing but events.
+#[derive(Clone, Debug)]
+pub struct FeedStore(Arc<Inner>);
+
+impl FeedStore {
+    pub(crate) fn new(inner: Arc<Inner>) -> FeedStore {
+        FeedStore(inner)
+    }
+
+    /// Events after a cursor, or from the beginning; of one directory, or of all.
+    pub async fn events(
+        &self,
+        after: Option<Cursor>,
+        directory_id: Option<DirectoryId>,
+        count_max: u64,
+    ) -> Result<Result<EventPage, BadCursor>, Error> {
+        let sealer = self.0.sealer.clone();
+        let read_events = move |session: &mut Session| {
+            at_once(read(session, &sealer, after.as_ref(), directory_id, count_max))
+        };
+        self.0.readers.read(read_events).await
+    }
 }
 
 /// What makes and opens cursors.

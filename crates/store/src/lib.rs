@@ -1,7 +1,8 @@
 //! The memory: every statement, migrations, the one door for changes, and the feed.
 //!
 //! A request never holds the [`Store`]. It holds a [`DirectoryStore`] (SCIM) or an [`ApiStore`]
-//! (management API), which [`Access`] opens for a credential and for nothing else.
+//! (management API), which [`Access`] opens for a credential and for nothing else. The courier holds
+//! a [`FeedStore`], with which nothing can be changed.
 //!
 //! Writes go to one thread that keeps many of them in one transaction (see `writer`); reads have
 //! connections of their own and never wait for a write.
@@ -32,7 +33,7 @@ use jiff::Timestamp;
 
 pub use access::{Access, ApiStore, Credential, DirectoryStore, DirectorySummary, TokenSummary};
 pub use error::Error;
-pub use feed::{BadCursor, Cursor, EventPage, EventRecord};
+pub use feed::{BadCursor, Cursor, EventPage, EventRecord, FeedStore};
 pub use list::{AnyRecord, ListRequest, Page, Represent, Start, Window};
 pub use place::BadPageCursor;
 pub use read::{GroupRecord, GroupReference, UserRecord};
@@ -66,7 +67,7 @@ impl std::fmt::Debug for Environment {
     }
 }
 
-/// The whole memory. Only the front door and the courier hold it.
+/// The whole memory. Only the front door holds it.
 #[derive(Debug)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -115,6 +116,11 @@ impl Store {
     /// The management API without a key, for whoever holds the machine.
     pub fn api(&self) -> ApiStore {
         ApiStore::new(Arc::clone(&self.inner))
+    }
+
+    /// The feed, for whoever brings events on: it can be read and nothing else.
+    pub fn feed(&self) -> FeedStore {
+        FeedStore::new(Arc::clone(&self.inner))
     }
 
     /// How many API keys there are. With none, nobody can get in yet.

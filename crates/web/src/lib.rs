@@ -7,6 +7,7 @@
 mod api;
 mod body;
 mod caller;
+mod connections;
 mod error;
 mod health;
 mod log;
@@ -16,7 +17,6 @@ pub mod settings;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ::scim::ResourceType;
 use axum::Router;
@@ -29,9 +29,9 @@ use directory::Ids;
 use directory::secret::Entropy;
 use futures_util::FutureExt;
 use store::Access;
-use tokio::net::TcpListener;
 use tracing::Instrument;
 
+pub use connections::serve;
 pub use settings::{BadSetting, Limits, Rate, Settings};
 
 use crate::caller::Rates;
@@ -82,39 +82,6 @@ pub fn application(
         .method_not_allowed_fallback(error::wrong_method)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&counter), name_request))
         .with_state(counter)
-}
-
-/// For how long what was begun may go on after the server was told to stop. A client that has
-/// stalled must not keep it from stopping.
-const GRACE: Duration = Duration::from_secs(20);
-
-/// Serves until told to stop, and then until what was begun is answered, or 20 seconds have
-/// passed.
-pub async fn serve(
-    listener: TcpListener,
-    application: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let (told, stopping) = tokio::sync::oneshot::channel();
-    let stop = async move {
-        stop.await;
-        // Nobody listens any more where the server has ended by itself.
-        let _ = told.send(());
-    };
-    let serving = axum::serve(listener, application).with_graceful_shutdown(stop);
-    let patience = async {
-        match stopping.await {
-            Ok(()) => tokio::time::sleep(GRACE).await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        served = serving => served,
-        () = patience => {
-            tracing::warn!("stopping though some requests are not answered yet");
-            Ok(())
-        }
-    }
 }
 
 /// The name of a request, in its answer and in the log.

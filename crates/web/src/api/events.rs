@@ -84,10 +84,9 @@ pub(super) async fn list(
 fn bad_cursor(bad: BadCursor) -> Problem {
     match bad {
         BadCursor::Malformed => Problem::invalid(
-            "`after` is not a cursor of this feed, or was made for another `directory_id`: the \
-             cursor of one directory cannot lead through another, nor through all",
-            "Send the `next` of a page, unchanged and with the same `directory_id` or without one, \
-             as it was made; leave `after` out to read from the beginning",
+            "`after` is not a cursor of this feed, or was made with another `directory_id`",
+            "Send the `next` of a page unchanged, and with the `directory_id` of that page if it \
+             had one; leave `after` out to read from the beginning",
         ),
         BadCursor::AnotherEpoch => Problem::new(
             StatusCode::GONE,

@@ -20,7 +20,8 @@
 //! - **Two walks at once.** Bookmarks are those of a credential and of a list: directory, kind,
 //!   filter, order. Two walks by one token through one list cannot be told apart where they wait at
 //!   the same index; then the one that has waited longer is believed to have come, as long as it
-//!   waits no longer than a walk pauses. If that is wrong, somebody may be seen twice.
+//!   waits no longer than a walk pauses. If that is wrong, somebody may be seen twice, or, where
+//!   people are deleted meanwhile, be skipped. A walk that has reached its end waits for nobody.
 //! - **The end.** Clients go on while their index is at most `totalResults`, so a total that has
 //!   sunk below the index in the middle of a walk would end it early. See [`total_of_walk`].
 
@@ -67,6 +68,8 @@ struct Walk {
     next: [u64; 2],
     /// After which place the next page begins.
     place: Place,
+    /// Whether there was no more behind its last page.
+    is_over: bool,
     used: u64,
     used_at: Timestamp,
 }
@@ -108,7 +111,8 @@ impl Walks {
         let rest = |walk: &Walk| now.duration_since(walk.used_at);
         let of_list = |walk: &&mut Walk| walk.by == by && walk.list == *list;
         let waiting = || known.walks.iter().filter(|it| it.by == by && it.list == *list);
-        let is_next = |walk: &&Walk| walk.next.contains(&index) && rest(walk) <= REST_MAX;
+        let leads_here = |walk: &&Walk| walk.next.contains(&index) && rest(walk) <= REST_MAX;
+        let is_next = |walk: &&Walk| leads_here(walk) && !walk.is_over;
         let found = waiting()
             .filter(is_next)
             .filter(|walk| rest(walk) <= PAUSE_MAX)
@@ -117,7 +121,9 @@ impl Walks {
             .or_else(|| {
                 let asked_again = |walk: &&Walk| walk.here.0 == index && rest(walk) <= REST_MAX;
                 waiting().filter(asked_again).max_by_key(|walk| walk.used)
-            })?
+            })
+            // Who adds `count` asks once more behind the end, and is answered that there is none.
+            .or_else(|| waiting().filter(leads_here).max_by_key(|walk| walk.used))?
             .id;
         let walk = known.walks.iter_mut().filter(of_list).find(|walk| walk.id == found)?;
         if walk.here.0 != index {
@@ -152,6 +158,7 @@ impl Walks {
                 walk.here = (page.index, resumed.after.clone());
                 walk.next = next;
                 walk.place = place.clone();
+                walk.is_over = !page.has_more;
                 (walk.used, walk.used_at) = (used, now);
             }
             return;
@@ -165,6 +172,7 @@ impl Walks {
             here: (page.index, None),
             next,
             place,
+            is_over: !page.has_more,
             used,
             used_at: now,
         });
@@ -249,6 +257,28 @@ mod tests {
         assert_eq!(resume(token(1), "groups", 11), None);
         assert_eq!(resume(token(1), "users", 12), None);
         assert_eq!(resume(token(1), "users", 1), None);
+    }
+
+    #[test]
+    fn a_walk_that_is_over_takes_no_page_from_one_that_goes_on() {
+        let walks = Walks::default();
+        let (by, users) = (token(1), list("users"));
+        let page =
+            |index, items, has_more| Answered { index, count: 10, items, has_more, last: None };
+        // Nineteen people: the second page is the last, and ends where a third would begin.
+        let (tenth, last, twentieth) = (place(10), place(19), place(20));
+        let noted = |resumed: Option<&Resumed>, page: Answered<'_>, at_second| {
+            walks.note(by, &users, resumed, page, at(at_second));
+        };
+        noted(None, Answered { last: Some(&tenth), ..page(1, 10, true) }, 0);
+        let second = walks.resume(by, &users, 11, at(1)).unwrap();
+        noted(Some(&second), Answered { last: Some(&last), ..page(11, 9, false) }, 1);
+        // More people come, and the list is walked through again.
+        noted(None, Answered { last: Some(&tenth), ..page(1, 10, true) }, 2);
+        let second = walks.resume(by, &users, 11, at(3)).unwrap();
+        noted(Some(&second), Answered { last: Some(&twentieth), ..page(11, 10, true) }, 3);
+        let third = walks.resume(by, &users, 21, at(4)).unwrap();
+        assert_eq!(third.after, Some(twentieth));
     }
 
     #[test]

@@ -12,7 +12,9 @@ use std::str::FromStr;
 use scim::Resource;
 use serde_json::{Map, Value, json};
 
-use crate::change::{DirectoryChange, GroupChange, Membership, TokenChange, UserChange};
+use crate::change::{
+    DirectoryChange, GroupChange, Membership, SchemaChange, TokenChange, UserChange,
+};
 use crate::group::Group;
 use crate::id::ResourceId;
 use crate::user::{Document, User};
@@ -23,6 +25,8 @@ use crate::user::{Document, User};
 pub enum EventKind {
     DirectoryCreated,
     TokenCreated,
+    SchemaDefined,
+    SchemaRemoved,
     UserCreated,
     UserUpdated,
     UserDeactivated,
@@ -37,9 +41,11 @@ pub enum EventKind {
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [EventKind; 12] = [
+    pub const ALL: [EventKind; 14] = [
         EventKind::DirectoryCreated,
         EventKind::TokenCreated,
+        EventKind::SchemaDefined,
+        EventKind::SchemaRemoved,
         EventKind::UserCreated,
         EventKind::UserUpdated,
         EventKind::UserDeactivated,
@@ -57,6 +63,8 @@ impl EventKind {
         match self {
             EventKind::DirectoryCreated => "directory.created",
             EventKind::TokenCreated => "directory.token.created",
+            EventKind::SchemaDefined => "directory.schema.defined",
+            EventKind::SchemaRemoved => "directory.schema.removed",
             EventKind::UserCreated => "directory.user.created",
             EventKind::UserUpdated => "directory.user.updated",
             EventKind::UserDeactivated => "directory.user.deactivated",
@@ -105,6 +113,8 @@ pub(crate) fn of_user(change: &UserChange) -> Vec<Draft> {
             data.push('}');
             draft(EventKind::UserCreated, data)
         }
+        // What is kept beside a user is not a part of them, and nobody is told of it.
+        (Some(before), Some(after)) if before.version == after.version => Vec::new(),
         (Some(before), Some(after)) => {
             let kind = match (before.is_active(), after.is_active()) {
                 (true, false) => EventKind::UserDeactivated,
@@ -172,6 +182,21 @@ pub(crate) fn of_token(change: &TokenChange) -> Vec<Draft> {
         "expires_at": scim::datetime::print(token.expires_at),
     }});
     vec![Draft { kind: EventKind::TokenCreated, data: data.to_string() }]
+}
+
+/// The URN is enough: whoever wants the attributes asks for them.
+pub(crate) fn of_schema(change: &SchemaChange) -> Vec<Draft> {
+    let kind = match change.after() {
+        Some(_) => EventKind::SchemaDefined,
+        None => EventKind::SchemaRemoved,
+    };
+    let Some(schema) = change.after().or(change.before()) else { return Vec::new() };
+    let data = json!({ "schema": {
+        "urn": schema.schema.id,
+        "resource_type": schema.extends.as_str(),
+        "required": schema.required,
+    }});
+    vec![Draft { kind, data: data.to_string() }]
 }
 
 /// The user whole, without `password`, which nobody has, and without groups, which have events of

@@ -188,6 +188,8 @@ pub struct DirectoryHead {
     pub user_count: u64,
     /// Groups.
     pub group_count: u64,
+    /// How often its schemas changed.
+    pub schemas_version: u64,
     /// How much it may hold.
     pub limits: Limits,
 }

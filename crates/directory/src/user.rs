@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use scim::patch::Patch;
 use scim::{Resource, ResourceType};
 
+use crate::aside::{Aside, adopt, fitting};
 use crate::change::{Change, GroupChange, UserChange};
 use crate::decide::{Decide, Decision, Moment, Stop};
 use crate::facts::{Facts, Taken, together};
@@ -25,6 +26,8 @@ pub struct User {
     pub created_at: Timestamp,
     /// When the user last changed.
     pub modified_at: Timestamp,
+    /// What else the provider says, of which no schema knows.
+    pub aside: Aside,
 }
 
 /// A resource together with its text, printed once: it is kept, answered and told in events.
@@ -94,13 +97,22 @@ impl User {
 pub struct CreateUser {
     /// What the provider says of the person.
     pub document: Document,
+    /// What else it says, of which no schema knows.
+    pub aside: Aside,
 }
 
 impl CreateUser {
     /// What a POST asks for, as admitted: the person may use the app unless the provider says
     /// otherwise.
     pub fn new(resource: Resource, resource_type: &ResourceType) -> CreateUser {
-        CreateUser { document: Document::new(resource.beginning(resource_type)) }
+        let document = Document::new(resource.beginning(resource_type));
+        CreateUser { document, aside: Aside::default() }
+    }
+
+    /// The same with what is to be kept beside the user.
+    #[must_use]
+    pub fn with_aside(self, aside: Aside) -> CreateUser {
+        CreateUser { aside, ..self }
     }
 }
 
@@ -114,6 +126,7 @@ impl Decide for CreateUser {
             version: 1,
             created_at: moment.now,
             modified_at: moment.now,
+            aside: fitting(facts, &Aside::default(), self.aside.clone())?,
         };
         let key = user.name_key();
         if facts.user_name(&key, None)? == Taken::ByAnother {
@@ -133,6 +146,8 @@ pub struct ReplaceUser {
     pub id: UserId,
     /// What the provider says, as admitted.
     pub resource: Resource,
+    /// What else it says, of which no schema knows.
+    pub aside: Aside,
     /// What a user of this directory is made of.
     pub resource_type: Arc<ResourceType>,
 }
@@ -145,7 +160,7 @@ impl Decide for ReplaceUser {
         let resource = self.resource.clone();
         resource.check_fixed(before.document.resource(), &self.resource_type)?;
         let after = resource.keeping(before.document.resource(), &self.resource_type);
-        update(facts, moment, before, after)
+        update(facts, moment, before, after, self.aside.clone())
     }
 }
 
@@ -165,26 +180,42 @@ impl Decide for PatchUser {
 
     fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<User>, Stop> {
         let before = facts.existing_user(self.id)?;
-        let mut after = self.patch.apply(before.document.resource(), &self.resource_type)?;
+        // What became known since it was sent is a value before it is patched. What does not fit is
+        // older than the patch, and would come back after it.
+        let adopted = adopt(before, &self.resource_type);
+        let (resource, aside) = match &adopted {
+            Some((late, left)) => (&late.resource, left.without(late.unfit.iter())),
+            None => (before.document.resource(), Aside::default()),
+        };
+        let aside = aside.with(self.patch.unknown());
+        let mut after = self.patch.apply(resource, &self.resource_type)?;
         if !before.is_active() {
             // To take the word away is not to say yes: who may not use the app is let in again by
             // `active: true` and by nothing else.
             after = after.keeping(before.document.resource(), &self.resource_type);
         }
-        update(facts, moment, before, after)
+        update(facts, moment, before, after, aside)
     }
 }
 
-fn update(
+/// What is kept beside the user may change without the user: then there is no new version.
+pub(crate) fn update(
     facts: &Facts,
     moment: &Moment<'_>,
     before: &User,
     resource: Resource,
+    aside: Aside,
 ) -> Result<Decision<User>, Stop> {
+    let aside = fitting(facts, &before.aside, aside)?;
     if resource == *before.document.resource() {
-        return Ok(Decision::nothing(before.clone()));
+        if aside == before.aside {
+            return Ok(Decision::nothing(before.clone()));
+        }
+        let after = User { aside, ..before.clone() };
+        let change = Change::User(UserChange::updated(before.clone(), after.clone()));
+        return Ok(Decision { changes: vec![change], answer: after });
     }
-    let after = before.with(Document::new(resource), moment.now);
+    let after = User { aside, ..before.with(Document::new(resource), moment.now) };
     let key = after.name_key();
     if key != before.name_key() && facts.user_name(&key, Some(before.id))? == Taken::ByAnother {
         return Err(Rejection::UserNameTaken.into());

@@ -17,7 +17,7 @@ use crate::limit::{STRING_BYTES_MAX, VALUES_MAX};
 use crate::path::excerpt;
 use crate::preset::Preset;
 use crate::resource::{self, Elements, Resource};
-use crate::schema::{Attribute, Mutability, ResourceType, Schema, Type, builtin};
+use crate::schema::{Attribute, Extension, Mutability, ResourceType, Schema, Type, builtin};
 
 /// What a POST or PUT body says.
 #[derive(Clone, Debug, PartialEq)]
@@ -522,29 +522,134 @@ fn check_required(
     attributes: &Map<String, Value>,
     resource_type: &ResourceType,
 ) -> Result<(), Error> {
-    let lacking = |attributes: &Map<String, Value>, schema: &Schema| {
-        schema
-            .attributes
-            .iter()
-            .find(|it| it.required && !it.is_read_only() && is_blank(attributes.get(&it.name)))
-            .map(|it| it.name.clone())
-    };
     if let Some(name) = lacking(attributes, &resource_type.schema) {
-        return Err(missing(Place::top(&name)));
+        return Err(missing(Place::top(name)));
     }
     for extension in &resource_type.extensions {
-        let schema = &extension.schema;
-        match attributes.get(&schema.id).and_then(Value::as_object) {
-            Some(object) => {
-                if let Some(name) = lacking(object, schema) {
-                    return Err(missing(Place { schema: Some(&schema.id), ..Place::top(&name) }));
-                }
-            }
-            None if extension.required => return Err(missing(Place::top(&schema.id))),
+        match attributes.get(&extension.schema.id).and_then(Value::as_object) {
+            Some(values) => check_required_of(values, &extension.schema)?,
+            None if extension.required => return Err(missing(Place::top(&extension.schema.id))),
             None => {}
         }
     }
     Ok(())
+}
+
+fn check_required_of(values: &Map<String, Value>, schema: &Schema) -> Result<(), Error> {
+    match lacking(values, schema) {
+        Some(name) => Err(missing(Place { schema: Some(&schema.id), ..Place::top(name) })),
+        None => Ok(()),
+    }
+}
+
+/// The first required attribute that has no value.
+fn lacking<'a>(values: &Map<String, Value>, schema: &'a Schema) -> Option<&'a str> {
+    let mut required = schema.attributes.iter().filter(|it| it.required && !it.is_read_only());
+    required.find(|it| is_blank(values.get(&it.name))).map(|it| it.name.as_str())
+}
+
+/// That a PATCH leaves an extension with what it requires. What was missing before, because it was not
+/// required then, may go on missing: the PATCH may be of something else.
+pub(crate) fn check_extension_kept(
+    before: &Resource,
+    after: &Resource,
+    extension: &Extension,
+) -> Result<(), Error> {
+    let schema = &extension.schema;
+    let values = |resource: &Resource| resource.get(&schema.id).and_then(Value::as_object).cloned();
+    match (values(before), values(after)) {
+        (Some(_), None) if extension.required => Err(Error::mutability(format!(
+            "`{}` is required and would be left without any value; replace its values instead",
+            schema.id
+        ))),
+        (Some(before), Some(_)) if lacking(&before, schema).is_some() => Ok(()),
+        (_, Some(after)) => check_required_of(&after, schema),
+        (_, None) => Ok(()),
+    }
+}
+
+/// What became of values that were kept while no schema had their attributes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Late {
+    /// The resource, with those that were taken.
+    pub resource: Resource,
+    /// The paths of those that are values now, or that the resource has newer values of.
+    pub taken: Vec<String>,
+    /// The paths of those whose attribute is known now and which do not fit it.
+    pub unfit: Vec<String>,
+}
+
+/// Makes values of what was kept under `URN:attribute` when no schema had the attribute, where one has
+/// it by now. They are read as a body is under [`Preset::Lenient`]. A value that is there already is
+/// newer and stays, and an extension that would lack what it requires is not begun.
+///
+/// ```
+/// use std::sync::Arc;
+/// use scim::{Resource, ResourceType, admit::admit_late, schema::custom::Definition};
+///
+/// let definition: Definition = serde_json::from_str(
+///     r#"{ "id": "urn:example:1.0:Badge", "name": "Badge", "attributes": [{ "name": "floor" }] }"#,
+/// )?;
+/// let user = ResourceType::user().with_extension(Arc::new(definition.check()?), false);
+/// let kept = serde_json::json!({ "urn:example:1.0:Badge:floor": 3, "elsewhere": 1 });
+/// let resource = Resource::from_text(r#"{"userName":"ana"}"#).unwrap();
+/// let late = admit_late(&resource, &user, kept.as_object().unwrap());
+/// assert_eq!(
+///     late.resource.to_text(),
+///     r#"{"userName":"ana","urn:example:1.0:Badge":{"floor":"3"}}"#,
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn admit_late(
+    resource: &Resource,
+    resource_type: &ResourceType,
+    kept: &Map<String, Value>,
+) -> Late {
+    let mut late = Late { resource: resource.clone(), taken: Vec::new(), unfit: Vec::new() };
+    for extension in &resource_type.extensions {
+        let schema = &extension.schema;
+        let mut values = match resource.get(&schema.id) {
+            Some(Value::Object(values)) => values.clone(),
+            _ => Map::new(),
+        };
+        let (mut taken, mut is_changed) = (Vec::new(), false);
+        for (path, value) in kept {
+            let Some(attribute) = attribute_at(schema, path) else { continue };
+            if !values.contains_key(&attribute.name) {
+                let (mut unknown, mut quirks) = (Map::new(), Quirks::new());
+                let mut reader = Reader {
+                    preset: Preset::Lenient,
+                    quirks: &mut quirks,
+                    unknown: &mut unknown,
+                    unknown_is: Kind::InvalidValue,
+                };
+                let place = Place { schema: Some(&schema.id), ..Place::top(&attribute.name) };
+                // A null was kept in the place of what may not be kept.
+                let Ok(Some(value)) = reader.value(attribute, value.clone(), place) else {
+                    late.unfit.push(path.clone());
+                    continue;
+                };
+                resource::insert_part(&mut values, &schema.attributes, &attribute.name, value);
+                is_changed = true;
+            }
+            taken.push(path.clone());
+        }
+        if is_changed && lacking(&values, schema).is_some() {
+            late.unfit.append(&mut taken);
+        }
+        if is_changed && !taken.is_empty() {
+            late.resource.set_extension(resource_type, &schema.id, values);
+        }
+        late.taken.append(&mut taken);
+    }
+    late
+}
+
+/// The attribute of a schema that a path names with the URN.
+fn attribute_at<'a>(schema: &'a Schema, path: &str) -> Option<&'a Attribute> {
+    let (urn, name) = path.split_at_checked(schema.id.len())?;
+    let name = name.strip_prefix(':').filter(|_| urn.eq_ignore_ascii_case(&schema.id))?;
+    schema.attribute(name)
 }
 
 /// RFC 7644 §5 wants user names prepared by PRECIS, whose identifier class forbids what real

@@ -28,7 +28,7 @@ pub struct Member {
 }
 
 /// What a member is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum MemberKind {
     /// A person.
     #[default]

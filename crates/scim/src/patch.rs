@@ -11,7 +11,9 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use crate::admit::{Place, Reader, Target, check_user_name, is_blank, kind_of, missing};
+use crate::admit::{
+    Place, Reader, Target, check_extension_kept, check_user_name, is_blank, kind_of, missing,
+};
 use crate::dialect::{Quirk, Quirks};
 use crate::error::{Error, Kind};
 use crate::filter::ValueFilter;
@@ -65,6 +67,21 @@ enum Change {
     RemoveNamed { attribute: String, values: Vec<Value> },
     /// The extension has no values afterwards.
     DropExtension,
+}
+
+impl Change {
+    /// The attribute that it is a change of; `None` for all of an extension.
+    fn attribute(&self) -> Option<&str> {
+        match self {
+            Change::Set { attribute, .. }
+            | Change::Append { attribute, .. }
+            | Change::Merge { attribute, .. }
+            | Change::Exchange { attribute, .. }
+            | Change::RemoveChosen { attribute, .. }
+            | Change::RemoveNamed { attribute, .. } => Some(attribute),
+            Change::DropExtension => None,
+        }
+    }
 }
 
 /// Parts of a complex value by canonical name; `None` is a part without a value afterwards.
@@ -197,7 +214,21 @@ impl Patch {
         }
         let after = Resource::from_canonical(attributes);
         check_user_name(&after, resource_type)?;
+        for extension in &resource_type.extensions {
+            let urn = extension.schema.id.as_str();
+            if self.operations.iter().any(|it| it.extension.as_deref() == Some(urn)) {
+                check_extension_kept(before, &after, extension)?;
+            }
+        }
         Ok(after)
+    }
+
+    /// Whether an operation aims at this attribute, by canonical names; whatever it does there.
+    pub fn names(&self, extension: Option<&str>, attribute: &str) -> bool {
+        self.operations.iter().any(|operation| {
+            operation.extension.as_deref() == extension
+                && operation.change.attribute().is_none_or(|it| it == attribute)
+        })
     }
 
     /// What to do with the members of a group, in the order of the request.

@@ -36,6 +36,8 @@ pub struct Projection {
     /// Whether what no schema has is answered; only when nothing was asked for by name.
     keeps_others: bool,
     is_whole: bool,
+    /// Attributes of extensions that are answered when they are asked for, and here are not.
+    on_request: Vec<(String, String)>,
 }
 
 /// What becomes of one attribute.
@@ -100,6 +102,21 @@ impl Projection {
             }
         }
         Ok(compile(request, &named, resource_type))
+    }
+
+    /// The same for the answer of a write. RFC 7643 §7: what is returned on request is also returned
+    /// "if the attribute was specified by the client". `was_sent` is asked by URN and name.
+    #[must_use]
+    pub fn with_sent(mut self, was_sent: impl Fn(&str, &str) -> bool) -> Projection {
+        for (urn, name) in std::mem::take(&mut self.on_request) {
+            let fates = self.extensions.iter_mut().filter(|(it, _)| *it == urn);
+            for (attribute, fate) in fates.flat_map(|(_, fates)| fates) {
+                if *attribute == name && was_sent(&urn, &name) {
+                    *fate = Fate::Kept;
+                }
+            }
+        }
+        self
     }
 
     /// Leaves of a resource in its full representation what is to be answered.
@@ -168,7 +185,21 @@ fn compile(request: Request, named: &[Target], resource_type: &ResourceType) -> 
     let is_whole = request == Request::Without
         && named.is_empty()
         && !resource_type.schemas().any(|schema| schema.attributes.iter().any(hides_what_is_kept));
-    Projection { base, extensions, keeps_others: request == Request::Without, is_whole }
+    let keeps_others = request == Request::Without;
+    // Who says what to answer is not answered more because it was sent.
+    let on_request =
+        if keeps_others && named.is_empty() { requestable(resource_type) } else { Vec::new() };
+    Projection { base, extensions, keeps_others, is_whole, on_request }
+}
+
+/// The attributes of extensions that are kept, and answered only when they are asked for.
+fn requestable(resource_type: &ResourceType) -> Vec<(String, String)> {
+    let schemas = resource_type.extensions.iter().map(|it| &it.schema);
+    schemas
+        .flat_map(|schema| schema.attributes.iter().map(move |it| (schema, it)))
+        .filter(|(_, it)| it.returned == Returned::Request && hides_what_is_kept(it))
+        .map(|(schema, it)| (schema.id.clone(), it.name.clone()))
+        .collect()
 }
 
 /// Whether something of this attribute is kept and not answered unless it is asked for. What only

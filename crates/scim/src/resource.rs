@@ -103,6 +103,19 @@ impl Resource {
         self
     }
 
+    /// Sets the values of an extension, in its place.
+    pub(crate) fn set_extension(
+        &mut self,
+        resource_type: &ResourceType,
+        urn: &str,
+        values: Map<String, Value>,
+    ) {
+        let rank_of = |name: &str| rank(resource_type, name);
+        if let Some(rank) = rank_of(urn) {
+            insert(&mut self.0, rank, urn, Value::Object(values), rank_of);
+        }
+    }
+
     /// Whether a PUT leaves alone what may be set only once: RFC 7644 §3.5.1, "If one or more
     /// values are already set for the attribute, the input value(s) MUST match".
     ///

@@ -708,7 +708,12 @@ fn immutable_attributes_are_set_once() {
     let with = |badge: &str| format!(r#"{{"userName":"ana","urn:example:badge":{{{badge}}}}}"#);
     let number = |value: Value| json!({ "op": "replace", "path": "urn:example:badge:number", "value": value });
 
-    assert_eq!(apply(ANA, number(json!("7"))), Ok(with(r#""number":"7""#)));
+    // An extension is not begun without what it requires, as it is not by a POST.
+    let error = apply(ANA, number(json!("7"))).unwrap_err();
+    assert_eq!(error.kind(), Some(Kind::InvalidValue));
+    let both = r#""number":"7","colors":["red"]"#;
+    assert_eq!(apply(&with(r#""colors":["red"]"#), number(json!("7"))), Ok(with(both)));
+    // What was not required when it was kept does not stand in the way of other changes.
     assert_eq!(apply(&with(r#""number":"7""#), number(json!("7"))), Ok(with(r#""number":"7""#)));
     for value in [json!("8"), json!(null)] {
         let error = apply(&with(r#""number":"7""#), number(value)).unwrap_err();

@@ -4,18 +4,21 @@ use std::sync::Arc;
 
 use directory::secret::{Secret, SecretHash};
 use directory::{
-    CreateToken, Decide, Directory, DirectoryId, Organization, OrganizationId, Provider, Rejection,
-    ResourceId, Settings, Token, TokenId,
+    CatalogueEntry, CatalogueKind, CreateToken, CustomSchema, Decide, DefineSchema, Defined,
+    Directory, DirectoryId, EntryId, Organization, OrganizationId, Provider, ReadBy, Rejection,
+    RemoveSchema, ResourceId, Settings, Token, TokenId, Types,
 };
 use jiff::{SignedDuration, Timestamp};
 
 use crate::Inner;
+use crate::catalogue::{self, NewEntry};
 use crate::error::Error;
 use crate::feed::{BadCursor, Cursor, EventPage, FeedStore};
 use crate::list::{self, AnyRecord, Found, ListRequest, Page, Seek, Start, Window};
 use crate::place::ListName;
 use crate::read::{self, GroupRecord, Record, UserRecord};
 use crate::rows;
+use crate::schemas::{self, KnownTypes, UnknownAttribute};
 use crate::session::{Row, Session, Value, at_once, count};
 use crate::walks::{Answered, Resumed, total_of_walk};
 use crate::writer::Act;
@@ -45,6 +48,7 @@ pub struct DirectoryStore {
     id: DirectoryId,
     organization_id: OrganizationId,
     settings: Settings,
+    types: Arc<Types>,
     /// Whose walks through lists are remembered; nobody's, where there is no credential.
     token_id: Option<TokenId>,
 }
@@ -106,6 +110,7 @@ impl Access {
             id: found.directory_id,
             organization_id: found.organization_id,
             settings: found.settings,
+            types: found.types,
             token_id: Some(found.token_id),
         }))
     }
@@ -117,7 +122,12 @@ impl Access {
         now: Timestamp,
     ) -> Result<Option<FoundToken>, Error> {
         let hash = presented.clone();
-        let found = self.0.readers.read(move |session| at_once(token(session, &hash))).await?;
+        let inner = Arc::clone(&self.0);
+        let found = self
+            .0
+            .readers
+            .read(move |session| at_once(token(session, &inner.types, &hash)))
+            .await?;
         let Some(found) = found else { return Ok(None) };
         let is_noted =
             found.last_used_at.is_some_and(|last| now.duration_since(last) < USE_NOTED_EVERY);
@@ -174,31 +184,43 @@ pub(crate) struct FoundToken {
     directory_id: DirectoryId,
     organization_id: OrganizationId,
     settings: Settings,
+    types: Arc<Types>,
     expires_at: Timestamp,
     last_used_at: Option<Timestamp>,
 }
 
-async fn token(session: &mut Session, hash: &SecretHash) -> Result<Option<FoundToken>, Error> {
-    session
+async fn token(
+    session: &mut Session,
+    types: &KnownTypes,
+    hash: &SecretHash,
+) -> Result<Option<FoundToken>, Error> {
+    // The schemas are those of the version.
+    session.begin_reading().await?;
+    let found = session
         .first(
             "looking for a token",
             "select t.token_id, d.directory_id, d.organization_id, d.settings, t.expires_at,
-                    t.last_used_at
+                    t.last_used_at, d.schemas_version
              from tokens t join directories d on d.directory_id = t.directory_id
              where t.hash = $1",
             &[Value::Text(hash.as_str())],
             |row| {
-                Ok(FoundToken {
+                let found = FoundToken {
                     token_id: row.parsed(0)?,
                     directory_id: row.parsed(1)?,
                     organization_id: row.parsed(2)?,
                     settings: rows::settings(&row.text(3)?)?,
+                    types: Types::builtin(),
                     expires_at: row.time(4)?,
                     last_used_at: row.optional_time(5)?,
-                })
+                };
+                Ok((found, row.number(6)?))
             },
         )
-        .await
+        .await?;
+    let Some((mut found, version)) = found else { return Ok(None) };
+    found.types = types.at(session, found.directory_id, version).await?;
+    Ok(Some(found))
 }
 
 impl DirectoryStore {
@@ -217,9 +239,90 @@ impl DirectoryStore {
         &self.settings
     }
 
+    /// What its users and groups are made of.
+    pub fn types(&self) -> &Types {
+        &self.types
+    }
+
     /// Has something decided and kept. When this returns `Ok`, it is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::SchemasChanged`] where the schemas are not those of [`DirectoryStore::types`] any
+    /// more, by which the request was read: whoever comes again reads it by the new ones.
     pub async fn change<D: Decide>(&self, decide: D) -> Result<D::Answer, Error> {
-        self.inner.writer.change(self.id, decide).await
+        let decide = ReadBy { schemas_version: self.types.version(), decide };
+        let changed = self.inner.writer.change(self.id, decide).await;
+        if let Err(Error::Rejected(Rejection::SchemasChanged)) = &changed {
+            self.inner.forget_types(self.id);
+        }
+        changed
+    }
+
+    /// What is kept beside a user, of which no schema knows, as one JSON object.
+    pub async fn aside(&self, id: ResourceId) -> Result<Option<String>, Error> {
+        let directory = self.id.to_string();
+        let read = move |session: &mut Session| {
+            at_once(session.first(
+                "loading what is beside a user",
+                "select aside from users where directory_id = $1 and user_id = $2",
+                &[Value::Text(&directory), Value::Text(&id.to_string())],
+                |row| row.optional_text(0),
+            ))
+        };
+        Ok(self.inner.readers.read(read).await?.flatten())
+    }
+
+    /// Users beside whom something is kept, in the order of their creation, after one of them by its
+    /// ordinal, with their own.
+    pub async fn users_with_aside(
+        &self,
+        ordinal: u64,
+        count_max: u64,
+    ) -> Result<Vec<(u64, ResourceId)>, Error> {
+        let directory = self.id.to_string();
+        let read = move |session: &mut Session| {
+            at_once(session.all(
+                "looking for users with something beside them",
+                "select user_id, ordinal from users
+                 where directory_id = $1 and aside is not null and ordinal > $2
+                 order by ordinal limit $3",
+                &[Value::Text(&directory), count(ordinal), count(count_max)],
+                |row| Ok((row.number(1)?, row.resource_id(0)?)),
+            ))
+        };
+        self.inner.readers.read(read).await
+    }
+
+    /// Some roles or entitlements; as [`DirectoryStore::users`].
+    pub async fn catalogue(
+        &self,
+        kind: CatalogueKind,
+        request: ListRequest<CatalogueEntry>,
+    ) -> Result<Page<CatalogueEntry>, Error> {
+        let asked = [(request.filter.as_deref(), request.sort.as_deref())];
+        let name = ListName::new(self.id, kind.as_str(), &asked);
+        let place = self.find(name, request.window.clone())?;
+        let seek = place.seek.clone();
+        let read =
+            move |session: &mut Session| at_once(catalogue::page(session, kind, &request, seek));
+        let found = self.inner.readers.read(read).await?;
+        Ok(self.leave(place, found))
+    }
+
+    /// A role or an entitlement by id.
+    pub async fn catalogue_entry(
+        &self,
+        kind: CatalogueKind,
+        id: EntryId,
+    ) -> Result<Option<CatalogueEntry>, Error> {
+        self.inner.catalogue_entry(kind, id).await
+    }
+
+    /// Whether there are roles, or entitlements, at all.
+    pub async fn has_catalogue(&self, kind: CatalogueKind) -> Result<bool, Error> {
+        let read = move |session: &mut Session| at_once(catalogue::is_there(session, kind));
+        self.inner.readers.read(read).await
     }
 
     /// A user by id, with their groups where they are wanted.
@@ -382,6 +485,23 @@ impl DirectoryStore {
     }
 }
 
+impl Inner {
+    /// Has the tokens of a directory looked up anew, with the schemas that it has now. Other nodes do
+    /// so within a second.
+    fn forget_types(&self, id: DirectoryId) {
+        self.tokens.forget(|found| found.directory_id == id);
+    }
+
+    async fn catalogue_entry(
+        &self,
+        kind: CatalogueKind,
+        id: EntryId,
+    ) -> Result<Option<CatalogueEntry>, Error> {
+        let read = move |session: &mut Session| at_once(catalogue::one(session, kind, &id));
+        self.readers.read(read).await
+    }
+}
+
 /// A page that is looked for.
 struct PageAsked {
     name: ListName,
@@ -530,14 +650,99 @@ impl ApiStore {
 
     /// The directory as its own credential would see it.
     pub async fn open(&self, id: DirectoryId) -> Result<Option<DirectoryStore>, Error> {
-        let found = self.directory(id).await?;
-        Ok(found.map(|summary| DirectoryStore {
+        let inner = Arc::clone(&self.0);
+        let read = move |session: &mut Session| {
+            at_once(async {
+                session.begin_reading().await?;
+                let found = session
+                    .first(
+                        "opening a directory",
+                        "select organization_id, settings, schemas_version from directories
+                         where directory_id = $1",
+                        &[Value::Text(&id.to_string())],
+                        |row| {
+                            let settings = rows::settings(&row.text(1)?)?;
+                            Ok((row.parsed(0)?, settings, row.number(2)?))
+                        },
+                    )
+                    .await?;
+                let Some((organization_id, settings, version)) = found else { return Ok(None) };
+                let types = inner.types.at(session, id, version).await?;
+                Ok(Some((organization_id, settings, types)))
+            })
+        };
+        let found = self.0.readers.read(read).await?;
+        Ok(found.map(|(organization_id, settings, types)| DirectoryStore {
             inner: Arc::clone(&self.0),
             id,
-            organization_id: summary.directory.organization_id,
-            settings: summary.directory.settings,
+            organization_id,
+            settings,
+            types,
             token_id: None,
         }))
+    }
+
+    /// The schemas that a directory has beside the built-in ones, in the order of their creation.
+    pub async fn schemas(&self, id: DirectoryId) -> Result<Vec<CustomSchema>, Error> {
+        let read = move |session: &mut Session| at_once(schemas::all(session, &id.to_string()));
+        self.0.readers.read(read).await
+    }
+
+    /// Gives a directory a schema, or changes one. Requests that come from now on are read by it.
+    pub async fn define_schema(
+        &self,
+        id: DirectoryId,
+        define: DefineSchema,
+    ) -> Result<Defined, Error> {
+        let defined = self.0.writer.change(id, define).await?;
+        self.0.forget_types(id);
+        Ok(defined)
+    }
+
+    /// Takes a schema that nobody has a value of from a directory.
+    pub async fn remove_schema(&self, id: DirectoryId, urn: String) -> Result<(), Error> {
+        self.0.writer.change(id, RemoveSchema { urn }).await?;
+        self.0.forget_types(id);
+        Ok(())
+    }
+
+    /// Which attributes of no schema the provider of a directory sends, by name.
+    pub async fn unknown_attributes(
+        &self,
+        id: DirectoryId,
+    ) -> Result<Vec<UnknownAttribute>, Error> {
+        let read = move |session: &mut Session| {
+            at_once(schemas::unknown_attributes(session, &id.to_string()))
+        };
+        self.0.readers.read(read).await
+    }
+
+    /// All roles or entitlements, in the order in which they were added.
+    pub async fn catalogue(&self, kind: CatalogueKind) -> Result<Vec<CatalogueEntry>, Error> {
+        let read = move |session: &mut Session| at_once(catalogue::all(session, kind));
+        let found = self.0.readers.read(read).await?;
+        Ok(found.into_iter().map(|(_, entry)| entry).collect())
+    }
+
+    /// A role or an entitlement by id.
+    pub async fn catalogue_entry(
+        &self,
+        kind: CatalogueKind,
+        id: EntryId,
+    ) -> Result<Option<CatalogueEntry>, Error> {
+        self.0.catalogue_entry(kind, id).await
+    }
+
+    /// Adds a role or an entitlement, or changes it; says how it is then.
+    pub async fn put_entry(&self, entry: NewEntry) -> Result<Option<CatalogueEntry>, Error> {
+        let (kind, id) = (entry.kind, entry.id.clone());
+        self.0.writer.act(Act::PutEntry(entry, self.now())).await?;
+        self.0.catalogue_entry(kind, id).await
+    }
+
+    /// Takes a role or an entitlement out of the catalogue. Users who have it keep it.
+    pub async fn delete_entry(&self, kind: CatalogueKind, id: EntryId) -> Result<(), Error> {
+        self.0.writer.act(Act::DeleteEntry(kind, id)).await
     }
 
     /// Keeps a new token of a directory. The secret itself is not kept.

@@ -9,6 +9,7 @@
 
 mod access;
 mod batch;
+mod catalogue;
 mod error;
 mod feed;
 mod list;
@@ -19,6 +20,7 @@ mod read;
 mod readers;
 mod recent;
 mod rows;
+mod schemas;
 mod session;
 mod sqlite;
 mod walks;
@@ -32,16 +34,19 @@ use directory::{Ids, Limits, TokenId};
 use jiff::Timestamp;
 
 pub use access::{Access, ApiStore, Credential, DirectoryStore, DirectorySummary, TokenSummary};
+pub use catalogue::NewEntry;
 pub use error::Error;
 pub use feed::{BadCursor, Cursor, EventPage, EventRecord, FeedStore};
 pub use list::{AnyRecord, ListRequest, Page, Represent, Start, Window};
 pub use place::BadPageCursor;
 pub use read::{GroupRecord, GroupReference, UserRecord};
+pub use schemas::UnknownAttribute;
 
 use crate::access::FoundToken;
 use crate::feed::Sealer;
 use crate::readers::Readers;
 use crate::recent::Recent;
+use crate::schemas::KnownTypes;
 use crate::session::at_once;
 use crate::walks::Walks;
 use crate::writer::{Act, Writer};
@@ -79,6 +84,7 @@ pub(crate) struct Inner {
     pub(crate) writer: Writer,
     pub(crate) readers: Readers,
     pub(crate) tokens: Recent<FoundToken>,
+    pub(crate) types: KnownTypes,
     pub(crate) sealer: Sealer,
     pub(crate) walks: Walks,
     pub(crate) environment: Environment,
@@ -104,7 +110,8 @@ impl Store {
         let (writer, thread) = Writer::start(session, environment.clone(), limits)
             .map_err(|source| Error::File { path: path.to_owned(), source })?;
         let (tokens, walks) = (Recent::new(), Walks::default());
-        let inner = Arc::new(Inner { writer, readers, tokens, sealer, walks, environment });
+        let types = KnownTypes::default();
+        let inner = Arc::new(Inner { writer, readers, tokens, types, sealer, walks, environment });
         Ok(Store { inner, writer_thread: Some(thread) })
     }
 

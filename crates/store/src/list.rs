@@ -358,9 +358,9 @@ struct Chosen {
 
 /// A place that knows which way its list goes.
 #[derive(Debug, PartialEq, Eq)]
-struct Ranked {
-    place: Place,
-    order: SortOrder,
+pub(crate) struct Ranked {
+    pub(crate) place: Place,
+    pub(crate) order: SortOrder,
 }
 
 impl Ord for Ranked {

@@ -15,6 +15,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         include_str!("../migrations/sqlite/0001_directories_users_groups_events.sql"),
     ),
     ("0002_keys_of_lists", include_str!("../migrations/sqlite/0002_keys_of_lists.sql")),
+    (
+        "0003_schemas_and_catalogue",
+        include_str!("../migrations/sqlite/0003_schemas_and_catalogue.sql"),
+    ),
 ];
 
 /// Creates what is missing, in one transaction.

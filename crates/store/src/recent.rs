@@ -35,6 +35,12 @@ impl<T: Clone> Recent<T> {
         is_recent(*since, now).then(|| found.clone())
     }
 
+    /// Forgets some, so that they are looked up anew.
+    pub(crate) fn forget(&self, is_old: impl Fn(&T) -> bool) {
+        let mut tokens = self.0.lock().expect("nobody panics while holding it");
+        tokens.retain(|_, (_, found)| !is_old(found));
+    }
+
     /// Remembers what was looked for at that moment, and found since.
     pub(crate) fn remember(&self, hash: SecretHash, since: Timestamp, found: T) {
         let mut tokens = self.0.lock().expect("nobody panics while holding it");

@@ -1,8 +1,8 @@
 //! Statements that keep and read single records.
 
 use directory::{
-    Directory, DirectoryId, Document, Group, GroupId, Membership, ResourceId, Settings, Token,
-    User, UserId,
+    Aside, Directory, DirectoryId, Document, Group, GroupId, Membership, ResourceId, Settings,
+    Token, User, UserId,
 };
 use jiff::Timestamp;
 use scim::group::MemberKind;
@@ -22,8 +22,8 @@ pub(crate) async fn insert_user(
             "keeping a new user",
             "insert into users
              (directory_id, user_id, ordinal, user_name_key, external_id, active, resource,
-              version, created_at, modified_at, email_keys_version)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $8)",
+              version, created_at, modified_at, email_keys_version, aside)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11)",
             &[
                 Value::Text(&directory_id.to_string()),
                 Value::Text(&user.id.to_string()),
@@ -35,6 +35,7 @@ pub(crate) async fn insert_user(
                 count(user.version),
                 Value::Time(user.created_at),
                 Value::Time(user.modified_at),
+                Value::OptionalText(user.aside.to_text().as_deref()),
             ],
         )
         .await?;
@@ -59,7 +60,7 @@ pub(crate) async fn update_user(
             "keeping a changed user",
             "update users
              set user_name_key = $3, external_id = $4, active = $5, resource = $6, version = $7,
-                 modified_at = $8,
+                 modified_at = $8, aside = $10,
                  email_keys_version =
                      case when $9 = 1 or email_keys_version = version then $7 else 0 end
              where directory_id = $1 and user_id = $2",
@@ -73,6 +74,7 @@ pub(crate) async fn update_user(
                 count(user.version),
                 Value::Time(user.modified_at),
                 Value::Integer(has_new_keys.into()),
+                Value::OptionalText(user.aside.to_text().as_deref()),
             ],
         )
         .await?;
@@ -340,6 +342,11 @@ pub(crate) fn kind_from(text: &str) -> Result<MemberKind, Error> {
 
 pub(crate) fn document(id: ResourceId, text: &str) -> Result<Document, Error> {
     Document::from_text(text).ok_or_else(|| Error::Corrupt(format!("the resource `{id}`")))
+}
+
+pub(crate) fn aside(id: ResourceId, text: Option<&str>) -> Result<Aside, Error> {
+    let Some(text) = text else { return Ok(Aside::default()) };
+    Aside::from_text(text).ok_or_else(|| Error::Corrupt(format!("what is beside the user `{id}`")))
 }
 
 pub(crate) fn settings(text: &str) -> Result<Settings, Error> {

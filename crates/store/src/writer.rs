@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 
 use directory::secret::SecretHash;
 use directory::{
-    Change, Decide, Directory, DirectoryId, Facts, Limits, Moment, Organization, Rejection, Stop,
-    TokenId, open_directory,
+    CatalogueKind, Change, Decide, Directory, DirectoryId, EntryId, Facts, Limits, Moment,
+    Organization, Rejection, Stop, TokenId, open_directory,
 };
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::batch::{Batch, what_it_said};
+use crate::catalogue::{self, NewEntry};
 use crate::error::Error;
 use crate::feed;
 use crate::session::{Session, Value, at_once};
@@ -72,6 +73,8 @@ pub(crate) enum Act {
         last_four: String,
         at: Timestamp,
     },
+    PutEntry(NewEntry, Timestamp),
+    DeleteEntry(CatalogueKind, EntryId),
     /// A token was used. Noted once a minute, not at every request.
     TokenUsed {
         id: TokenId,
@@ -376,6 +379,8 @@ impl Act {
                     )
                     .await?;
             }
+            Act::PutEntry(entry, at) => return catalogue::put(session, entry, *at).await,
+            Act::DeleteEntry(kind, id) => return catalogue::delete(session, *kind, id).await,
             Act::TokenUsed { id, at } => {
                 session
                     .run(

@@ -8,9 +8,9 @@ use std::sync::atomic::Ordering;
 
 use directory::secret::{Secret, SecretHash, SecretKind};
 use directory::{
-    CreateGroup, CreateUser, Decide, Decision, DeleteGroup, DeleteUser, DirectoryId, Document,
-    Facts, GroupId, Limits, Membership, Moment, PatchGroup, PatchUser, Provider, Rejection,
-    ResourceId, Settings, Stop, User, UserId, Want,
+    Aside, CreateGroup, CreateUser, Decide, Decision, DeleteGroup, DeleteUser, DirectoryId,
+    Document, Facts, GroupId, Limits, Membership, Moment, PatchGroup, PatchUser, Provider,
+    Rejection, ResourceId, Settings, Stop, User, UserId, Want,
 };
 use engine::{Counting, Database, Waiting, directory, in_one_batch, on_every_engine, open};
 use jiff::{SignedDuration, Timestamp};
@@ -46,7 +46,8 @@ fn create_user(name: &str) -> CreateUser {
 }
 
 fn create_user_with(body: Value) -> CreateUser {
-    CreateUser { document: Document::new(resource(body, &ResourceType::user())) }
+    let document = Document::new(resource(body, &ResourceType::user()));
+    CreateUser { document, aside: Aside::default() }
 }
 
 fn create_group(name: &str, members: &[ResourceId]) -> CreateGroup {

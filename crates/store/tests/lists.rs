@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use directory::secret::{Secret, SecretKind};
 use directory::{
-    CreateGroup, CreateUser, DeleteUser, Document, Limits, PatchUser, Settings, UserId,
+    Aside, CreateGroup, CreateUser, DeleteUser, Document, Limits, PatchUser, Settings, UserId,
 };
 use engine::{Database, Waiting, directory, in_one_batch, on_every_engine, open};
 use jiff::SignedDuration;
@@ -55,7 +55,8 @@ fn resource(body: Value, resource_type: &ResourceType) -> Resource {
 }
 
 fn create_user(body: Value) -> CreateUser {
-    CreateUser { document: Document::new(resource(body, &ResourceType::user())) }
+    let document = Document::new(resource(body, &ResourceType::user()));
+    CreateUser { document, aside: Aside::default() }
 }
 
 fn create_group(name: &str) -> CreateGroup {

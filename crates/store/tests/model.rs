@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use directory::{
-    CreateGroup, CreateUser, Decide, Decision, DeleteGroup, DeleteUser, DirectoryId, Document,
-    Facts, GroupOutcome, Ids, Limits, Moment, PatchGroup, PatchUser, Rejection, ReplaceGroup,
-    ReplaceUser, ResourceId, Settings, Stop, UnknownMembers, User,
+    Aside, CreateGroup, CreateUser, Decide, Decision, DeleteGroup, DeleteUser, DirectoryId,
+    Document, Facts, GroupOutcome, Ids, Limits, Moment, PatchGroup, PatchUser, Rejection,
+    ReplaceGroup, ReplaceUser, ResourceId, Settings, Stop, UnknownMembers, User,
 };
 use engine::{Database, Waiting, on_every_engine};
 use jiff::Timestamp;
@@ -221,11 +221,15 @@ fn hand_in<'a>(directory: &'a DirectoryStore, act: &Act) -> Waiting<'a, Answer> 
     match act.clone() {
         Act::CreateUser(id, body) => {
             let document = Document::new(admitted(body, &user_type).resource);
-            told(directory, WithId(id, CreateUser { document }), of_user)
+            told(directory, WithId(id, CreateUser { document, aside: Aside::default() }), of_user)
         }
         Act::PutUser(id, body) => {
             let resource = admitted(body, &user_type).resource;
-            told(directory, ReplaceUser { id, resource, resource_type: user_type }, of_user)
+            told(
+                directory,
+                ReplaceUser { id, resource, aside: Aside::default(), resource_type: user_type },
+                of_user,
+            )
         }
         Act::PatchUser(id, sets, spelling) => {
             let operations: Vec<_> = sets

@@ -1,9 +1,11 @@
 //! The management API, `/api/v1`: where the vendor makes organizations, directories and tokens,
 //! and reads what became of them. JSON in, JSON out, problem details for errors.
 
+mod catalogue;
 mod directories;
 mod events;
 mod organizations;
+mod schemas;
 
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ use axum::extract::{FromRef, FromRequest, FromRequestParts, OriginalUri, Request
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use store::ApiStore;
@@ -45,6 +47,25 @@ pub(crate) fn routes(counter: &Arc<Counter>) -> Router<Arc<Counter>> {
         .route("/directories/{id}/users/{user}", get(directories::user))
         .route("/directories/{id}/groups", get(directories::groups))
         .route("/directories/{id}/groups/{group}", get(directories::group))
+        .route("/directories/{id}/schemas", get(schemas::list))
+        .route(
+            "/directories/{id}/schemas/{urn}",
+            get(schemas::get).put(schemas::put).delete(schemas::delete),
+        )
+        .route("/directories/{id}/unknown-attributes", get(schemas::unknown_attributes))
+        .route("/directories/{id}/unknown-attributes/adopt", post(schemas::adopt))
+        .route("/roles", get(catalogue::roles))
+        .route(
+            "/roles/{id}",
+            get(catalogue::role).put(catalogue::put_role).delete(catalogue::delete_role),
+        )
+        .route("/entitlements", get(catalogue::entitlements))
+        .route(
+            "/entitlements/{id}",
+            get(catalogue::entitlement)
+                .put(catalogue::put_entitlement)
+                .delete(catalogue::delete_entitlement),
+        )
         .route("/events", get(events::list))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)

@@ -34,7 +34,12 @@ impl From<Error> for Refusal {
 
 impl From<Rejection> for Refusal {
     fn from(rejection: Rejection) -> Refusal {
-        Refusal::from(as_scim(rejection))
+        let comes_again = rejection == Rejection::SchemasChanged;
+        let refusal = Refusal::from(as_scim(rejection));
+        if comes_again {
+            return refusal.with_header(header::RETRY_AFTER, "1".to_owned());
+        }
+        refusal
     }
 }
 
@@ -206,9 +211,22 @@ fn as_scim(rejection: Rejection) -> Error {
                  smaller groups"
             ),
         ),
+        Rejection::SchemasChanged => Error::new(
+            503,
+            "the schemas of this directory were changed while the request was read, and nothing \
+             else was changed. Send it again",
+        ),
+        // Only the management API asks for what these refuse.
         Rejection::UnknownDirectory(_)
         | Rejection::UnknownOrganization(_)
-        | Rejection::ExternalIdTaken => {
+        | Rejection::ExternalIdTaken
+        | Rejection::UnknownSchema
+        | Rejection::SchemaOverlaps(_)
+        | Rejection::SchemaExtendsAnother(_)
+        | Rejection::SchemasFull(_)
+        | Rejection::AttributeInUse { .. }
+        | Rejection::UnknownEntry(_)
+        | Rejection::CatalogueFull(_) => {
             Error::new(404, "the directory is not there any more. Ask the app's team for a new one")
         }
         Rejection::Scim(error) => error,

@@ -18,7 +18,6 @@ pub mod settings;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use ::scim::ResourceType;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -44,8 +43,6 @@ pub(crate) struct Counter {
     ids: Arc<dyn Ids>,
     entropy: Chance,
     rates: Option<Rates>,
-    user: Arc<ResourceType>,
-    group: Arc<ResourceType>,
 }
 
 /// Where secrets come from. Chance arrives as an argument; the front door has the real one.
@@ -65,8 +62,6 @@ pub fn application(
         ids,
         entropy,
         rates: settings.limits.rate.map(caller::rates),
-        user: Arc::new(ResourceType::user()),
-        group: Arc::new(ResourceType::group()),
         settings,
     });
     let scim_path = counter.settings.scim_path().to_owned();

@@ -87,6 +87,19 @@ impl From<store::Error> for Problem {
             store::Error::Rejected(Rejection::UnknownDirectory(_)) => {
                 Problem::not_found("directory")
             }
+            store::Error::Rejected(rejection) if is_of_schemas(&rejection) => {
+                of_schemas(&rejection)
+            }
+            store::Error::Rejected(Rejection::UnknownEntry(kind)) => {
+                Problem::not_found(&kind.as_str().to_lowercase())
+            }
+            store::Error::Rejected(Rejection::CatalogueFull(limit)) => Problem::new(
+                StatusCode::CONFLICT,
+                "catalogue-full",
+                "There are as many of them as there may be",
+                format!("there are {limit} already"),
+                "Delete what is not needed any more",
+            ),
             store::Error::Closed => Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "stopping",
@@ -116,6 +129,59 @@ impl From<store::Error> for Problem {
                 )
             },
         }
+    }
+}
+
+fn is_of_schemas(rejection: &Rejection) -> bool {
+    matches!(
+        rejection,
+        Rejection::UnknownSchema
+            | Rejection::SchemaOverlaps(_)
+            | Rejection::SchemaExtendsAnother(_)
+            | Rejection::SchemasFull(_)
+            | Rejection::AttributeInUse { .. }
+            | Rejection::SchemasChanged
+    )
+}
+
+/// Why a schema of a directory is not defined, changed or removed.
+fn of_schemas(rejection: &Rejection) -> Problem {
+    let conflict = |kind, title, detail: String, hint: &str| {
+        Problem::new(StatusCode::CONFLICT, kind, title, detail, hint)
+    };
+    match rejection {
+        Rejection::SchemaOverlaps(urn) => conflict(
+            "schema-overlaps",
+            "The URN is too close to another schema's",
+            format!("one of it and `{urn}` would be read as the name of an attribute of the other"),
+            "Choose a URN that neither begins with the other's nor begins the other's",
+        ),
+        Rejection::SchemaExtendsAnother(kind) => conflict(
+            "schema-extends-another",
+            "What a schema extends does not change",
+            format!("it extends a {}", kind.as_str()),
+            "Define another schema, with a URN of its own",
+        ),
+        Rejection::SchemasFull(limit) => conflict(
+            "schemas-full",
+            "The directory has as many schemas as it may",
+            format!("it has {limit}"),
+            "Add the attributes to one of them, or remove one that is not needed",
+        ),
+        Rejection::AttributeInUse { path, count, of } => conflict(
+            "attribute-in-use",
+            "An attribute that has values is not removed, and keeps its type and name",
+            format!("{count} of the {}s have a value of `{path}`", of.as_str().to_lowercase()),
+            "Clear the attribute in the identity provider first, or add one of another name",
+        ),
+        Rejection::SchemasChanged => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "schemas-changed",
+            "The schemas were changed meanwhile",
+            "the request was read by the schemas as they were before",
+            "Send it again",
+        ),
+        _ => Problem::not_found("schema"),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod answer;
 mod bulk;
+mod catalogue;
 mod condition;
 mod discovery;
 mod groups;
@@ -16,12 +17,12 @@ use std::sync::Arc;
 
 use ::scim::dialect::{Quirk, Quirks};
 use ::scim::project::Projection;
-use ::scim::{Error, Preset, ResourceType};
+use ::scim::{Error, Preset, Resource, ResourceType};
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
-use directory::{Condition, DirectoryId, ResourceId};
+use directory::{CatalogueKind, Condition, DirectoryId, ResourceId};
 use serde_json::Value;
 use store::DirectoryStore;
 
@@ -54,6 +55,9 @@ enum Target {
     User(String),
     Groups,
     Group(String),
+    /// Roles or entitlements.
+    Catalogue(CatalogueKind),
+    Entry(CatalogueKind, String),
     Bulk,
     SearchUsers,
     SearchGroups,
@@ -143,16 +147,24 @@ async fn serve(
         (&Method::PUT, Target::Group(id)) => groups::replace(call, &id, incoming).await,
         (&Method::PATCH, Target::Group(id)) => groups::patch(call, &id, incoming).await,
         (&Method::DELETE, Target::Group(id)) => groups::delete(call, &id).await,
+        (&Method::GET | &Method::HEAD, Target::Catalogue(kind)) => {
+            catalogue::list(call, kind).await
+        }
+        (&Method::GET | &Method::HEAD, Target::Entry(kind, id)) => {
+            catalogue::get(call, kind, &id).await
+        }
         (&Method::POST, Target::Bulk) => bulk::carry_out(call, incoming, request_id).await,
         (&Method::GET | &Method::HEAD, Target::ServiceProviderConfig) => {
             Ok(discovery::service_provider_config(&call.base))
         }
-        (&Method::GET | &Method::HEAD, Target::ResourceTypes) => discovery::resource_types(&call),
-        (&Method::GET | &Method::HEAD, Target::ResourceType(id)) => {
-            discovery::resource_type(&call, &id)
+        (&Method::GET | &Method::HEAD, Target::ResourceTypes) => {
+            discovery::resource_types(&call).await
         }
-        (&Method::GET | &Method::HEAD, Target::Schemas) => discovery::schemas(&call),
-        (&Method::GET | &Method::HEAD, Target::Schema(urn)) => discovery::schema(&call, &urn),
+        (&Method::GET | &Method::HEAD, Target::ResourceType(id)) => {
+            discovery::resource_type(&call, &id).await
+        }
+        (&Method::GET | &Method::HEAD, Target::Schemas) => discovery::schemas(&call).await,
+        (&Method::GET | &Method::HEAD, Target::Schema(urn)) => discovery::schema(&call, &urn).await,
         (method, _) => {
             let detail = format!(
                 "`{method}` cannot be used with this address; it knows {allowed}. The base URL may \
@@ -178,6 +190,10 @@ fn read_path(rest: &str) -> (Option<DirectoryId>, Target) {
     let target = match parts.as_slice() {
         ["Users"] => Target::Users,
         ["Groups"] => Target::Groups,
+        ["Roles"] => Target::Catalogue(CatalogueKind::Role),
+        ["Roles", id] => Target::Entry(CatalogueKind::Role, (*id).to_owned()),
+        ["Entitlements"] => Target::Catalogue(CatalogueKind::Entitlement),
+        ["Entitlements", id] => Target::Entry(CatalogueKind::Entitlement, (*id).to_owned()),
         ["ServiceProviderConfig"] => Target::ServiceProviderConfig,
         ["ResourceTypes"] => Target::ResourceTypes,
         ["Schemas"] => Target::Schemas,
@@ -241,6 +257,16 @@ impl Call {
         self.resource(status, resource_type, projection, record)
     }
 
+    /// What a user of the directory is made of.
+    fn user_type(&self) -> Arc<ResourceType> {
+        Arc::clone(self.store.types().user())
+    }
+
+    /// What a group of the directory is made of.
+    fn group_type(&self) -> Arc<ResourceType> {
+        Arc::clone(self.store.types().group())
+    }
+
     fn preset(&self) -> Preset {
         self.store.settings().preset.into()
     }
@@ -250,6 +276,11 @@ impl Call {
         let pair = self.query.iter().find(|(it, _)| it.eq_ignore_ascii_case(name));
         pair.map(|(_, value)| value.as_str())
     }
+}
+
+/// Whether a body had a value of an attribute of an extension.
+fn in_resource(resource: &Resource) -> impl Fn(&str, &str) -> bool {
+    |urn, name| resource.get(urn).is_some_and(|values| values.get(name).is_some())
 }
 
 /// For who answers without what could not be read again after a change was kept.

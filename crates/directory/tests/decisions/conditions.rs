@@ -1,6 +1,6 @@
 use directory::{
-    Condition, Conditional, DeleteGroup, DeleteUser, Existing, PatchGroup, PatchUser, Rejection,
-    ReplaceGroup, ReplaceUser, Versions, Want,
+    Aside, Condition, Conditional, DeleteGroup, DeleteUser, Existing, PatchGroup, PatchUser,
+    Rejection, ReplaceGroup, ReplaceUser, Versions, Want,
 };
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ fn not_among(versions: &[u64]) -> Condition {
 
 fn put_user(number: u64) -> ReplaceUser {
     let resource = user_resource(json!({ "userName": "ana", "title": "x" }));
-    ReplaceUser { id: id(number), resource, resource_type: user_type() }
+    ReplaceUser { id: id(number), resource, aside: Aside::default(), resource_type: user_type() }
 }
 
 fn patch_user(number: u64, operations: &Value) -> PatchUser {

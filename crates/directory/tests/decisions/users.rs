@@ -1,7 +1,7 @@
 //! Decisions about users.
 
 use directory::{
-    Change, Counts, CreateUser, Decide, DeleteUser, Document, Limits, PatchUser, Rejection,
+    Aside, Change, Counts, CreateUser, Decide, DeleteUser, Document, Limits, PatchUser, Rejection,
     ReplaceUser, User, Want,
 };
 use serde_json::{Value, json};
@@ -11,11 +11,12 @@ use crate::world::{
 };
 
 fn create(body: Value) -> CreateUser {
-    CreateUser { document: Document::new(user_resource(body)) }
+    CreateUser { document: Document::new(user_resource(body)), aside: Aside::default() }
 }
 
 fn replace(number: u64, body: Value) -> ReplaceUser {
-    ReplaceUser { id: id(number), resource: user_resource(body), resource_type: user_type() }
+    let resource = user_resource(body);
+    ReplaceUser { id: id(number), resource, aside: Aside::default(), resource_type: user_type() }
 }
 
 fn change(number: u64, operations: &Value) -> PatchUser {

@@ -1,12 +1,13 @@
 //! A directory set by hand, which answers what a decision asks and remembers what that was.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use directory::{
-    Change, Decide, Decision, DirectoryHead, DirectoryId, Document, Facts, Group, GroupId, Ids,
-    Limits, Membership, Moment, OrganizationId, Rejection, ResourceId, Settings, Stop,
-    UnknownMembers, User, Want,
+    Aside, Change, CustomSchema, Decide, Decision, DirectoryHead, DirectoryId, Document, Facts,
+    Group, GroupId, Ids, Limits, Membership, Moment, OrganizationId, Rejection, ResourceId,
+    Settings, Stop, UnknownMembers, Use, User, Want,
 };
 use jiff::Timestamp;
 use scim::admit::{Admitted, admit};
@@ -89,6 +90,7 @@ pub(crate) struct World {
     memberships: Vec<(GroupId, Membership)>,
     /// Name, `externalId`, id; the latest last.
     former: Vec<(String, Option<String>, ResourceId)>,
+    schemas: Vec<CustomSchema>,
 }
 
 /// What came of a decision, and what it asked for, round by round.
@@ -107,12 +109,14 @@ impl World {
                 settings: Settings::default(),
                 user_count: 0,
                 group_count: 0,
+                schemas_version: 0,
                 limits: Limits::default(),
             }),
             users: Vec::new(),
             groups: Vec::new(),
             memberships: Vec::new(),
             former: Vec::new(),
+            schemas: Vec::new(),
         }
     }
 
@@ -139,7 +143,20 @@ impl World {
             version: 3,
             created_at: yesterday(),
             modified_at: yesterday(),
+            aside: Aside::default(),
         });
+        self
+    }
+
+    /// The last user, with this beside them.
+    pub(crate) fn with_aside(mut self, values: Value) -> World {
+        let user = self.users.last_mut().unwrap();
+        user.aside = Aside::of(values.as_object().unwrap());
+        self
+    }
+
+    pub(crate) fn with_schema(mut self, schema: CustomSchema) -> World {
+        self.schemas.push(schema);
         self
     }
 
@@ -267,7 +284,27 @@ impl World {
                 let groups = self.memberships.iter().filter(|(_, it)| it.id == member);
                 facts.learn_groups_of(member, groups.map(|(group, _)| *group).collect());
             }
+            Want::Schemas => facts.learn_schemas(self.schemas.clone()),
+            Want::Uses => facts.learn_uses(self.uses()),
         }
+    }
+}
+
+impl World {
+    /// As if everybody had just been created.
+    fn uses(&self) -> HashMap<Use, u64> {
+        let mut uses = HashMap::new();
+        for user in &self.users {
+            let create = directory::CreateUser {
+                document: user.document.clone(),
+                aside: user.aside.clone(),
+            };
+            let created = World::new().decide(&create);
+            for (at, (more, _)) in created.changes().iter().flat_map(Change::uses) {
+                *uses.entry(at).or_default() += more.unsigned_abs();
+            }
+        }
+        uses
     }
 }
 

@@ -203,6 +203,9 @@ pub(super) struct UserView {
     attributes: Box<RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     groups: Option<Vec<Reference>>,
+    /// What else the provider says, of which no schema knows; of one person only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unknown_attributes: Option<Box<RawValue>>,
     version: u64,
     created_at: String,
     updated_at: String,
@@ -221,6 +224,7 @@ fn user_view(user: UserRecord, groups: Option<Vec<Reference>>) -> UserView {
         active: user.is_active,
         attributes: raw(user.text),
         groups,
+        unknown_attributes: None,
         version: user.version,
         created_at: scim::datetime::print(user.created_at),
         updated_at: scim::datetime::print(user.modified_at),
@@ -253,7 +257,9 @@ pub(super) async fn user(
         .into_iter()
         .map(|group| Reference { id: group.id.to_string(), name: group.display_name })
         .collect();
-    Ok(Json(user_view(user, Some(groups))))
+    let aside = store.aside(id).await?.unwrap_or_else(|| "{}".to_owned());
+    let view = user_view(user, Some(groups));
+    Ok(Json(UserView { unknown_attributes: Some(raw(aside)), ..view }))
 }
 
 #[derive(Debug, Serialize)]
@@ -318,7 +324,7 @@ pub(super) async fn group(
 }
 
 /// After which ordinal a page begins.
-fn ordinal_after(page: &PageQuery) -> Result<u64, Problem> {
+pub(super) fn ordinal_after(page: &PageQuery) -> Result<u64, Problem> {
     Ok(page.after::<Ordinal>()?.map_or(0, |Ordinal(ordinal)| ordinal))
 }
 
@@ -334,7 +340,7 @@ impl std::str::FromStr for Ordinal {
     }
 }
 
-async fn open(vendor: &Vendor, directory: &str) -> Result<DirectoryStore, Problem> {
+pub(super) async fn open(vendor: &Vendor, directory: &str) -> Result<DirectoryStore, Problem> {
     let id: DirectoryId = id(directory, "directory")?;
     let store = vendor.store.open(id).await?;
     store.ok_or_else(|| Problem::not_found("directory"))

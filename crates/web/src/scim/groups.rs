@@ -11,12 +11,12 @@ use directory::{CreateGroup, DeleteGroup, Document, GroupOutcome, PatchGroup, Re
 use super::answer::Answer;
 use super::list::{self, Among};
 use super::represent::{Represent, group_record};
-use super::{Call, Incoming, group_id, note_unread};
+use super::{Call, Incoming, group_id, in_resource, note_unread};
 use crate::error::Refusal;
 
 /// `GET /Groups` (RFC 7644 §3.4.2), and `POST /Groups/.search` (§3.4.3).
 pub(super) async fn list(mut call: Call, search: Option<Incoming<'_>>) -> Result<Answer, Refusal> {
-    let group = Arc::clone(&call.counter.group);
+    let group = call.group_type();
     let query = list::query(&mut call, search).await?;
     let list = call.list(query, &group, Among::One)?;
     let page = call.store.groups(list.request(&call, &group, "members")).await?;
@@ -25,26 +25,28 @@ pub(super) async fn list(mut call: Call, search: Option<Incoming<'_>>) -> Result
 
 /// `GET /Groups/{id}` (RFC 7644 §3.4.1).
 pub(super) async fn get(call: Call, id: &str) -> Result<Answer, Refusal> {
-    let projection = call.projection(&call.counter.group)?;
+    let resource_type = call.group_type();
+    let projection = call.projection(&resource_type)?;
     let id = group_id(id)?;
     let unknown = || directory::Rejection::UnknownGroup(id.to_string());
     if !call.condition.is_none() {
         // Without its members, who may be many and are not wanted if nothing has changed.
         let group = call.store.group(id, false).await?.ok_or_else(unknown)?;
-        if let Some(answer) = call.unchanged(&call.counter.group, &group)? {
+        if let Some(answer) = call.unchanged(&resource_type, &group)? {
             return Ok(answer);
         }
     }
     let group = call.store.group(id, projection.wants("members")).await?.ok_or_else(unknown)?;
-    Ok(call.resource(StatusCode::OK, &call.counter.group, &projection, &group))
+    Ok(call.resource(StatusCode::OK, &resource_type, &projection, &group))
 }
 
 /// `POST /Groups` (RFC 7644 §3.3). 409 where the `displayName` is taken.
 pub(super) async fn create(mut call: Call, incoming: Incoming<'_>) -> Result<Answer, Refusal> {
-    let group = Arc::clone(&call.counter.group);
+    let group = call.group_type();
     let projection = call.projection(&group)?;
     let body = incoming.json(call.counter.settings.limits.group_body_bytes).await?;
     let admitted = admit(body, &group, call.preset(), &mut call.quirks)?;
+    let projection = projection.with_sent(in_resource(&admitted.resource));
     let create = CreateGroup {
         document: Document::new(admitted.resource),
         members: admitted.members.unwrap_or_default(),
@@ -61,10 +63,11 @@ pub(super) async fn replace(
     id: &str,
     incoming: Incoming<'_>,
 ) -> Result<Answer, Refusal> {
-    let group = Arc::clone(&call.counter.group);
+    let group = call.group_type();
     let projection = call.projection(&group)?;
     let body = incoming.json(call.counter.settings.limits.group_body_bytes).await?;
     let admitted = admit(body, &group, call.preset(), &mut call.quirks)?;
+    let projection = projection.with_sent(in_resource(&admitted.resource));
     let replace = ReplaceGroup {
         id: group_id(id)?,
         resource: admitted.resource,
@@ -84,11 +87,12 @@ pub(super) async fn patch(
     id: &str,
     incoming: Incoming<'_>,
 ) -> Result<Answer, Refusal> {
-    let group = Arc::clone(&call.counter.group);
+    let group = call.group_type();
     let projection = call.projection(&group)?;
     let body = incoming.json(call.counter.settings.limits.group_body_bytes).await?;
     let patch = Patch::parse(body, &group, call.preset(), &mut call.quirks)?;
     patch.check_id(id)?;
+    let projection = projection.with_sent(|urn, name| patch.names(Some(urn), name));
     let patch = PatchGroup { id: group_id(id)?, patch, resource_type: Arc::clone(&group) };
     let patched = call.change(patch).await?;
     note_unknown(&patched);
@@ -115,6 +119,7 @@ async fn changed(
     outcome: &GroupOutcome,
 ) -> Answer {
     note_unknown(outcome);
+    let resource_type = call.group_type();
     let mut record = group_record(outcome);
     if projection.wants("members") && record.member_count > 0 && !call.is_brief {
         match call.store.group(record.id, true).await {
@@ -123,13 +128,13 @@ async fn changed(
             Err(error) => {
                 note_unread(&error);
                 // To answer with no members would say that there are none.
-                let without = Projection::parse(None, Some("members"), &call.counter.group)
+                let without = Projection::parse(None, Some("members"), &resource_type)
                     .expect("one of the two is given");
-                return call.written(status, &call.counter.group, &without, &record);
+                return call.written(status, &resource_type, &without, &record);
             }
         }
     }
-    call.written(status, &call.counter.group, projection, &record)
+    call.written(status, &resource_type, projection, &record)
 }
 
 /// Members that were left out, because nobody knows them.

@@ -169,7 +169,7 @@ impl List {
 /// `POST /.search`: users and groups in one list (RFC 7644 §3.4.3).
 pub(super) async fn search_all(mut call: Call, incoming: Incoming<'_>) -> Result<Answer, Refusal> {
     let query = query(&mut call, Some(incoming)).await?;
-    let (user, group) = (Arc::clone(&call.counter.user), Arc::clone(&call.counter.group));
+    let (user, group) = (call.user_type(), call.group_type());
     if let Some(sort) = &query.sort {
         // What neither type has is a mistake rather than an order.
         let quirks = &mut call.quirks.clone();

@@ -6,17 +6,17 @@ use ::scim::admit::admit;
 use ::scim::patch::Patch;
 use ::scim::project::Projection;
 use axum::http::{StatusCode, header};
-use directory::{CreateUser, DeleteUser, PatchUser, ReplaceUser, User};
+use directory::{Aside, CreateUser, DeleteUser, PatchUser, ReplaceUser, User};
 
 use super::answer::Answer;
 use super::list::{self, Among};
 use super::represent::{Represent, user_record};
-use super::{Call, Incoming, note_unread, user_id};
+use super::{Call, Incoming, in_resource, note_unread, user_id};
 use crate::error::Refusal;
 
 /// `GET /Users` (RFC 7644 §3.4.2), and `POST /Users/.search` (§3.4.3).
 pub(super) async fn list(mut call: Call, search: Option<Incoming<'_>>) -> Result<Answer, Refusal> {
-    let user = Arc::clone(&call.counter.user);
+    let user = call.user_type();
     let query = list::query(&mut call, search).await?;
     let list = call.list(query, &user, Among::One)?;
     let page = call.store.users(list.request(&call, &user, "groups")).await?;
@@ -25,23 +25,26 @@ pub(super) async fn list(mut call: Call, search: Option<Incoming<'_>>) -> Result
 
 /// `GET /Users/{id}` (RFC 7644 §3.4.1).
 pub(super) async fn get(call: Call, id: &str) -> Result<Answer, Refusal> {
-    let projection = call.projection(&call.counter.user)?;
+    let resource_type = call.user_type();
+    let projection = call.projection(&resource_type)?;
     let id = user_id(id)?;
     let user = call.store.user(id, projection.wants("groups")).await?;
     let user = user.ok_or_else(|| directory::Rejection::UnknownUser(id.to_string()))?;
-    if let Some(answer) = call.unchanged(&call.counter.user, &user)? {
+    if let Some(answer) = call.unchanged(&resource_type, &user)? {
         return Ok(answer);
     }
-    Ok(call.resource(StatusCode::OK, &call.counter.user, &projection, &user))
+    Ok(call.resource(StatusCode::OK, &resource_type, &projection, &user))
 }
 
 /// `POST /Users` (RFC 7644 §3.3). 409 where the `userName` is taken.
 pub(super) async fn create(mut call: Call, incoming: Incoming<'_>) -> Result<Answer, Refusal> {
-    let user = Arc::clone(&call.counter.user);
+    let user = call.user_type();
     let projection = call.projection(&user)?;
     let body = incoming.json(call.counter.settings.limits.user_body_bytes).await?;
     let admitted = admit(body, &user, call.preset(), &mut call.quirks)?;
-    let created = call.store.change(CreateUser::new(admitted.resource, &user)).await?;
+    let projection = projection.with_sent(in_resource(&admitted.resource));
+    let create = CreateUser::new(admitted.resource, &user).with_aside(Aside::of(&admitted.unknown));
+    let created = call.store.change(create).await?;
     // Nobody can have put a user into a group whose id was not known until now.
     let record = user_record(&created);
     let location = record.location(&user, &call.base);
@@ -56,13 +59,15 @@ pub(super) async fn replace(
     id: &str,
     incoming: Incoming<'_>,
 ) -> Result<Answer, Refusal> {
-    let user = Arc::clone(&call.counter.user);
+    let user = call.user_type();
     let projection = call.projection(&user)?;
     let body = incoming.json(call.counter.settings.limits.user_body_bytes).await?;
     let admitted = admit(body, &user, call.preset(), &mut call.quirks)?;
+    let projection = projection.with_sent(in_resource(&admitted.resource));
     let replace = ReplaceUser {
         id: user_id(id)?,
         resource: admitted.resource,
+        aside: Aside::of(&admitted.unknown),
         resource_type: Arc::clone(&user),
     };
     let replaced = call.change(replace).await?;
@@ -75,11 +80,12 @@ pub(super) async fn patch(
     id: &str,
     incoming: Incoming<'_>,
 ) -> Result<Answer, Refusal> {
-    let user = Arc::clone(&call.counter.user);
+    let user = call.user_type();
     let projection = call.projection(&user)?;
     let body = incoming.json(call.counter.settings.limits.user_body_bytes).await?;
     let patch = Patch::parse(body, &user, call.preset(), &mut call.quirks)?;
     patch.check_id(id)?;
+    let projection = projection.with_sent(|urn, name| patch.names(Some(urn), name));
     let patch = PatchUser { id: user_id(id)?, patch, resource_type: Arc::clone(&user) };
     let patched = call.change(patch).await?;
     Ok(changed(&call, &projection, &patched).await)
@@ -103,5 +109,5 @@ async fn changed(call: &Call, projection: &Projection, user: &User) -> Answer {
             Err(error) => note_unread(&error),
         }
     }
-    call.written(StatusCode::OK, &call.counter.user, projection, &record)
+    call.written(StatusCode::OK, &call.user_type(), projection, &record)
 }

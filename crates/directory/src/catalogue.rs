@@ -85,8 +85,6 @@ pub struct CatalogueEntry {
     pub display_name: String,
     /// What it allows.
     pub description: Option<String>,
-    /// One more with each change.
-    pub version: u64,
     /// When it came into the list.
     pub created_at: Timestamp,
     /// When it last changed.

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use crate::admit::Place;
 use crate::error::Error;
 use crate::schema::{Attribute, Mutability, ResourceType};
 
@@ -138,9 +139,10 @@ impl Resource {
                 }
                 let present = values(before, &attribute.name);
                 if present.is_some() && present != values(self, &attribute.name) {
+                    let urn = (place > 0).then_some(schema.id.as_str());
                     return Err(Error::mutability(format!(
                         "`{}` is fixed once it has a value; delete the resource and create it anew",
-                        attribute.name
+                        Place { schema: urn, ..Place::top(&attribute.name) }
                     )));
                 }
             }

@@ -29,9 +29,8 @@ fn entry(kind: CatalogueKind, row: &Row<'_>) -> Result<CatalogueEntry, Error> {
         id: row.parsed(0)?,
         display_name: row.text(1)?,
         description: row.optional_text(2)?,
-        version: row.number(3)?,
-        created_at: row.time(4)?,
-        modified_at: row.time(5)?,
+        created_at: row.time(3)?,
+        modified_at: row.time(4)?,
     })
 }
 
@@ -43,7 +42,7 @@ pub(crate) async fn all(
     session
         .all(
             "loading the catalogue",
-            "select entry_id, display_name, description, version, created_at, modified_at, ordinal
+            "select entry_id, display_name, description, created_at, modified_at, ordinal
              from catalogue where kind = $1 order by ordinal",
             &[Value::Text(kind.as_str())],
             |row| Ok((row.last_number()?, entry(kind, row)?)),
@@ -60,7 +59,7 @@ pub(crate) async fn one(
     session
         .first(
             "loading an entry of the catalogue",
-            "select entry_id, display_name, description, version, created_at, modified_at
+            "select entry_id, display_name, description, created_at, modified_at
              from catalogue where kind = $1 and entry_id = $2",
             &[Value::Text(kind.as_str()), Value::Text(id.as_str())],
             |row| entry(kind, row),
@@ -139,7 +138,7 @@ pub(crate) async fn put(
             .run(
                 "keeping a changed entry of the catalogue",
                 "update catalogue
-                 set display_name = $3, description = $4, modified_at = $5, version = version + 1
+                 set display_name = $3, description = $4, modified_at = $5
                  where kind = $1 and entry_id = $2",
                 &values,
             )
@@ -164,8 +163,8 @@ pub(crate) async fn put(
         .run(
             "keeping a new entry of the catalogue",
             "insert into catalogue
-             (kind, entry_id, ordinal, display_name, description, version, created_at, modified_at)
-             values ($1, $2, $6, $3, $4, 1, $5, $5)",
+             (kind, entry_id, ordinal, display_name, description, created_at, modified_at)
+             values ($1, $2, $6, $3, $4, $5, $5)",
             &values,
         )
         .await?;

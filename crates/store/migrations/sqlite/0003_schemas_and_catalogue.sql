@@ -48,7 +48,6 @@ create table catalogue (
     ordinal integer not null,
     display_name text not null,
     description text,
-    version integer not null,
     created_at integer not null,
     modified_at integer not null,
     constraint catalogue_key primary key (kind, entry_id),

@@ -85,7 +85,7 @@ impl Represent for CatalogueEntry {
             datetime::print(self.created_at),
             datetime::print(self.modified_at),
             self.location(resource_type, base),
-            self.version,
+            self.version(),
         ));
         text
     }
@@ -94,7 +94,8 @@ impl Represent for CatalogueEntry {
         format!("{base}{}/{}", resource_type.endpoint, self.id)
     }
 
+    /// When it last changed: another one than before even where it was deleted and made anew.
     fn version(&self) -> u64 {
-        self.version
+        self.modified_at.as_microsecond().unsigned_abs()
     }
 }

@@ -4,5 +4,6 @@
 mod conditions;
 mod facts;
 mod groups;
+mod schemas;
 mod users;
 mod world;

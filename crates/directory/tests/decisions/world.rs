@@ -135,11 +135,21 @@ impl World {
     }
 
     /// A user of version 3, since yesterday.
-    pub(crate) fn with_user(mut self, number: u64, body: Value) -> World {
+    pub(crate) fn with_user(self, number: u64, body: Value) -> World {
+        self.with_user_of(number, body, &ResourceType::user())
+    }
+
+    /// The same, of a directory with schemas of its own.
+    pub(crate) fn with_user_of(
+        mut self,
+        number: u64,
+        body: Value,
+        resource_type: &ResourceType,
+    ) -> World {
         self.head().user_count += 1;
         self.users.push(User {
             id: id(number),
-            document: Document::new(user_resource(body)),
+            document: Document::new(admitted(body, resource_type).resource),
             version: 3,
             created_at: yesterday(),
             modified_at: yesterday(),
@@ -149,7 +159,7 @@ impl World {
     }
 
     /// The last user, with this beside them.
-    pub(crate) fn with_aside(mut self, values: Value) -> World {
+    pub(crate) fn with_aside(mut self, values: &Value) -> World {
         let user = self.users.last_mut().unwrap();
         user.aside = Aside::of(values.as_object().unwrap());
         self

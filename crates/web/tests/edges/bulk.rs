@@ -7,7 +7,13 @@ use crate::server::{Connection, Reply, Server};
 
 const MEBIBYTE: usize = 1024 * 1024;
 
-fn scim(server: &Server, to: &Connection, method: &str, path: &str, body: &[u8]) -> Reply {
+pub(crate) fn scim(
+    server: &Server,
+    to: &Connection,
+    method: &str,
+    path: &str,
+    body: &[u8],
+) -> Reply {
     let path = format!("{}{path}", to.base);
     let authorization = format!("Bearer {}", to.token);
     server.call(method, &path, &[("Authorization", &authorization)], body)

@@ -7,6 +7,7 @@ mod conditions;
 mod limits;
 mod noise;
 mod restarts;
+mod schemas;
 #[path = "../server/mod.rs"]
 mod server;
 mod strangers;

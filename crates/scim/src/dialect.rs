@@ -190,7 +190,7 @@ impl Quirk {
             Quirk::TextForObject => "sent text instead of an object with a `value`",
             Quirk::RoleInText => "sent a role as JSON inside a string",
             Quirk::EmptyText => "sent `\"\"` to clear an attribute",
-            Quirk::UnknownAttribute => "sent an attribute that no schema has; it was ignored",
+            Quirk::UnknownAttribute => "sent an attribute that no schema has; it was set aside",
             Quirk::ReadOnlyInValue => "sent an attribute that only the server sets; it was ignored",
             Quirk::PathAsName => "sent a path as the name of an attribute",
             Quirk::RemoveWithValue => {

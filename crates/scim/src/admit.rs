@@ -556,16 +556,19 @@ pub(crate) fn check_extension_kept(
     extension: &Extension,
 ) -> Result<(), Error> {
     let schema = &extension.schema;
-    let values = |resource: &Resource| resource.get(&schema.id).and_then(Value::as_object).cloned();
-    match (values(before), values(after)) {
+    match (values_of(before, schema), values_of(after, schema)) {
         (Some(_), None) if extension.required => Err(Error::mutability(format!(
             "`{}` is required and would be left without any value; replace its values instead",
             schema.id
         ))),
-        (Some(before), Some(_)) if lacking(&before, schema).is_some() => Ok(()),
-        (_, Some(after)) => check_required_of(&after, schema),
+        (Some(before), Some(_)) if lacking(before, schema).is_some() => Ok(()),
+        (_, Some(after)) => check_required_of(after, schema),
         (_, None) => Ok(()),
     }
+}
+
+fn values_of<'a>(resource: &'a Resource, extension: &Schema) -> Option<&'a Map<String, Value>> {
+    resource.get(&extension.id).and_then(Value::as_object)
 }
 
 /// What became of values that were kept while no schema had their attributes.

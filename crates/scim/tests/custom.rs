@@ -16,7 +16,7 @@ fn checked(document: Value) -> Result<Schema, String> {
     definition.check().map_err(|flaw| flaw.to_string())
 }
 
-fn with_attributes(attributes: Value) -> Result<Schema, String> {
+fn with_attributes(attributes: &Value) -> Result<Schema, String> {
     checked(json!({ "id": URN, "name": "Acme", "attributes": attributes }))
 }
 
@@ -30,7 +30,7 @@ fn attributes(count: usize) -> Value {
 
 #[track_caller]
 fn refuses(attribute: &Value, why: &str) {
-    let error = with_attributes(json!([attribute])).unwrap_err();
+    let error = with_attributes(&json!([attribute])).unwrap_err();
     assert!(error.contains(why), "{error}");
 }
 
@@ -95,7 +95,7 @@ fn urns_overlap_where_one_would_be_an_attribute_of_the_other() {
 fn names_are_those_of_the_rfc() {
     let longest = "x".repeat(SCHEMA_NAME_BYTES_MAX);
     for name in ["badge", "B", "x-y_z$1", &longest] {
-        assert!(with_attributes(json!([{ "name": name }])).is_ok(), "{name}");
+        assert!(with_attributes(&json!([{ "name": name }])).is_ok(), "{name}");
     }
     for name in ["", "1a", "_a", "$ref", "a b", "a.b", "a:b", "ä", &format!("{longest}x")] {
         refuses(&json!({ "name": name }), "is not the name of an attribute");
@@ -104,11 +104,11 @@ fn names_are_those_of_the_rfc() {
         refuses(&json!({ "name": name }), "belongs to every resource");
     }
     refuses(&json!({ "name": "Password" }), "passwords are not kept");
-    let twice = with_attributes(json!([{ "name": "badge" }, { "name": "BADGE" }])).unwrap_err();
+    let twice = with_attributes(&json!([{ "name": "badge" }, { "name": "BADGE" }])).unwrap_err();
     assert!(twice.contains("twice"), "{twice}");
     let parts = json!([{ "name": "$ref", "type": "reference" }]);
     let complex = json!({ "name": "boss", "type": "complex", "subAttributes": parts });
-    assert!(with_attributes(json!([complex])).is_ok());
+    assert!(with_attributes(&json!([complex])).is_ok());
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn what_would_be_published_and_not_done_is_refused() {
 
 #[test]
 fn what_follows_from_a_type_is_said() {
-    let schema = with_attributes(json!([
+    let schema = with_attributes(&json!([
         { "name": "page", "type": "reference" },
         { "name": "photo", "type": "binary", "caseExact": false },
         { "name": "count", "type": "integer", "caseExact": true },
@@ -173,24 +173,24 @@ fn a_document_of_another_server_can_be_copied() {
 #[test]
 fn everything_has_a_limit() {
     let most = attributes(SCHEMA_ATTRIBUTES_MAX);
-    assert!(with_attributes(most).is_ok());
-    assert!(with_attributes(attributes(SCHEMA_ATTRIBUTES_MAX + 1)).is_err());
-    assert!(with_attributes(json!([])).is_err());
+    assert!(with_attributes(&most).is_ok());
+    assert!(with_attributes(&attributes(SCHEMA_ATTRIBUTES_MAX + 1)).is_err());
+    assert!(with_attributes(&json!([])).is_err());
 
     let complex = |parts: usize| json!([{ "name": "a", "type": "complex", "subAttributes": attributes(parts) }]);
-    assert!(with_attributes(complex(SCHEMA_SUB_ATTRIBUTES_MAX)).is_ok());
-    assert!(with_attributes(complex(SCHEMA_SUB_ATTRIBUTES_MAX + 1)).is_err());
+    assert!(with_attributes(&complex(SCHEMA_SUB_ATTRIBUTES_MAX)).is_ok());
+    assert!(with_attributes(&complex(SCHEMA_SUB_ATTRIBUTES_MAX + 1)).is_err());
 
     let suggests = |count: usize, bytes: usize| {
         let values: Vec<_> = (0..count).map(|_| "x".repeat(bytes)).collect();
-        with_attributes(json!([{ "name": "a", "canonicalValues": values }]))
+        with_attributes(&json!([{ "name": "a", "canonicalValues": values }]))
     };
     assert!(suggests(SCHEMA_SUGGESTIONS_MAX, SCHEMA_NAME_BYTES_MAX).is_ok());
     assert!(suggests(SCHEMA_SUGGESTIONS_MAX + 1, 1).is_err());
     assert!(suggests(1, SCHEMA_NAME_BYTES_MAX + 1).is_err());
 
     let described =
-        |bytes: usize| with_attributes(json!([{ "name": "a", "description": "x".repeat(bytes) }]));
+        |bytes: usize| with_attributes(&json!([{ "name": "a", "description": "x".repeat(bytes) }]));
     assert!(described(SCHEMA_DESCRIPTION_BYTES_MAX).is_ok());
     assert!(described(SCHEMA_DESCRIPTION_BYTES_MAX + 1).is_err());
     let named =
@@ -205,7 +205,7 @@ fn everything_has_a_limit() {
             let description = "x".repeat(SCHEMA_DESCRIPTION_BYTES_MAX);
             json!({ "name": format!("a{number}"), "description": description })
         };
-        with_attributes((0..count).map(one).collect())
+        with_attributes(&(0..count).map(one).collect())
     };
     let each = SCHEMA_DESCRIPTION_BYTES_MAX + 150;
     assert!(bytes(SCHEMA_BYTES_MAX / each - 2).is_ok());

@@ -1,5 +1,6 @@
 //! What a server says of itself.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use scim::discovery::{
@@ -253,7 +254,7 @@ fn print(table: &mut String, path: &str, attribute: &Attribute) {
     for values in [&attribute.canonical_values, &attribute.reference_types] {
         words.extend((!values.is_empty()).then(|| format!("({})", values.join(" "))));
     }
-    *table += &format!("{path}: {}\n", words.join(" "));
+    writeln!(table, "{path}: {}", words.join(" ")).unwrap();
     for part in &attribute.sub_attributes {
         print(table, &format!("{path}.{}", part.name), part);
     }

@@ -109,7 +109,7 @@ impl Aside {
     /// What of it became known.
     fn adopted(&self, user: &User, resource_type: &ResourceType) -> Option<Late> {
         let values = self.0.as_deref()?;
-        Some(admit_late(user.document.resource(), resource_type, values))
+        admit_late(user.document.resource(), resource_type, values)
     }
 }
 
@@ -198,7 +198,7 @@ pub(crate) fn fitting(facts: &Facts, before: &Aside, after: Aside) -> Result<Asi
     }))
 }
 
-/// The user with values of what became known, and what is left beside them.
+/// The user with values of what became known, and what is left beside them; `None` where nothing did.
 pub(crate) fn adopt(user: &User, resource_type: &ResourceType) -> Option<(Late, Aside)> {
     let late = user.aside.adopted(user, resource_type)?;
     let left = user.aside.without(late.taken.iter());

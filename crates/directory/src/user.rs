@@ -185,7 +185,7 @@ impl Decide for PatchUser {
         let adopted = adopt(before, &self.resource_type);
         let (resource, aside) = match &adopted {
             Some((late, left)) => (&late.resource, left.without(late.unfit.iter())),
-            None => (before.document.resource(), Aside::default()),
+            None => (before.document.resource(), before.aside.clone()),
         };
         let aside = aside.with(self.patch.unknown());
         let mut after = self.patch.apply(resource, &self.resource_type)?;

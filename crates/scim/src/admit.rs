@@ -584,7 +584,8 @@ pub struct Late {
 
 /// Makes values of what was kept under `URN:attribute` when no schema had the attribute, where one has
 /// it by now. They are read as a body is under [`Preset::Lenient`]. A value that is there already is
-/// newer and stays, and an extension that would lack what it requires is not begun.
+/// newer and stays, and an extension that would lack what it requires is not begun. `None` means that no
+/// schema has any of it, which is soon found out.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -596,7 +597,7 @@ pub struct Late {
 /// let user = ResourceType::user().with_extension(Arc::new(definition.check()?), false);
 /// let kept = serde_json::json!({ "urn:example:1.0:Badge:floor": 3, "elsewhere": 1 });
 /// let resource = Resource::from_text(r#"{"userName":"ana"}"#).unwrap();
-/// let late = admit_late(&resource, &user, kept.as_object().unwrap());
+/// let late = admit_late(&resource, &user, kept.as_object().unwrap()).unwrap();
 /// assert_eq!(
 ///     late.resource.to_text(),
 ///     r#"{"userName":"ana","urn:example:1.0:Badge":{"floor":"3"}}"#,
@@ -607,7 +608,13 @@ pub fn admit_late(
     resource: &Resource,
     resource_type: &ResourceType,
     kept: &Map<String, Value>,
-) -> Late {
+) -> Option<Late> {
+    let is_known = |path: &String| {
+        resource_type.extensions.iter().any(|it| attribute_at(&it.schema, path).is_some())
+    };
+    if !kept.keys().any(is_known) {
+        return None;
+    }
     let mut late = Late { resource: resource.clone(), taken: Vec::new(), unfit: Vec::new() };
     for extension in &resource_type.extensions {
         let schema = &extension.schema;
@@ -645,7 +652,7 @@ pub fn admit_late(
         }
         late.taken.append(&mut taken);
     }
-    late
+    Some(late)
 }
 
 /// The attribute of a schema that a path names with the URN.

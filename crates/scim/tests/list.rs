@@ -142,6 +142,17 @@ fn a_page_says_what_it_holds() {
     assert!(printed.ends_with(r#""Resources":[{"id": "7"}]}"#), "{printed}");
 }
 
+#[test]
+fn a_page_is_the_same_whoever_prints_its_resources() {
+    let check = |list: ListResponse<u64>| {
+        let printed = list.print_with(|number, text| text.push_str(&number.to_string()));
+        assert_eq!(printed, serde_json::to_string(&list).unwrap());
+    };
+    check(ListResponse::page(vec![], 7, 8));
+    check(ListResponse::page(vec![7], 7, 7));
+    check(ListResponse::after_cursor(vec![7, 8, 9], 12, Some("]}".into())));
+}
+
 proptest! {
     #[test]
     fn no_query_panics(pairs in proptest::collection::vec(

@@ -20,7 +20,7 @@ pub(super) async fn list(mut call: Call, search: Option<Incoming<'_>>) -> Result
     let query = list::query(&mut call, search).await?;
     let list = call.list(query, &group, Among::One)?;
     let page = call.store.groups(list.request(&call, &group, "members")).await?;
-    Ok(list.answer(page, |record| list.print(&call, &group, record)))
+    Ok(list.answer(page, |record, text| list.print(&call, &group, record, text)))
 }
 
 /// `GET /Groups/{id}` (RFC 7644 §3.4.1).

@@ -20,7 +20,7 @@ pub(super) async fn list(mut call: Call, search: Option<Incoming<'_>>) -> Result
     let query = list::query(&mut call, search).await?;
     let list = call.list(query, &user, Among::One)?;
     let page = call.store.users(list.request(&call, &user, "groups")).await?;
-    Ok(list.answer(page, |record| list.print(&call, &user, record)))
+    Ok(list.answer(page, |record, text| list.print(&call, &user, record, text)))
 }
 
 /// `GET /Users/{id}` (RFC 7644 §3.4.1).

@@ -293,7 +293,9 @@ impl BoundFilter {
         fn collect<'a>(condition: &'a Condition<Test>, found: &mut Vec<&'a str>) {
             match condition {
                 Condition::And(branches) | Condition::Or(branches) => {
-                    branches.iter().for_each(|branch| collect(branch, found));
+                    for branch in branches {
+                        collect(branch, found);
+                    }
                 }
                 Condition::Not(inner) => collect(inner, found),
                 Condition::Test(Test::Attribute(target, _) | Test::Values(target, _)) => {

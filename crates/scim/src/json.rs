@@ -85,6 +85,18 @@ pub fn members(text: &str) -> serde_json::Result<Vec<Member<'_>>> {
     Ok(members)
 }
 
+/// Puts a JSON string behind what stands in the text. Names of attributes have nothing to escape.
+pub(crate) fn push_string(string: &str, text: &mut String) {
+    let is_plain = |byte: u8| byte > 0x1f && byte != b'"' && byte != b'\\';
+    if string.bytes().all(is_plain) {
+        text.push('"');
+        text.push_str(string);
+        text.push('"');
+    } else {
+        text.push_str(&Value::from(string).to_string());
+    }
+}
+
 /// A member of an object: its name, and its value as it is written.
 pub type Member<'a> = (Cow<'a, str>, &'a RawValue);
 

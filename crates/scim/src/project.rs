@@ -2,7 +2,6 @@
 //! with each attribute's own `returned` (RFC 7643 §7).
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
@@ -154,7 +153,9 @@ impl Projection {
                 }
             };
             answer.push(if answer.len() == begun { '{' } else { ',' });
-            write!(answer, "{}:{value}", Value::from(name)).expect("text takes what is written");
+            json::push_string(&name, answer);
+            answer.push(':');
+            answer.push_str(&value);
         }
         answer.push_str(if answer.len() == begun { "{}" } else { "}" });
         Ok(())

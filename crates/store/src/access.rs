@@ -235,12 +235,13 @@ impl DirectoryStore {
             .await
     }
 
-    /// Some users.
+    /// Some users. A page may be shorter than its window, where it would be long in bytes.
     ///
     /// # Errors
     ///
     /// [`Error::Cursor`] where the window begins with a cursor that was not handed out for this
-    /// list, or is too old.
+    /// list, or is too old; [`Error::Crowded`] where everybody has to be looked at, and too many
+    /// such lists of this directory wait already.
     pub async fn users(&self, request: ListRequest<UserRecord>) -> Result<Page<UserRecord>, Error> {
         self.page(request).await
     }
@@ -304,14 +305,11 @@ impl DirectoryStore {
         ];
         let place = self.find(ListName::new(self.id, "resources", &asked), users.window.clone())?;
         let (directory, seek) = (self.id, place.seek.clone());
-        let found = self
-            .inner
-            .readers
-            .read(move |session| {
-                at_once(list::page_of_all(session, directory, &users, &groups, seek))
-            })
-            .await?;
-        Ok(self.leave(place, found))
+        let is_long = list::is_long(&users) || list::is_long(&groups);
+        let read = move |session: &mut Session| {
+            at_once(list::page_of_all(session, directory, &users, &groups, seek))
+        };
+        Ok(self.leave(place, self.read_list(is_long, read).await?))
     }
 
     async fn page<R: Record + Send + 'static>(
@@ -320,12 +318,19 @@ impl DirectoryStore {
     ) -> Result<Page<R>, Error> {
         let place = self.find(list::name(self.id, &request), request.window.clone())?;
         let (directory, seek) = (self.id, place.seek.clone());
-        let found = self
-            .inner
-            .readers
-            .read(move |session| at_once(list::page(session, directory, &request, seek)))
-            .await?;
-        Ok(self.leave(place, found))
+        let is_long = list::is_long(&request);
+        let read =
+            move |session: &mut Session| at_once(list::page(session, directory, &request, seek));
+        Ok(self.leave(place, self.read_list(is_long, read).await?))
+    }
+
+    async fn read_list<T: Send + 'static>(
+        &self,
+        is_long: bool,
+        read: impl FnOnce(&mut Session) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let readers = &self.inner.readers;
+        if is_long { readers.read_long(self.id, read).await } else { readers.read(read).await }
     }
 
     /// Where a page is to be looked for.
@@ -356,7 +361,8 @@ impl DirectoryStore {
     fn leave<T>(&self, asked: PageAsked, found: Found<T>) -> Page<T> {
         let now = self.inner.environment.clock.now();
         let PageAsked { name, window, resumed, .. } = asked;
-        let Found { mut total, items, last, has_more } = found;
+        let Found { mut total, items, has_more } = found;
+        let last = items.last().map(|(place, _)| place);
         let next = match window.start {
             Start::Index(index) => {
                 let answered = Answered {
@@ -364,9 +370,10 @@ impl DirectoryStore {
                     count: window.count,
                     items: items.len() as u64,
                     has_more,
-                    last: last.as_ref(),
+                    last,
                 };
-                if resumed.is_some() {
+                let is_cut = has_more && answered.items < answered.count;
+                if resumed.is_some() || is_cut {
                     total = total_of_walk(total, answered);
                 }
                 if let Some(by) = self.token_id {
@@ -376,9 +383,9 @@ impl DirectoryStore {
             }
             Start::Cursor(_) => last
                 .filter(|_| has_more)
-                .map(|place| self.inner.sealer.seal_page(&name, window.count, &place, now)),
+                .map(|place| self.inner.sealer.seal_page(&name, window.count, place, now)),
         };
-        Page { total, items, next }
+        Page { total, items: items.into_iter().map(|(_, item)| item).collect(), next }
     }
 }
 

@@ -9,7 +9,7 @@ use scim::group::MemberKind;
 
 use crate::error::Error;
 use crate::narrow::email_keys;
-use crate::session::{Session, Value, count};
+use crate::session::{Row, Session, Value, count};
 
 pub(crate) async fn insert_user(
     session: &mut Session,
@@ -323,12 +323,31 @@ pub(crate) async fn members(
             "select member_id, kind, display from memberships where group_id = $1
              order by member_id",
             &[Value::Text(&group.to_string())],
-            |row| {
-                let kind = kind_from(&row.text(1)?)?;
-                Ok(Membership { id: row.resource_id(0)?, kind, display: row.optional_text(2)? })
-            },
+            membership,
         )
         .await
+}
+
+/// One of them by id, which may be anything.
+pub(crate) async fn member(
+    session: &mut Session,
+    group: GroupId,
+    id: &str,
+) -> Result<Option<Membership>, Error> {
+    session
+        .first(
+            "looking for a member of a group",
+            "select member_id, kind, display from memberships
+             where group_id = $1 and member_id = $2",
+            &[Value::Text(&group.to_string()), Value::Text(id)],
+            membership,
+        )
+        .await
+}
+
+fn membership(row: &Row<'_>) -> Result<Membership, Error> {
+    let kind = kind_from(&row.text(1)?)?;
+    Ok(Membership { id: row.resource_id(0)?, kind, display: row.optional_text(2)? })
 }
 
 pub(crate) fn kind_from(text: &str) -> Result<MemberKind, Error> {

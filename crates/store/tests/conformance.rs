@@ -152,6 +152,7 @@ fn secret(kind: SecretKind, byte: u8) -> Secret {
     Secret::new(kind, [byte; 32])
 }
 
+/// Proves S-CREATE-9.
 #[test]
 fn racing_creations_of_one_name_have_one_winner() {
     on_every_engine(async |database| {
@@ -181,6 +182,7 @@ fn racing_creations_of_one_name_have_one_winner() {
     });
 }
 
+/// Proves S-ETAG-10.
 #[test]
 fn racing_patches_are_all_kept() {
     on_every_engine(async |database| {
@@ -488,6 +490,7 @@ fn joined(terms: Vec<String>) -> impl Strategy<Value = String> {
     })
 }
 
+/// Proves S-FILTER-2.
 #[test]
 fn what_sql_narrows_is_what_the_filter_matches() {
     on_every_engine(async |database| {
@@ -559,6 +562,12 @@ fn what_sql_narrows_is_what_the_filter_matches() {
             of_groups.push(format!("members.value eq \"{id}\""));
             of_groups.push(format!("members.value eq \"{}\"", id.to_string().to_uppercase()));
             of_groups.push(format!("members[value eq \"{id}\"]"));
+            of_groups.push(format!("not (members.value eq \"{id}\")"));
+            of_groups.push(format!("members.value eq \"{id}\" or not (members[value eq \"x\"])"));
+            of_groups.push(format!("members.value eq \"{id}\" and members.type eq \"Group\""));
+            of_groups.push(format!("members[value eq \"{id}\" and type eq \"Group\"]"));
+            of_groups.push(format!("not (members[value ne \"{id}\"])"));
+            of_groups.push(format!("displayName pr and members.value sw \"{id}\""));
             of_groups.push(format!("members[value eq \"{id}\" and type eq \"User\"]"));
             of_groups.push(format!("members[value eq \"{id}\" or value eq \"{}\"]", users[1]));
         }

@@ -48,6 +48,14 @@ impl From<store::Error> for Refusal {
                 Refusal::from(Error::new(503, detail))
                     .with_header(header::RETRY_AFTER, "5".to_owned())
             }
+            store::Error::Crowded => {
+                let detail = "too many lists of this directory are looked through at once. Nothing \
+                              was changed; send it again later, and one list at a time, or filter \
+                              by `id`, `userName`, `externalId` or an address, which is found at \
+                              once";
+                Refusal::from(Error::new(429, detail))
+                    .with_header(header::RETRY_AFTER, "5".to_owned())
+            }
             error if error.is_busy() => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -235,4 +243,22 @@ pub(crate) async fn wrong_method(
 ) -> Response {
     let detail = format!("`{}` cannot be used with this address", request.method());
     Refusal::from(Error::new(405, detail)).answer(&request_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_turned_away_is_told_when_to_come_again() {
+        for (error, status) in [(store::Error::Crowded, 429), (store::Error::Closed, 503)] {
+            let refusal = Refusal::from(error);
+            let retry = refusal.headers.iter().find(|(name, _)| name == header::RETRY_AFTER);
+            // Okta reads whole seconds, of which it waits no more than thirty.
+            let seconds: Option<u64> = retry.and_then(|(_, value)| value.parse().ok());
+            assert!(seconds.is_some_and(|it| (1..=30).contains(&it)), "{refusal:?}");
+            assert_eq!(refusal.status(), status, "{refusal:?}");
+            assert!(refusal.cause.is_none(), "{refusal:?}");
+        }
+    }
 }

@@ -50,6 +50,8 @@ pub(crate) struct Call {
 
 /// What a path names.
 enum Target {
+    /// Users and groups together (RFC 7644 §3.4.2.1).
+    Root,
     Users,
     User(String),
     Groups,
@@ -128,10 +130,11 @@ async fn serve(
     let incoming = Incoming::Body(&parts.headers, body);
     // A HEAD is a GET whose body the server leaves out.
     match (&parts.method, target) {
+        (&Method::GET | &Method::HEAD, Target::Root) => list::list_all(call, None).await,
         (&Method::GET | &Method::HEAD, Target::Users) => users::list(call, None).await,
         (&Method::POST, Target::SearchUsers) => users::list(call, Some(incoming)).await,
         (&Method::POST, Target::SearchGroups) => groups::list(call, Some(incoming)).await,
-        (&Method::POST, Target::Search) => list::search_all(call, incoming).await,
+        (&Method::POST, Target::Search) => list::list_all(call, Some(incoming)).await,
         (&Method::POST, Target::Users) => users::create(call, incoming).await,
         (&Method::GET | &Method::HEAD, Target::User(id)) => users::get(call, &id).await,
         (&Method::PUT, Target::User(id)) => users::replace(call, &id, incoming).await,
@@ -176,6 +179,7 @@ fn read_path(rest: &str) -> (Option<DirectoryId>, Target) {
         parts.remove(0);
     }
     let target = match parts.as_slice() {
+        [] => Target::Root,
         ["Users"] => Target::Users,
         ["Groups"] => Target::Groups,
         ["ServiceProviderConfig"] => Target::ServiceProviderConfig,

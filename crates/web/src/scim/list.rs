@@ -168,9 +168,12 @@ impl List {
     }
 }
 
-/// `POST /.search`: users and groups in one list (RFC 7644 §3.4.3).
-pub(super) async fn search_all(mut call: Call, incoming: Incoming<'_>) -> Result<Answer, Refusal> {
-    let query = query(&mut call, Some(incoming)).await?;
+/// `GET /` and `POST /.search`: users and groups in one list (RFC 7644 §3.4.2.1, §3.4.3).
+pub(super) async fn list_all(
+    mut call: Call,
+    search: Option<Incoming<'_>>,
+) -> Result<Answer, Refusal> {
+    let query = query(&mut call, search).await?;
     let (user, group) = (Arc::clone(&call.counter.user), Arc::clone(&call.counter.group));
     if let Some(sort) = &query.sort {
         // What neither type has is a mistake rather than an order.

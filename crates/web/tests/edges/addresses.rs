@@ -16,7 +16,11 @@ fn scim_is_spoken_below_any_path_that_settings_take() {
             let reply = server.call("GET", &format!("{base}/Users"), &headers, b"");
             assert_eq!((reply.status, &reply.json()["totalResults"]), (200, &0.into()), "{base}");
         }
-        let reply = server.call("GET", path, &headers, b"");
+        for root in [path, &format!("{path}/"), &to.base] {
+            let reply = server.call("GET", root, &headers, b"");
+            assert_eq!((reply.status, &reply.json()["totalResults"]), (200, &0.into()), "{root}");
+        }
+        let reply = server.call("GET", &format!("{path}/nonsense"), &headers, b"");
         assert_eq!(reply.header("content-type"), Some("application/scim+json"), "{reply:?}");
         assert_eq!(reply.status, 404, "{reply:?}");
         assert_eq!(server.api("GET", "/api/v1/organizations", b"").status, 200);

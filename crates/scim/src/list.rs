@@ -73,7 +73,8 @@ impl Default for ListQuery {
 
 impl ListQuery {
     /// Reads the decoded pairs of a query string. Names may be in any case; those that are not of
-    /// SCIM are ignored (Entra's flags travel there), and so are empty values.
+    /// SCIM are ignored (Entra's flags travel there), and so are empty values, but for those of
+    /// `cursor` and `filter`.
     ///
     /// # Errors
     ///
@@ -100,8 +101,10 @@ impl ListQuery {
             let Some(place) = PARAMETERS.iter().position(|it| it.eq_ignore_ascii_case(name)) else {
                 continue;
             };
-            // `?cursor` and `?cursor=` ask for the first page of a walk (RFC 9865 §2).
-            if value.trim().is_empty() && PARAMETERS[place] != "cursor" {
+            // `?cursor` and `?cursor=` ask for the first page of a walk (RFC 9865 §2). An empty
+            // filter asks for nobody in particular, and to answer with everybody could be taken
+            // for a match (RFC 7644 §3.4.2.2: it "MUST contain at least one" expression).
+            if value.trim().is_empty() && !["cursor", "filter"].contains(&PARAMETERS[place]) {
                 continue;
             }
             match &given[place] {

@@ -23,6 +23,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
+use axum::http::header::CACHE_CONTROL;
 use axum::middleware::Next;
 use axum::response::Response;
 use directory::Ids;
@@ -114,6 +115,8 @@ async fn name_request(
     });
     let header = HeaderValue::try_from(id.0.as_str()).expect("an id is plain ASCII");
     response.headers_mut().insert("x-request-id", header);
+    // Answers hold personal data, which nobody on the way shall keep.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     tracing::debug!(
         request_id = %id,
         %method,

@@ -247,6 +247,7 @@ fn limits_are_reached_without_being_passed() {
     assert_eq!(admitted.resource.get("emails"), Some(&emails));
 }
 
+/// Proves S-CREATE-7.
 #[test]
 fn the_letter_of_the_rfc_allows_less() {
     let with =
@@ -263,6 +264,7 @@ fn the_letter_of_the_rfc_allows_less() {
         (with("title", json!(7)), Kind::InvalidValue, "`title`"),
         (with("title", json!(["a"])), Kind::InvalidValue, "`title`"),
         (with("emails", json!({ "value": "a" })), Kind::InvalidValue, "`emails` expects a list"),
+        (with("emails", json!("a@x")), Kind::InvalidValue, "`emails` expects a list"),
         (with("roles", json!(["admin"])), Kind::InvalidValue, "`roles` expects an object"),
         (with("profileUrl", json!("my page")), Kind::InvalidValue, "`profileUrl` expects a URI"),
     ] {

@@ -38,6 +38,7 @@ fn check(projection: &Projection, expected: &Value) {
     assert_eq!(&Value::Object(answer), expected);
 }
 
+/// Proves S-PROJ-5, S-PROJ-6, S-PROJ-7, S-PROJ-9, S-PROJ-10.
 #[test]
 fn named_attributes_are_answered_and_no_others() {
     for (attributes, expected) in [
@@ -75,6 +76,7 @@ fn named_attributes_are_answered_and_no_others() {
     }
 }
 
+/// Proves S-PROJ-3.
 #[test]
 fn excluded_attributes_are_left_out() {
     let all = "externalId,userName,name,emails,groups,meta";
@@ -96,6 +98,7 @@ fn excluded_attributes_are_left_out() {
     }
 }
 
+/// Proves S-PROJ-13.
 #[test]
 fn what_is_returned_on_request_needs_to_be_asked_for() {
     let schema = serde_json::from_value(json!({
@@ -145,6 +148,7 @@ fn the_two_parameters_exclude_each_other() {
     assert_eq!(error.unwrap_err().kind(), Some(Kind::InvalidValue));
 }
 
+/// Proves S-PROJ-11.
 #[test]
 fn what_is_not_wanted_need_not_be_loaded() {
     let group = ResourceType::group();

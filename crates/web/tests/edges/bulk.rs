@@ -31,6 +31,7 @@ fn post_user(number: usize) -> Value {
     json!({ "method": "POST", "path": "/Users", "bulkId": format!("u{number}"), "data": data })
 }
 
+/// Proves S-BULK-14, S-BULK-17.
 #[test]
 fn a_thousand_operations_are_carried_out_and_one_more_is_not() {
     let server = Server::start("bulk-thousand", Limits::default());
@@ -63,6 +64,7 @@ fn a_thousand_operations_are_carried_out_and_one_more_is_not() {
     assert_eq!(server.state(), before);
 }
 
+/// Proves S-BULK-17.
 #[test]
 fn a_request_is_read_up_to_four_mebibytes() {
     let server = Server::start("bulk-bytes", Limits::default());
@@ -120,6 +122,7 @@ fn operations_on_one_resource_are_made_in_their_order() {
     assert_eq!(statuses(&bulk(&server, &to, &json!({ "Operations": operations }))), expected);
 }
 
+/// Proves S-BULK-12.
 #[test]
 fn it_stops_after_as_many_failures_as_the_client_accepts() {
     let server = Server::start("bulk-failures", Limits::default());
@@ -159,6 +162,7 @@ fn it_stops_after_as_many_failures_as_the_client_accepts() {
     check(100, "xxxxx.", "xxxxx.");
 }
 
+/// Proves S-BULK-15, S-BULK-16.
 #[test]
 fn a_circle_that_is_not_closed_in_time_says_so() {
     let server = Server::start("bulk-circle", Limits::default());

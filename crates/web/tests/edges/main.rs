@@ -5,6 +5,7 @@ mod addresses;
 mod bulk;
 mod conditions;
 mod limits;
+mod lists;
 mod noise;
 mod restarts;
 #[path = "../server/mod.rs"]

@@ -23,6 +23,10 @@ use crate::writer::Act;
 /// How exactly the last use of a token is known. Noting each use would make a write of every read.
 const USE_NOTED_EVERY: SignedDuration = SignedDuration::from_secs(60);
 
+/// Members of a group that are read in a few milliseconds. Those of a larger one take up to a second,
+/// and are read as long lists are.
+const MEMBERS_AT_ONCE: u64 = 2_000;
+
 /// The door: it opens for a credential, and for nothing else.
 #[derive(Clone, Debug)]
 pub struct Access(Arc<Inner>);
@@ -231,7 +235,7 @@ impl DirectoryStore {
         let directory = self.id;
         self.inner
             .readers
-            .read(move |session| at_once(read::one(session, directory, id, with_groups)))
+            .read(move |session| at_once(read::one(session, directory, id, |_| with_groups)))
             .await
     }
 
@@ -273,16 +277,31 @@ impl DirectoryStore {
     }
 
     /// A group by id, with its members where they are wanted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Crowded`] where it has many members, and too much of this directory is read already
+    /// that takes as long.
     pub async fn group(
         &self,
         id: ResourceId,
         with_members: bool,
     ) -> Result<Option<GroupRecord>, Error> {
-        let directory = self.id;
-        self.inner
-            .readers
-            .read(move |session| at_once(read::one(session, directory, id, with_members)))
-            .await
+        let (directory, readers) = (self.id, &self.inner.readers);
+        let has_many = |group: &GroupRecord| group.member_count > MEMBERS_AT_ONCE;
+        let found = readers
+            .read(move |session| {
+                let with_few = |group: &GroupRecord| with_members && !has_many(group);
+                at_once(read::one(session, directory, id, with_few))
+            })
+            .await?;
+        if !with_members || !found.as_ref().is_some_and(has_many) {
+            return Ok(found);
+        }
+        let read = move |session: &mut Session| {
+            at_once(read::one(session, directory, id, |_: &GroupRecord| true))
+        };
+        readers.read_long(directory, read).await
     }
 
     /// Some groups; as [`DirectoryStore::users`].

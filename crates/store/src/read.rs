@@ -299,18 +299,20 @@ fn group_reference(row: &Row<'_>) -> Result<GroupReference, Error> {
     Ok(GroupReference { id: row.resource_id(0)?, display_name: row.text(1)? })
 }
 
-/// One by id.
+/// One by id, with those that it is related to where they are wanted.
 pub(crate) async fn one<R: Record>(
     session: &mut Session,
     directory_id: DirectoryId,
     id: directory::ResourceId,
-    with_related: bool,
+    with_related: impl Fn(&R) -> bool,
 ) -> Result<Option<R>, Error> {
     session.begin_reading().await?;
     let directory = directory_id.to_string();
     let values = [Value::Text(&directory), Value::Text(&id.to_string())];
     let mut found = session.first("loading a resource", R::ONE, &values, R::read).await?;
-    if let (Some(record), true) = (&mut found, with_related) {
+    if let Some(record) = &mut found
+        && with_related(record)
+    {
         record.relate(session, &directory).await?;
     }
     Ok(found)

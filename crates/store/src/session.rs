@@ -134,7 +134,7 @@ impl Session {
 
     /// Begins to read one state of the whole database.
     pub(crate) async fn begin_reading(&mut self) -> Result<(), Error> {
-        self.connection.execute_batch("begin deferred").doing("beginning to read")
+        self.run("beginning to read", "begin deferred", &[]).await.map(drop)
     }
 
     /// Keeps what was written. When this returns, it is on the disk.
@@ -147,7 +147,7 @@ impl Session {
         if self.connection.is_autocommit() {
             return Ok(());
         }
-        self.connection.execute_batch("rollback").doing("undoing what was written")
+        self.run("undoing what was written", "rollback", &[]).await.map(drop)
     }
 
     /// Moves what was kept from the log into the database itself, so that its one file is whole.

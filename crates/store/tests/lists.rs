@@ -679,3 +679,33 @@ fn a_page_of_groups_is_bounded_with_their_members() {
         }
     });
 }
+
+#[test]
+fn a_group_of_many_is_read_whole() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let by_token = connected(&store, 1).await;
+        let mut users = Vec::new();
+        for part in 0..9 {
+            let numbers = part * 250..(part + 1) * 250;
+            users.extend(fill(&by_token, numbers.map(|number| format!("u{number}"))).await);
+        }
+        for count in [2_000, 2_001] {
+            let member = |id: &UserId| scim::group::Member {
+                value: id.to_string(),
+                kind: None,
+                display: None,
+            };
+            let members = users[..count].iter().map(member).collect();
+            let create = CreateGroup { members, ..create_group(&format!("G{count}")) };
+            let id = by_token.change(create).await.unwrap().group.id;
+            for with_members in [true, false] {
+                let group = by_token.group(id, with_members).await.unwrap().unwrap();
+                let expected = if with_members { count } else { 0 };
+                assert_eq!((group.members.len(), group.member_count), (expected, count as u64));
+            }
+        }
+        let nobody = directory::ResourceId::parse("019b8d4a-0000-7000-8000-00000000dead").unwrap();
+        assert_eq!(by_token.group(nobody, true).await.unwrap(), None);
+    });
+}

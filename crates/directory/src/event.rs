@@ -6,16 +6,16 @@
 //! A new event is a new [`EventKind`], and a place in one of the functions below that compute
 //! events from a change.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 use std::str::FromStr;
 
-use scim::Resource;
 use serde_json::{Map, Value, json};
 
 use crate::change::{DirectoryChange, GroupChange, Membership, TokenChange, UserChange};
 use crate::group::Group;
 use crate::id::ResourceId;
-use crate::user::{Document, User};
+use crate::user::User;
 
 /// What an event is about. New kinds are added; a reader skips those it does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -111,7 +111,7 @@ pub(crate) fn of_user(change: &UserChange) -> Vec<Draft> {
                 (false, true) => EventKind::UserReactivated,
                 _ => EventKind::UserUpdated,
             };
-            let changes = differences(before.document.resource(), after.document.resource());
+            let changes = compared(&told(before), &told(after));
             draft(kind, format!("{{\"user\":{},\"changes\":{changes}}}", user_text(after)))
         }
         (Some(before), None) => {
@@ -129,7 +129,10 @@ pub(crate) fn of_group(change: &GroupChange) -> Vec<Draft> {
             data: format!("{{\"group\":{}}}", group_text(after)),
         }),
         (Some(before), Some(after)) if before.document != after.document => {
-            let changes = differences(before.document.resource(), after.document.resource());
+            let changes = compared(
+                before.document.resource().attributes(),
+                after.document.resource().attributes(),
+            );
             drafts.push(Draft {
                 kind: EventKind::GroupUpdated,
                 data: format!("{{\"group\":{},\"changes\":{changes}}}", group_text(after)),
@@ -177,15 +180,30 @@ pub(crate) fn of_token(change: &TokenChange) -> Vec<Draft> {
 /// The user whole, without `password`, which nobody has, and without groups, which have events of
 /// their own.
 fn user_text(user: &User) -> String {
-    with_id(user.id, &user.document)
+    match told(user) {
+        Cow::Borrowed(_) => with_id(user.id, user.document.text()),
+        Cow::Owned(attributes) => with_id(user.id, &Value::Object(attributes).to_string()),
+    }
+}
+
+/// The attributes of a user as the vendor is told them. Where the provider took away the word of
+/// somebody who may not use the app, that is still said: an app that reads nothing means yes.
+fn told(user: &User) -> Cow<'_, Map<String, Value>> {
+    let attributes = user.document.resource().attributes();
+    if user.is_active() || user.document.says_active().is_some() {
+        return Cow::Borrowed(attributes);
+    }
+    let mut attributes = attributes.clone();
+    attributes.insert("active".to_owned(), Value::Bool(false));
+    Cow::Owned(attributes)
 }
 
 fn group_text(group: &Group) -> String {
-    with_id(group.id, &group.document)
+    with_id(group.id, group.document.text())
 }
 
-fn with_id(id: ResourceId, document: &Document) -> String {
-    match document.text() {
+fn with_id(id: ResourceId, text: &str) -> String {
+    match text {
         "{}" => format!("{{\"id\":\"{id}\"}}"),
         text => format!("{{\"id\":\"{id}\",{}", &text[1..]),
     }
@@ -205,9 +223,9 @@ fn member_text(group: &Group, member: &Membership) -> String {
 /// What changed: by attribute, the old and the new value, `null` where there was or is none.
 /// Attributes of an extension stand under `URN:attribute`, so that a change of one does not carry
 /// all of them.
-fn differences(before: &Resource, after: &Resource) -> Value {
+fn compared(before: &Map<String, Value>, after: &Map<String, Value>) -> Value {
     let mut changes = Map::new();
-    compare(before.attributes(), after.attributes(), "", &mut changes);
+    compare(before, after, "", &mut changes);
     Value::Object(changes)
 }
 

@@ -19,6 +19,9 @@ pub struct User {
     pub id: UserId,
     /// What the provider says of the person.
     pub document: Document,
+    /// The last word about whether the person may use the app. A provider may take the attribute
+    /// away, and with it only the word: see [`User::is_active`].
+    pub active: bool,
     /// One more with each change; 1 for a new user.
     pub version: u64,
     /// When the user was created.
@@ -55,6 +58,11 @@ impl Document {
     pub fn text(&self) -> &str {
         &self.text
     }
+
+    /// What it says of whether the person may use the app; `None` where it says nothing.
+    pub fn says_active(&self) -> Option<bool> {
+        self.resource.flag("active")
+    }
 }
 
 impl PartialEq for Document {
@@ -80,12 +88,17 @@ impl User {
     }
 
     /// Whether the person may use the app. A provider that never said so means yes.
+    ///
+    /// RFC 7644 §3.5.2.2 lets a client remove `active`, which "SHALL be considered unassigned"
+    /// then; what that means is ours to say (RFC 7643 §4.1.1). To take the word away is not to say
+    /// yes: who may not use the app is let in again by `active: true` and by nothing else.
     pub fn is_active(&self) -> bool {
-        self.document.resource().flag("active") != Some(false)
+        self.active
     }
 
     fn with(&self, document: Document, now: Timestamp) -> User {
-        User { document, version: self.version + 1, modified_at: now, ..self.clone() }
+        let active = document.says_active().unwrap_or(self.active);
+        User { document, active, version: self.version + 1, modified_at: now, ..self.clone() }
     }
 }
 
@@ -111,6 +124,7 @@ impl Decide for CreateUser {
         let user = User {
             id: UserId::new(moment.ids),
             document: self.document.clone(),
+            active: self.document.says_active().unwrap_or(true),
             version: 1,
             created_at: moment.now,
             modified_at: moment.now,
@@ -165,12 +179,7 @@ impl Decide for PatchUser {
 
     fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<User>, Stop> {
         let before = facts.existing_user(self.id)?;
-        let mut after = self.patch.apply(before.document.resource(), &self.resource_type)?;
-        if !before.is_active() {
-            // To take the word away is not to say yes: who may not use the app is let in again by
-            // `active: true` and by nothing else.
-            after = after.keeping(before.document.resource(), &self.resource_type);
-        }
+        let after = self.patch.apply(before.document.resource(), &self.resource_type)?;
         update(facts, moment, before, after)
     }
 }

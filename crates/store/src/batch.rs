@@ -428,16 +428,17 @@ async fn load_user(
     session
         .first(
             "loading a user",
-            "select resource, version, created_at, modified_at
+            "select resource, active, version, created_at, modified_at
              from users where directory_id = $1 and user_id = $2",
             &[Value::Text(directory), Value::Text(&id.to_string())],
             |row| {
                 Ok(User {
                     id,
                     document: rows::document(id, &row.text(0)?)?,
-                    version: row.number(1)?,
-                    created_at: row.time(2)?,
-                    modified_at: row.time(3)?,
+                    active: row.integer(1)? != 0,
+                    version: row.number(2)?,
+                    created_at: row.time(3)?,
+                    modified_at: row.time(4)?,
                 })
             },
         )

@@ -212,30 +212,53 @@ fn what_is_already_so_is_no_change() {
     }
 }
 
+/// RFC 7644 §3.5.2.2: what is removed is unassigned. That lets nobody in again, and who only reads
+/// events is told so.
 #[test]
 fn clearing_active_lets_nobody_in_again() {
-    let check = |active: bool, operations: Value, expected: &str| {
-        let world = World::new().with_user(1, json!({ "userName": "ana", "active": active }));
-        let user = world.decide(&change(1, &operations)).answer();
-        assert_eq!(user.document.text(), expected, "{operations}");
+    let check = |operations: Value, text: &str, changes: &Value| {
+        let world = World::new().with_user(1, json!({ "userName": "ana", "active": false }));
+        let outcome = world.decide(&change(1, &operations));
+        let events = outcome.events();
+        let user = outcome.answer();
+        assert_eq!(user.document.text(), text, "{operations}");
+        assert!(!user.is_active(), "{operations}");
+        assert_eq!(kinds(&events), ["user.updated"], "{operations}");
+        assert_eq!(events[0].1["user"]["active"], false, "{operations}");
+        assert_eq!(events[0].1["changes"], *changes, "{operations}");
     };
-    let out = r#"{"userName":"ana","active":false}"#;
-    check(false, json!([{ "op": "remove", "path": "active" }]), out);
-    check(false, json!([{ "op": "replace", "path": "active", "value": null }]), out);
-    check(false, json!([{ "op": "replace", "path": "active", "value": "" }]), out);
-    check(false, json!([{ "op": "replace", "value": { "active": null } }]), out);
+    let out = r#"{"userName":"ana"}"#;
+    let nothing = json!({});
+    check(json!([{ "op": "remove", "path": "active" }]), out, &nothing);
+    check(json!([{ "op": "replace", "path": "active", "value": null }]), out, &nothing);
+    check(json!([{ "op": "replace", "path": "active", "value": "" }]), out, &nothing);
+    check(json!([{ "op": "replace", "value": { "active": null } }]), out, &nothing);
     check(
-        false,
         json!([
             { "op": "remove", "path": "active" },
             { "op": "add", "path": "title", "value": "x" },
         ]),
-        r#"{"userName":"ana","title":"x","active":false}"#,
+        r#"{"userName":"ana","title":"x"}"#,
+        &json!({ "title": { "old": null, "new": "x" } }),
     );
-    let back = r#"{"userName":"ana","active":true}"#;
-    check(false, json!([{ "op": "replace", "path": "active", "value": true }]), back);
-    // Nothing is made up where nothing was taken.
-    check(true, json!([{ "op": "remove", "path": "active" }]), r#"{"userName":"ana"}"#);
+
+    // Who was silenced so stays out, whatever else is said, until somebody says yes.
+    let silenced = World::new().with_silent_user(1, json!({ "userName": "ana" }));
+    assert!(!silenced.decide(&replace(1, json!({ "userName": "bo" }))).answer().is_active());
+    let title = json!([{ "op": "add", "path": "title", "value": "x" }]);
+    let outcome = silenced.decide(&change(1, &title));
+    assert_eq!(outcome.events()[0].1["user"]["active"], false);
+    let yes = json!([{ "op": "replace", "path": "active", "value": true }]);
+    let outcome = silenced.decide(&change(1, &yes));
+    assert_eq!(kinds(&outcome.events()), ["user.reactivated"]);
+    assert!(outcome.answer().is_active());
+
+    // Nor is anybody locked out because the word is taken away.
+    let world = World::new().with_user(1, json!({ "userName": "ana", "active": true }));
+    let remove = json!([{ "op": "remove", "path": "active" }]);
+    let user = world.decide(&change(1, &remove)).answer();
+    assert_eq!(user.document.text(), out);
+    assert!(user.is_active());
 }
 
 #[test]

@@ -133,14 +133,23 @@ impl World {
     /// A user of version 3, since yesterday.
     pub(crate) fn with_user(mut self, number: u64, body: Value) -> World {
         self.head().user_count += 1;
+        let document = Document::new(user_resource(body));
         self.users.push(User {
             id: id(number),
-            document: Document::new(user_resource(body)),
+            active: document.says_active().unwrap_or(true),
+            document,
             version: 3,
             created_at: yesterday(),
             modified_at: yesterday(),
         });
         self
+    }
+
+    /// The same, who may not use the app though nothing says so any more.
+    pub(crate) fn with_silent_user(self, number: u64, body: Value) -> World {
+        let mut world = self.with_user(number, body);
+        world.users.last_mut().unwrap().active = false;
+        world
     }
 
     /// A group of version 5, since yesterday, with these members.

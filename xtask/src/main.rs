@@ -8,6 +8,8 @@
 mod bench;
 mod checklist;
 mod command;
+mod scim_tester;
+mod server;
 mod step;
 mod tool;
 

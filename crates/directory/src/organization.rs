@@ -14,6 +14,23 @@ use crate::id::{DirectoryId, OrganizationId, TokenId};
 use crate::rejection::Rejection;
 use crate::secret::SecretHash;
 
+/// Characters of a name that people give: an organization's, a directory's, a key's. Longer ones
+/// would not fit where they are shown.
+pub const NAME_MAX: usize = 200;
+
+/// A name as it is kept, without white space around it; `None` where it is empty, longer than
+/// [`NAME_MAX`], or has control characters.
+///
+/// ```
+/// assert_eq!(directory::as_name(" Acme "), Some("Acme"));
+/// assert_eq!(directory::as_name("Acme\n2"), None);
+/// ```
+pub fn as_name(text: &str) -> Option<&str> {
+    let name = text.trim();
+    let is_name = (1..=NAME_MAX).contains(&name.chars().count());
+    (is_name && !name.chars().any(char::is_control)).then_some(name)
+}
+
 /// One customer of the vendor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Organization {

@@ -172,6 +172,12 @@ async fn an_organization_is_found_by_name_and_by_id() {
     // Two of one name cannot be told apart by it.
     let server = Server::start(folder.path(), &[]);
     let mut api = Caller::new(&server.url, &server.api_key());
+    for preset in ["lenient", "strict"] {
+        let arguments = ["--organization", id, "--name", "Okta", "--preset", preset];
+        let made = create_directory(folder.path(), &arguments);
+        let made = api.get(&format!("/api/v1/directories/{}", field(&made, "directory_id"))).await;
+        assert_eq!(made["settings"]["preset"], preset);
+    }
     let again = json!({ "name": "Acme" });
     let (status, second) = api.send(Method::Post, "/api/v1/organizations", Some(&again)).await;
     assert_eq!(status, 201, "{second}");

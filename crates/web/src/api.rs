@@ -14,6 +14,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use directory::NAME_MAX;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use store::ApiStore;
@@ -27,8 +28,6 @@ use crate::{Counter, caller};
 const PAGE_DEFAULT: u64 = 100;
 /// Entries of a page at most.
 const PAGE_MAX: u64 = 1_000;
-/// Characters of a name that people give.
-const NAME_MAX: usize = 200;
 
 pub(crate) fn routes(counter: &Arc<Counter>) -> Router<Arc<Counter>> {
     Router::new()
@@ -216,16 +215,14 @@ pub(crate) fn page_of<T, O>(
 
 /// A name that people give: not empty, not endless, without control characters.
 pub(crate) fn check_name(field: &str, name: &str) -> Result<String, Problem> {
-    let name = name.trim();
-    let count = name.chars().count();
-    if count == 0 || count > NAME_MAX || name.chars().any(char::is_control) {
-        return Err(Problem::invalid(
+    let name = directory::as_name(name).ok_or_else(|| {
+        Problem::invalid(
             format!(
                 "`{field}` is empty, has more than {NAME_MAX} characters, or control characters"
             ),
             format!("Give `{field}` a short text"),
-        ));
-    }
+        )
+    })?;
     Ok(name.to_owned())
 }
 

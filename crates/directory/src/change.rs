@@ -4,7 +4,7 @@ use scim::group::MemberKind;
 
 use crate::event::{self, Draft};
 use crate::group::Group;
-use crate::id::{GroupId, ResourceId, UserId};
+use crate::id::{GroupId, ResourceId, TokenId, UserId};
 use crate::organization::{Directory, Token};
 use crate::user::User;
 
@@ -48,7 +48,8 @@ pub struct DirectoryChange {
 /// What happened to a token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenChange {
-    pub(crate) after: Token,
+    before: Option<Token>,
+    after: Option<Token>,
 }
 
 /// That a user or a group belongs to a group.
@@ -192,8 +193,27 @@ impl DirectoryChange {
 }
 
 impl TokenChange {
-    /// As it is.
-    pub fn after(&self) -> &Token {
-        &self.after
+    pub(crate) fn created(after: Token) -> TokenChange {
+        TokenChange { before: None, after: Some(after) }
+    }
+
+    pub(crate) fn revoked(before: Token) -> TokenChange {
+        TokenChange { before: Some(before), after: None }
+    }
+
+    /// Of which token.
+    pub fn id(&self) -> TokenId {
+        let token = self.after.as_ref().or(self.before.as_ref());
+        token.expect("a change has a before or an after").id
+    }
+
+    /// As it was; `None` if it was not.
+    pub fn before(&self) -> Option<&Token> {
+        self.before.as_ref()
+    }
+
+    /// As it is; `None` if it is no more.
+    pub fn after(&self) -> Option<&Token> {
+        self.after.as_ref()
     }
 }

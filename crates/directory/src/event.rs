@@ -23,6 +23,7 @@ use crate::user::User;
 pub enum EventKind {
     DirectoryCreated,
     TokenCreated,
+    TokenRevoked,
     UserCreated,
     UserUpdated,
     UserDeactivated,
@@ -37,9 +38,10 @@ pub enum EventKind {
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [EventKind; 12] = [
+    pub const ALL: [EventKind; 13] = [
         EventKind::DirectoryCreated,
         EventKind::TokenCreated,
+        EventKind::TokenRevoked,
         EventKind::UserCreated,
         EventKind::UserUpdated,
         EventKind::UserDeactivated,
@@ -57,6 +59,7 @@ impl EventKind {
         match self {
             EventKind::DirectoryCreated => "directory.created",
             EventKind::TokenCreated => "directory.token.created",
+            EventKind::TokenRevoked => "directory.token.revoked",
             EventKind::UserCreated => "directory.user.created",
             EventKind::UserUpdated => "directory.user.updated",
             EventKind::UserDeactivated => "directory.user.deactivated",
@@ -168,13 +171,18 @@ pub(crate) fn of_directory(change: &DirectoryChange) -> Vec<Draft> {
 }
 
 pub(crate) fn of_token(change: &TokenChange) -> Vec<Draft> {
-    let token = change.after();
+    let (kind, token) = match (change.before(), change.after()) {
+        (_, Some(after)) => (EventKind::TokenCreated, after),
+        (Some(before), None) => (EventKind::TokenRevoked, before),
+        (None, None) => return Vec::new(),
+    };
     let data = json!({ "token": {
         "id": token.id.to_string(),
         "last_four": token.last_four,
+        "scope": token.scope.as_str(),
         "expires_at": scim::datetime::print(token.expires_at),
     }});
-    vec![Draft { kind: EventKind::TokenCreated, data: data.to_string() }]
+    vec![Draft { kind, data: data.to_string() }]
 }
 
 /// The user whole, without `password`, which nobody has, and without groups, which have events of

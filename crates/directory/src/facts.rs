@@ -11,8 +11,8 @@ use std::collections::{HashMap, HashSet};
 use crate::change::{Change, Membership};
 use crate::decide::Stop;
 use crate::group::Group;
-use crate::id::{DirectoryId, GroupId, ResourceId, UserId};
-use crate::organization::DirectoryHead;
+use crate::id::{DirectoryId, GroupId, ResourceId, TokenId, UserId};
+use crate::organization::{DirectoryHead, Token};
 use crate::rejection::Rejection;
 use crate::user::User;
 use scim::group::MemberKind;
@@ -32,6 +32,7 @@ pub struct Facts {
     kinds: HashMap<ResourceId, Option<MemberKind>>,
     members: HashMap<GroupId, Members>,
     groups_of: HashMap<ResourceId, HashSet<GroupId>>,
+    tokens: HashMap<TokenId, Option<Token>>,
 }
 
 /// What is known of who belongs to one group.
@@ -67,6 +68,8 @@ pub enum Want {
     AllMembers(GroupId),
     /// The groups to which a user or group belongs.
     GroupsOf(ResourceId),
+    /// A token by id.
+    Token(TokenId),
 }
 
 impl From<Want> for Missing {
@@ -99,6 +102,7 @@ impl Facts {
             kinds: HashMap::new(),
             members: HashMap::new(),
             groups_of: HashMap::new(),
+            tokens: HashMap::new(),
         }
     }
 
@@ -208,6 +212,14 @@ impl Facts {
         }
     }
 
+    /// A token by id.
+    pub fn token(&self, id: TokenId) -> Result<Option<&Token>, Missing> {
+        match self.tokens.get(&id) {
+            Some(token) => Ok(token.as_ref()),
+            None => Err(Want::Token(id).into()),
+        }
+    }
+
     /// The groups to which a user or group belongs, in the order of their ids.
     pub fn groups_of(&self, member: ResourceId) -> Result<Vec<GroupId>, Missing> {
         match self.groups_of.get(&member) {
@@ -302,6 +314,11 @@ impl Facts {
         self.groups_of.entry(member).or_insert(groups);
     }
 
+    /// There is such a token, or there is none.
+    pub fn learn_token(&mut self, id: TokenId, token: Option<Token>) {
+        self.tokens.entry(id).or_insert(token);
+    }
+
     /// A change was decided: from now on it is how things are.
     pub fn absorb(&mut self, change: &Change) {
         match change {
@@ -357,7 +374,10 @@ impl Facts {
                 }
                 self.groups.insert(id, change.after().cloned());
             }
-            Change::Directory(_) | Change::Token(_) => {}
+            Change::Token(change) => {
+                self.tokens.insert(change.id(), change.after().cloned());
+            }
+            Change::Directory(_) => {}
         }
         if let Some(head) = &mut self.head {
             let counts = change.counts();

@@ -32,8 +32,8 @@ pub use id::{
     DirectoryId, EventId, GroupId, Ids, OrganizationId, RequestId, ResourceId, TokenId, UserId,
 };
 pub use organization::{
-    CreateToken, Directory, DirectoryHead, Limits, NAME_MAX, Organization, Provider, Settings,
-    SettingsPreset, Token, UnknownMembers, as_name, open_directory,
+    CreateToken, Directory, DirectoryHead, Limits, NAME_MAX, Organization, Provider, RevokeToken,
+    Settings, SettingsPreset, Token, TokenScope, UnknownMembers, as_name, open_directory,
 };
 pub use rejection::Rejection;
 pub use user::{CreateUser, DeleteUser, Document, PatchUser, ReplaceUser, User};

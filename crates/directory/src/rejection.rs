@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::id::{DirectoryId, OrganizationId};
+use crate::id::{DirectoryId, OrganizationId, TokenId};
 
 /// Why nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,10 @@ pub enum Rejection {
     UnknownOrganization(OrganizationId),
     /// The directory is not there any more.
     UnknownDirectory(DirectoryId),
+    /// No token of this directory has the id.
+    UnknownToken(TokenId),
+    /// The credential may look and not change.
+    ReadOnly,
     /// The request means something that SCIM does not allow.
     Scim(scim::Error),
 }
@@ -63,6 +67,8 @@ impl fmt::Display for Rejection {
             Rejection::ExternalIdTaken => f.write_str("the `external_id` is taken"),
             Rejection::UnknownOrganization(id) => write!(f, "no organization has the id `{id}`"),
             Rejection::UnknownDirectory(id) => write!(f, "no directory has the id `{id}`"),
+            Rejection::UnknownToken(id) => write!(f, "no token has the id `{id}`"),
+            Rejection::ReadOnly => f.write_str("the token may read and not write"),
             Rejection::Scim(error) => error.fmt(f),
         }
     }

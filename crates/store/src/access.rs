@@ -5,7 +5,7 @@ use std::sync::Arc;
 use directory::secret::{Secret, SecretHash};
 use directory::{
     CreateToken, Decide, Directory, DirectoryId, Organization, OrganizationId, Provider, Rejection,
-    ResourceId, Settings, Token, TokenId,
+    ResourceId, RevokeToken, Settings, Token, TokenId, TokenScope,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -45,6 +45,7 @@ pub struct DirectoryStore {
     id: DirectoryId,
     organization_id: OrganizationId,
     settings: Settings,
+    scope: TokenScope,
     /// Whose walks through lists are remembered; nobody's, where there is no credential.
     token_id: Option<TokenId>,
 }
@@ -75,6 +76,8 @@ pub struct TokenSummary {
     pub id: TokenId,
     /// By which a person recognises it.
     pub last_four: String,
+    /// What it may do.
+    pub scope: TokenScope,
     /// When it was made.
     pub created_at: Timestamp,
     /// From when on it opens nothing.
@@ -106,6 +109,7 @@ impl Access {
             id: found.directory_id,
             organization_id: found.organization_id,
             settings: found.settings,
+            scope: found.scope,
             token_id: Some(found.token_id),
         }))
     }
@@ -117,6 +121,7 @@ impl Access {
         now: Timestamp,
     ) -> Result<Option<FoundToken>, Error> {
         let hash = presented.clone();
+        let generation = self.0.tokens.generation();
         let found = self.0.readers.read(move |session| at_once(token(session, &hash))).await?;
         let Some(found) = found else { return Ok(None) };
         let is_noted =
@@ -124,7 +129,7 @@ impl Access {
         if found.expires_at > now && !is_noted {
             self.0.writer.act_sometime(Act::TokenUsed { id: found.token_id, at: now });
         }
-        self.0.tokens.remember(presented, now, found.clone());
+        self.0.tokens.remember(presented, now, found.clone(), generation);
         Ok(Some(found))
     }
 
@@ -174,6 +179,7 @@ pub(crate) struct FoundToken {
     directory_id: DirectoryId,
     organization_id: OrganizationId,
     settings: Settings,
+    scope: TokenScope,
     expires_at: Timestamp,
     last_used_at: Option<Timestamp>,
 }
@@ -183,7 +189,7 @@ async fn token(session: &mut Session, hash: &SecretHash) -> Result<Option<FoundT
         .first(
             "looking for a token",
             "select t.token_id, d.directory_id, d.organization_id, d.settings, t.expires_at,
-                    t.last_used_at
+                    t.last_used_at, t.scope
              from tokens t join directories d on d.directory_id = t.directory_id
              where t.hash = $1",
             &[Value::Text(hash.as_str())],
@@ -193,6 +199,7 @@ async fn token(session: &mut Session, hash: &SecretHash) -> Result<Option<FoundT
                     directory_id: row.parsed(1)?,
                     organization_id: row.parsed(2)?,
                     settings: rows::settings(&row.text(3)?)?,
+                    scope: row.parsed(6)?,
                     expires_at: row.time(4)?,
                     last_used_at: row.optional_time(5)?,
                 })
@@ -217,8 +224,21 @@ impl DirectoryStore {
         &self.settings
     }
 
+    /// Whether the credential may change anything; [`DirectoryStore::change`] asks too.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::ReadOnly`] where it may look and not change.
+    pub fn check_may_write(&self) -> Result<(), Rejection> {
+        match self.scope {
+            TokenScope::ReadWrite => Ok(()),
+            TokenScope::Read => Err(Rejection::ReadOnly),
+        }
+    }
+
     /// Has something decided and kept. When this returns `Ok`, it is on the disk.
     pub async fn change<D: Decide>(&self, decide: D) -> Result<D::Answer, Error> {
+        self.check_may_write()?;
         self.inner.writer.change(self.id, decide).await
     }
 
@@ -536,15 +556,27 @@ impl ApiStore {
             id,
             organization_id: summary.directory.organization_id,
             settings: summary.directory.settings,
+            scope: TokenScope::ReadWrite,
             token_id: None,
         }))
     }
 
-    /// Keeps a new token of a directory. The secret itself is not kept.
+    /// Keeps a new token of a directory, for a provider. The secret itself is not kept.
     pub async fn create_token(
         &self,
         directory_id: DirectoryId,
         secret: &Secret,
+        lifetime: SignedDuration,
+    ) -> Result<TokenSummary, Error> {
+        self.create_scoped_token(directory_id, secret, TokenScope::ReadWrite, lifetime).await
+    }
+
+    /// The same, for somebody who may do this.
+    pub async fn create_scoped_token(
+        &self,
+        directory_id: DirectoryId,
+        secret: &Secret,
+        scope: TokenScope,
         lifetime: SignedDuration,
     ) -> Result<TokenSummary, Error> {
         let created_at = self.now();
@@ -556,12 +588,14 @@ impl ApiStore {
             id: TokenId::new(self.0.environment.ids.as_ref()),
             hash: secret.hash(),
             last_four: secret.last_four().to_owned(),
+            scope,
             created_at,
             expires_at,
         };
         let summary = TokenSummary {
             id: token.id,
             last_four: token.last_four.clone(),
+            scope,
             created_at,
             expires_at,
             last_used_at: None,
@@ -570,13 +604,30 @@ impl ApiStore {
         Ok(summary)
     }
 
+    /// Takes a token back. From when this returns `Ok`, it opens nothing on this node, and on others
+    /// within a second.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::UnknownToken`] where the directory has no such token (any more), and
+    /// [`Rejection::UnknownDirectory`].
+    pub async fn revoke_token(
+        &self,
+        directory_id: DirectoryId,
+        token_id: TokenId,
+    ) -> Result<(), Error> {
+        self.0.writer.change(directory_id, RevokeToken { id: token_id }).await?;
+        self.0.tokens.forget(|found| found.token_id == token_id);
+        Ok(())
+    }
+
     /// The tokens of a directory, in the order of their creation.
     pub async fn tokens(&self, directory_id: DirectoryId) -> Result<Vec<TokenSummary>, Error> {
         let read = move |session: &mut Session| {
             at_once(session.all(
                 "loading tokens",
-                "select token_id, last_four, created_at, expires_at, last_used_at from tokens
-                 where directory_id = $1 order by token_id",
+                "select token_id, last_four, created_at, expires_at, last_used_at, scope
+                 from tokens where directory_id = $1 order by token_id",
                 &[Value::Text(&directory_id.to_string())],
                 |row| {
                     Ok(TokenSummary {
@@ -585,6 +636,7 @@ impl ApiStore {
                         created_at: row.time(2)?,
                         expires_at: row.time(3)?,
                         last_used_at: row.optional_time(4)?,
+                        scope: row.parsed(5)?,
                     })
                 },
             ))

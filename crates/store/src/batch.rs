@@ -168,9 +168,10 @@ impl<'a> Batch<'a> {
         for (directory_id, change) in &changes {
             match change {
                 Change::Directory(change) => rows::keep_directory(session, change.after()).await?,
-                Change::Token(change) => {
-                    rows::keep_token(session, *directory_id, change.after()).await?;
-                }
+                Change::Token(change) => match change.after() {
+                    Some(token) => rows::keep_token(session, *directory_id, token).await?,
+                    None => rows::delete_token(session, *directory_id, change.id()).await?,
+                },
                 Change::User(_) | Change::Group(_) => {}
             }
         }
@@ -385,6 +386,9 @@ async fn learn(
             }
             Want::AllMembers(group) => {
                 facts.learn_all_members(group, rows::members(session, group).await?);
+            }
+            Want::Token(id) => {
+                facts.learn_token(id, rows::load_token(session, &directory, id).await?);
             }
             Want::GroupsOf(member) => {
                 let groups = session

@@ -1,8 +1,9 @@
 //! Statements that keep and read single records.
 
+use directory::secret::SecretHash;
 use directory::{
     Directory, DirectoryId, Document, Group, GroupId, Membership, ResourceId, Settings, Token,
-    User, UserId,
+    TokenId, User, UserId,
 };
 use jiff::Timestamp;
 use scim::group::MemberKind;
@@ -297,8 +298,9 @@ pub(crate) async fn keep_token(
     session
         .run(
             "keeping a new token",
-            "insert into tokens (token_id, directory_id, hash, last_four, created_at, expires_at)
-             values ($1, $2, $3, $4, $5, $6)",
+            "insert into tokens
+             (token_id, directory_id, hash, last_four, created_at, expires_at, scope)
+             values ($1, $2, $3, $4, $5, $6, $7)",
             &[
                 Value::Text(&token.id.to_string()),
                 Value::Text(&directory_id.to_string()),
@@ -306,10 +308,51 @@ pub(crate) async fn keep_token(
                 Value::Text(&token.last_four),
                 Value::Time(token.created_at),
                 Value::Time(token.expires_at),
+                Value::Text(token.scope.as_str()),
             ],
         )
         .await?;
     Ok(())
+}
+
+pub(crate) async fn load_token(
+    session: &mut Session,
+    directory_id: &str,
+    id: TokenId,
+) -> Result<Option<Token>, Error> {
+    session
+        .first(
+            "loading a token",
+            "select hash, last_four, created_at, expires_at, scope from tokens
+             where directory_id = $1 and token_id = $2",
+            &[Value::Text(directory_id), Value::Text(&id.to_string())],
+            |row| {
+                Ok(Token {
+                    id,
+                    hash: SecretHash::kept(row.text(0)?),
+                    last_four: row.text(1)?,
+                    created_at: row.time(2)?,
+                    expires_at: row.time(3)?,
+                    scope: row.parsed(4)?,
+                })
+            },
+        )
+        .await
+}
+
+pub(crate) async fn delete_token(
+    session: &mut Session,
+    directory_id: DirectoryId,
+    id: TokenId,
+) -> Result<(), Error> {
+    let changed = session
+        .run(
+            "deleting a token",
+            "delete from tokens where directory_id = $1 and token_id = $2",
+            &[Value::Text(&directory_id.to_string()), Value::Text(&id.to_string())],
+        )
+        .await?;
+    exactly_one(changed)
 }
 
 /// Everyone who belongs to a group, in the order of their ids.

@@ -10,7 +10,7 @@ use directory::secret::{Secret, SecretHash, SecretKind};
 use directory::{
     CreateGroup, CreateUser, Decide, Decision, DeleteGroup, DeleteUser, DirectoryId, Document,
     Facts, GroupId, Limits, Membership, Moment, PatchGroup, PatchUser, Provider, Rejection,
-    ResourceId, Settings, Stop, User, UserId, Want,
+    ResourceId, Settings, Stop, TokenScope, User, UserId, Want,
 };
 use engine::{Counting, Database, Waiting, directory, in_one_batch, on_every_engine, open};
 use jiff::{SignedDuration, Timestamp};
@@ -748,6 +748,60 @@ fn a_token_opens_its_directory_until_it_expires() {
         let another = secret(SecretKind::ScimToken, 4);
         let outcome = store.api().create_token(unknown, &another, hour).await;
         assert_eq!(rejection(outcome), Rejection::UnknownDirectory(unknown));
+    });
+}
+
+#[test]
+fn a_token_that_is_revoked_opens_nothing_from_then_on() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let (one, other) = (some_directory(&store).await, some_directory(&store).await);
+        let (first, second) = (secret(SecretKind::ScimToken, 1), secret(SecretKind::ScimToken, 2));
+        let hour = SignedDuration::from_hours(1);
+        let api = store.api();
+        let token = api.create_token(one.id(), &first, hour).await.unwrap();
+        api.create_token(one.id(), &second, hour).await.unwrap();
+        let opens = async |presented: &Secret| {
+            let found = store.access().directory(&presented.hash()).await.unwrap();
+            matches!(found, Credential::Valid(_))
+        };
+        // It is remembered, and forgotten.
+        assert!(opens(&first).await && opens(&second).await);
+        // Another directory's id does not take it away.
+        let outcome = api.revoke_token(other.id(), token.id).await;
+        assert_eq!(rejection(outcome), Rejection::UnknownToken(token.id));
+        assert!(opens(&first).await);
+        api.revoke_token(one.id(), token.id).await.unwrap();
+        assert!(!opens(&first).await && opens(&second).await);
+        assert_eq!(api.tokens(one.id()).await.unwrap().len(), 1);
+        let outcome = api.revoke_token(one.id(), token.id).await;
+        assert_eq!(rejection(outcome), Rejection::UnknownToken(token.id));
+        let events = all_events(&api, Some(one.id())).await;
+        assert_eq!(events.last().unwrap().kind.as_str(), "directory.token.revoked");
+        // Not after a new start either.
+        drop(store);
+        let store = opened(&database);
+        let found = store.access().directory(&first.hash()).await.unwrap();
+        assert!(matches!(found, Credential::Unknown));
+    });
+}
+
+#[test]
+fn a_token_that_may_read_changes_nothing() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let directory = some_directory(&store).await;
+        let token = secret(SecretKind::ScimToken, 1);
+        let hour = SignedDuration::from_hours(1);
+        let made =
+            store.api().create_scoped_token(directory.id(), &token, TokenScope::Read, hour).await;
+        assert_eq!(store.api().tokens(directory.id()).await.unwrap(), [made.unwrap()]);
+        let found = store.access().directory(&token.hash()).await.unwrap();
+        let Credential::Valid(reading) = found else { panic!("{found:?}") };
+        let events = all_events(&store.api(), None).await.len();
+        let outcome = reading.change(create_user("ana")).await;
+        assert_eq!(rejection(outcome), Rejection::ReadOnly);
+        assert_eq!(all_events(&store.api(), None).await.len(), events);
     });
 }
 

@@ -13,7 +13,7 @@ use axum::extract::{FromRef, FromRequest, FromRequestParts, OriginalUri, Request
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{delete, get};
 use directory::NAME_MAX;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,7 @@ pub(crate) fn routes(counter: &Arc<Counter>) -> Router<Arc<Counter>> {
         .route("/directories", get(directories::list))
         .route("/directories/{id}", get(directories::get))
         .route("/directories/{id}/tokens", get(directories::tokens).post(directories::create_token))
+        .route("/directories/{id}/tokens/{token}", delete(directories::revoke_token))
         .route("/directories/{id}/users", get(directories::users))
         .route("/directories/{id}/users/{user}", get(directories::user))
         .route("/directories/{id}/groups", get(directories::groups))
@@ -64,8 +65,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Vendor, Problem> {
         let counter = Arc::<Counter>::from_ref(state);
-        let key = caller::api_key(&parts.headers).ok_or_else(Problem::unauthorized)?;
-        let store = counter.access.api(&key).await?.ok_or_else(Problem::unauthorized)?;
+        let store = caller::vendor(&counter, parts).await?;
         Ok(Vendor { store, counter })
     }
 }

@@ -17,6 +17,10 @@ use crate::scim::{PATH_SHOWN_MAX, cut, entity_tag, shortened};
 /// The media type of everything that SCIM answers (RFC 7644 §3.8).
 pub(crate) const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/scim+json");
 
+/// RFC 6750 §3.1: the token is good, and does not reach so far.
+const INSUFFICIENT_SCOPE: &str =
+    "Bearer realm=\"Roster\", error=\"insufficient_scope\", scope=\"read_write\"";
+
 /// Why a SCIM request is not served, ready to be answered.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -34,7 +38,12 @@ impl From<Error> for Refusal {
 
 impl From<Rejection> for Refusal {
     fn from(rejection: Rejection) -> Refusal {
-        Refusal::from(as_scim(rejection))
+        let is_read_only = rejection == Rejection::ReadOnly;
+        let refusal = Refusal::from(as_scim(rejection));
+        if is_read_only {
+            return refusal.with_header(header::WWW_AUTHENTICATE, INSUFFICIENT_SCOPE.to_owned());
+        }
+        refusal
     }
 }
 
@@ -206,8 +215,14 @@ fn as_scim(rejection: Rejection) -> Error {
                  smaller groups"
             ),
         ),
+        Rejection::ReadOnly => Error::new(
+            403,
+            "the token of this app may read and not change anything. Ask the app's team for a \
+             token that may write, and paste it into the provisioning settings of this app",
+        ),
         Rejection::UnknownDirectory(_)
         | Rejection::UnknownOrganization(_)
+        | Rejection::UnknownToken(_)
         | Rejection::ExternalIdTaken => {
             Error::new(404, "the directory is not there any more. Ask the app's team for a new one")
         }

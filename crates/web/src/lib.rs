@@ -9,6 +9,7 @@ mod body;
 mod caller;
 mod connections;
 mod error;
+mod guesses;
 mod health;
 mod log;
 mod problem;
@@ -36,6 +37,7 @@ pub use settings::{BadSetting, Limits, Rate, Settings};
 
 use crate::caller::Rates;
 use crate::error::Refusal;
+use crate::guesses::Guesses;
 
 /// Everything that a request is served with.
 pub(crate) struct Counter {
@@ -44,6 +46,7 @@ pub(crate) struct Counter {
     ids: Arc<dyn Ids>,
     entropy: Chance,
     rates: Option<Rates>,
+    guesses: Option<Guesses>,
     user: Arc<ResourceType>,
     group: Arc<ResourceType>,
 }
@@ -65,6 +68,7 @@ pub fn application(
         ids,
         entropy,
         rates: settings.limits.rate.map(caller::rates),
+        guesses: settings.limits.guesses.map(Guesses::new),
         user: Arc::new(ResourceType::user()),
         group: Arc::new(ResourceType::group()),
         settings,

@@ -16,6 +16,9 @@ pub(crate) struct Problem {
     status: u16,
     detail: String,
     hint: String,
+    /// When the request may be sent again, in seconds.
+    #[serde(skip)]
+    retry_after: Option<u64>,
     #[serde(skip)]
     cause: Option<Box<store::Error>>,
 }
@@ -35,6 +38,7 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             hint: hint.into(),
+            retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(5),
             cause: None,
         }
     }
@@ -47,6 +51,20 @@ impl Problem {
             "the header `Authorization` is missing, or its key is not known",
             "Send `Authorization: Bearer` and an API key; `roster serve` made one at its first start",
         )
+    }
+
+    /// Nobody is told apart by this: good keys are served all the same.
+    pub(crate) fn too_many_guesses(seconds: u64) -> Problem {
+        Problem {
+            retry_after: Some(seconds),
+            ..Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too-many-guesses",
+                "Too many API keys that are not good",
+                "many of them were sent from here or begin like this one",
+                format!("Wait {seconds} seconds, and check the key"),
+            )
+        }
     }
 
     /// Also for what exists and may not be known of.
@@ -87,6 +105,7 @@ impl From<store::Error> for Problem {
             store::Error::Rejected(Rejection::UnknownDirectory(_)) => {
                 Problem::not_found("directory")
             }
+            store::Error::Rejected(Rejection::UnknownToken(_)) => Problem::not_found("token"),
             store::Error::Closed => Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "stopping",
@@ -125,11 +144,12 @@ impl IntoResponse for Problem {
             tracing::error!(error = cause.as_ref() as &dyn std::error::Error, "a request failed");
         }
         let status = StatusCode::from_u16(self.status).expect("we make no other statuses");
+        let retry_after = self.retry_after;
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(

@@ -103,7 +103,7 @@ async fn serve(
     {
         return Ok(discovery::service_provider_config(&counter.settings.shared_base_url()));
     }
-    let store = caller::directory(&counter, &parts.headers, named).await?;
+    let store = caller::directory(&counter, &parts, named).await?;
 
     let allowed = target.methods();
     if let Target::Unsupported(what) = target {
@@ -114,6 +114,9 @@ async fn serve(
     }
     if parts.method == Method::OPTIONS {
         return Ok(Answer::empty(StatusCode::NO_CONTENT).with_header(header::ALLOW, allowed));
+    }
+    if target.is_changed_by(&parts.method) {
+        store.check_may_write()?;
     }
     let query = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
         .into_owned()
@@ -213,6 +216,16 @@ fn unknown_target(rest: &str) -> Refusal {
 }
 
 impl Target {
+    /// Whether a request with this method is there to change something. Before the body is read:
+    /// whoever may not is not told what is wrong with it.
+    fn is_changed_by(&self, method: &Method) -> bool {
+        let is_search = matches!(self, Target::SearchUsers | Target::SearchGroups | Target::Search);
+        let is_known = self.methods().split(", ").any(|known| known == method.as_str());
+        is_known
+            && !is_search
+            && matches!(*method, Method::POST | Method::PUT | Method::PATCH | Method::DELETE)
+    }
+
     /// For `Allow`.
     fn methods(&self) -> &'static str {
         match self {

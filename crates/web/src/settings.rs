@@ -25,6 +25,9 @@ pub struct Limits {
     pub api_body_bytes: usize,
     /// Requests of one directory; `None` means any number.
     pub rate: Option<Rate>,
+    /// Credentials that open nothing, from one address or of one beginning; `None` means any number.
+    /// Good ones are served all the same.
+    pub guesses: Option<Rate>,
 }
 
 /// How many requests.
@@ -59,8 +62,18 @@ impl Default for Limits {
             group_body_bytes: 16 * MEBIBYTE,
             api_body_bytes: MEBIBYTE,
             rate: Some(Rate::default()),
+            guesses: Some(Rate::GUESSES),
         }
     }
+}
+
+impl Rate {
+    /// For credentials that open nothing. Somebody who sets up a provider and mistypes needs a dozen
+    /// tries; a provider that was left behind with an old token sends some in a second.
+    pub const GUESSES: Rate = Rate {
+        per_second: NonZeroU32::new(5).expect("it is not zero"),
+        burst: NonZeroU32::new(50).expect("it is not zero"),
+    };
 }
 
 impl Default for Rate {

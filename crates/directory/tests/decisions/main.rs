@@ -4,5 +4,6 @@
 mod conditions;
 mod facts;
 mod groups;
+mod tokens;
 mod users;
 mod world;

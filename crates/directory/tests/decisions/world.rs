@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use directory::{
     Change, Decide, Decision, DirectoryHead, DirectoryId, Document, Facts, Group, GroupId, Ids,
-    Limits, Membership, Moment, OrganizationId, Rejection, ResourceId, Settings, Stop,
+    Limits, Membership, Moment, OrganizationId, Rejection, ResourceId, Settings, Stop, Token,
     UnknownMembers, User, Want,
 };
 use jiff::Timestamp;
@@ -87,6 +87,7 @@ pub(crate) struct World {
     users: Vec<User>,
     groups: Vec<Group>,
     memberships: Vec<(GroupId, Membership)>,
+    tokens: Vec<Token>,
     /// Name, `externalId`, id; the latest last.
     former: Vec<(String, Option<String>, ResourceId)>,
 }
@@ -112,6 +113,7 @@ impl World {
             users: Vec::new(),
             groups: Vec::new(),
             memberships: Vec::new(),
+            tokens: Vec::new(),
             former: Vec::new(),
         }
     }
@@ -169,6 +171,11 @@ impl World {
             let display = Some(format!("Member {member}"));
             self.memberships.push((id(number), Membership { id: id(*member), kind, display }));
         }
+        self
+    }
+
+    pub(crate) fn with_token(mut self, token: Token) -> World {
+        self.tokens.push(token);
         self
     }
 
@@ -272,6 +279,9 @@ impl World {
                 facts.learn_member(group, id, members_of(group).find(|it| it.id == id));
             }
             Want::AllMembers(group) => facts.learn_all_members(group, members_of(group).collect()),
+            Want::Token(id) => {
+                facts.learn_token(id, self.tokens.iter().find(|it| it.id == id).cloned());
+            }
             Want::GroupsOf(member) => {
                 let groups = self.memberships.iter().filter(|(_, it)| it.id == member);
                 facts.learn_groups_of(member, groups.map(|(group, _)| *group).collect());

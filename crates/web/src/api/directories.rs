@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::http::StatusCode;
 use directory::secret::{Secret, SecretKind};
-use directory::{DirectoryId, OrganizationId, Provider, ResourceId, Settings};
+use directory::{DirectoryId, OrganizationId, Provider, ResourceId, Settings, TokenId, TokenScope};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -131,6 +131,9 @@ pub(super) async fn get(
 pub(super) struct NewToken {
     /// Days for which it is good.
     lifetime_days: Option<i64>,
+    /// What it may do.
+    #[serde(default)]
+    scope: TokenScope,
 }
 
 #[derive(Debug, Serialize)]
@@ -138,6 +141,7 @@ pub(super) struct TokenView {
     id: String,
     /// By which a person recognises it.
     last_four: String,
+    scope: TokenScope,
     created_at: String,
     expires_at: String,
     /// To the minute.
@@ -149,6 +153,7 @@ impl From<TokenSummary> for TokenView {
         TokenView {
             id: token.id.to_string(),
             last_four: token.last_four,
+            scope: token.scope,
             created_at: scim::datetime::print(token.created_at),
             expires_at: scim::datetime::print(token.expires_at),
             last_used_at: token.last_used_at.map(scim::datetime::print),
@@ -180,7 +185,7 @@ pub(super) async fn create_token(
     }
     let secret = Secret::new(SecretKind::ScimToken, (vendor.counter.entropy)());
     let lifetime = SignedDuration::from_hours(24 * days);
-    let token = vendor.store.create_token(directory, &secret, lifetime).await?;
+    let token = vendor.store.create_scoped_token(directory, &secret, new.scope, lifetime).await?;
     let created = CreatedToken { token: secret.reveal().to_owned(), view: token.into() };
     Ok((StatusCode::CREATED, Json(created)))
 }
@@ -193,6 +198,17 @@ pub(super) async fn tokens(
     let store = open(&vendor, &directory).await?;
     let found = vendor.store.tokens(store.id()).await?;
     Ok(Json(PageOf { data: found.into_iter().map(TokenView::from).collect(), next: None }))
+}
+
+/// `DELETE /directories/{id}/tokens/{token}`: from now on it opens nothing.
+pub(super) async fn revoke_token(
+    vendor: Vendor,
+    Path((directory, token)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    let directory: DirectoryId = id(&directory, "directory")?;
+    let token: TokenId = id(&token, "token")?;
+    vendor.store.revoke_token(directory, token).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Debug, Serialize)]

@@ -9,8 +9,13 @@ use web::{Limits, Rate};
 use crate::server::{Connection, Reply, Server, text};
 
 /// Limits that are reached soon.
-const SMALL: Limits =
-    Limits { user_body_bytes: 2_000, group_body_bytes: 4_000, api_body_bytes: 1_000, rate: None };
+const SMALL: Limits = Limits {
+    user_body_bytes: 2_000,
+    group_body_bytes: 4_000,
+    api_body_bytes: 1_000,
+    rate: None,
+    guesses: None,
+};
 
 const USER: &str = r#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"ana""#;
 const GROUP: &str =
@@ -278,9 +283,43 @@ fn who_asks_too_often_is_told_when_to_ask_again() {
     // The one directory's haste is not the other's, and not the vendor's.
     assert_eq!(scim(&server, &second, "GET", "/Users?count=0", b"").status, 200);
     assert_eq!(server.state(), before);
-    // A token that opens nothing uses up nothing.
+    // A token that opens nothing uses up nothing of the directory's.
     let stranger = Connection { token: "nonsense".to_owned(), ..server.connect("Initech", "Okta") };
     for _ in 0..20 {
         assert_eq!(scim(&server, &stranger, "POST", "/Users", body.as_bytes()).status, 401);
     }
+}
+
+/// Proves S-AUTH-17, S-PROBLEM-4.
+#[test]
+fn who_guesses_is_slowed_down_and_locks_nobody_out() {
+    let server = Server::start("limits-guesses", Limits { rate: None, ..Limits::default() });
+    let to = server.connect("Acme", "Okta");
+    let before = server.state();
+    let guess = |path: &str, number: usize| {
+        let authorization = format!("Bearer {number:0>64}");
+        server.call("GET", path, &[("Authorization", &authorization)], b"")
+    };
+    let seconds = |reply: &Reply| {
+        let seconds = reply.header("retry-after").and_then(|it| it.parse::<u64>().ok());
+        assert!(seconds.is_some_and(|it| (1..=30).contains(&it)), "{reply:?}");
+    };
+    // Some are told what is wrong. However slow this machine is: more come than are forgotten.
+    let path = format!("{}/Users", to.base);
+    let mut replies = (0..2_000).map(|number| guess(&path, number));
+    assert!(replies.by_ref().take(20).all(|reply| reply.status == 401));
+    let refused = replies.find(|reply| reply.status != 401).expect("a limit");
+    assert_refused(&refused, 429, "too many tokens that are not good");
+    seconds(&refused);
+    // From the same place, as behind a proxy: who may is served, and so is the vendor.
+    assert_eq!(scim(&server, &to, "GET", "/Users", b"").status, 200);
+    assert_eq!(server.state(), before);
+    // Keys of the management API are guessed no faster.
+    let mut replies = (0..2_000).map(|number| guess("/api/v1/events", number));
+    let refused = replies.find(|reply| reply.status != 401).expect("a limit");
+    assert_eq!(refused.status, 429, "{refused:?}");
+    assert_eq!(refused.header("content-type"), Some("application/problem+json"));
+    assert_eq!(refused.json()["type"], "urn:roster:problem:too-many-guesses");
+    seconds(&refused);
+    assert_eq!(server.state(), before);
 }

@@ -231,16 +231,13 @@ fn as_scim(rejection: Rejection) -> Error {
 }
 
 /// A path that nobody serves.
-pub(crate) async fn unknown_path(
-    Extension(request_id): Extension<RequestId>,
-    request: Request,
-) -> Response {
+pub(crate) fn unknown_path(request_id: &RequestId, request: &Request) -> Response {
     let detail = format!(
         "nothing is served at `{}`. The base URL may be wrong: compare it with the one that was \
          given, to the last part of the path",
         cut(request.uri().path(), PATH_SHOWN_MAX)
     );
-    Refusal::from(Error::new(404, detail)).answer(&request_id)
+    Refusal::from(Error::new(404, detail)).answer(request_id)
 }
 
 /// A path that is served, with a method that it does not have. The routes below it add `Allow`.

@@ -82,7 +82,7 @@ pub fn application(
         .route(&scim_path, axum::routing::any(scim::handle))
         .route(&format!("{scim_path}/"), axum::routing::any(scim::handle))
         .route(&format!("{scim_path}/{{*rest}}"), axum::routing::any(scim::handle))
-        .fallback(error::unknown_path)
+        .fallback(scim::handle_unversioned)
         .method_not_allowed_fallback(error::wrong_method)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&counter), name_request))
         .with_state(counter)

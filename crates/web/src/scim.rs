@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use ::scim::dialect::{Quirk, Quirks};
 use ::scim::project::Projection;
-use ::scim::{Error, Preset, ResourceType};
+use ::scim::{Error, Kind, Preset, ResourceType};
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
@@ -26,7 +26,7 @@ use serde_json::Value;
 use store::DirectoryStore;
 
 use crate::body::{self, Unread};
-use crate::error::Refusal;
+use crate::error::{self, Refusal};
 use crate::scim::answer::Answer;
 use crate::scim::represent::Represent;
 pub(crate) use crate::scim::represent::entity_tag;
@@ -84,13 +84,51 @@ pub(crate) async fn handle(
     }
 }
 
+/// Serves what no route has, where it means SCIM: a base URL without its version, which is that of
+/// the newest one, and one of another version, which is refused (RFC 7644 §3.13).
+pub(crate) async fn handle_unversioned(
+    State(counter): State<Arc<Counter>>,
+    Extension(request_id): Extension<RequestId>,
+    request: Request,
+) -> Response {
+    let path = request.uri().path();
+    let below = counter.settings.path_without_version().and_then(|it| path.strip_prefix(it));
+    let Some(below) = below.filter(|below| below.starts_with('/')) else {
+        return error::unknown_path(&request_id, &request);
+    };
+    let first = below.split('/').find(|part| !part.is_empty()).unwrap_or_default();
+    if is_version(first) {
+        let detail = format!(
+            "this server speaks version 2 of SCIM and not `{}`. Use the base URL that was given, \
+             with `v2`",
+            shortened(first)
+        );
+        return Refusal::from(Error::bad(Kind::InvalidVers, detail)).answer(&request_id);
+    }
+    if matches!(read_path(below).1, Target::Unknown) {
+        return error::unknown_path(&request_id, &request);
+    }
+    handle(State(counter), Extension(request_id), request).await
+}
+
+/// `v1`, `v2.1`.
+fn is_version(part: &str) -> bool {
+    let Some(number) = part.strip_prefix(['v', 'V']) else { return false };
+    number.starts_with(|first: char| first.is_ascii_digit())
+        && number.chars().all(|it| it.is_ascii_digit() || it == '.')
+}
+
 async fn serve(
     counter: Arc<Counter>,
     request_id: &RequestId,
     request: Request,
 ) -> Result<Answer, Refusal> {
     let (parts, body) = request.into_parts();
-    let rest = parts.uri.path().strip_prefix(counter.settings.scim_path()).unwrap_or_default();
+    let path = parts.uri.path();
+    let rest = path
+        .strip_prefix(counter.settings.scim_path())
+        .or_else(|| path.strip_prefix(counter.settings.path_without_version()?))
+        .unwrap_or_default();
     let (named, target) = read_path(rest);
 
     // What the server can do is told to anybody: a client has to know how to authenticate before

@@ -9,7 +9,8 @@
 //! - A request that says nothing of `Authorization` is sent with `{{token}}`, or with `{{key}}` below
 //!   `/api`. One that has the header and nothing in it is sent without.
 //! - `http ana=/id` at the beginning of a request keeps that member of the answer as `{{ana}}`, for
-//!   later requests; answers show it by that name too. `later=7d` lets days pass before the request.
+//!   later requests; answers show it by that name too. `later=7d` lets days pass before the request,
+//!   and `mistake=ours` has the server fail in the middle of what the request creates.
 //! - Of the headers of an answer, those that have no meaning here are left out: `Date`,
 //!   `Content-Length`, `Connection`, and `x-request-id`, which every answer has.
 //! - With each request a second passes. What is not shown is checked all the same: every body is
@@ -142,6 +143,7 @@ impl Dialogue {
                     let days = days.strip_suffix('d').and_then(|days| days.parse::<i64>().ok());
                     self.server.pass(24 * 60 * 60 * days.expect("a number of days"));
                 }
+                Some(("mistake", "ours")) => self.server.break_down(),
                 Some((name, pointer)) => kept.push((name, pointer)),
                 None => panic!("{}: what is `{instruction}`?", self.name),
             }

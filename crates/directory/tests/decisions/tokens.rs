@@ -67,3 +67,26 @@ fn a_token_is_taken_back_once() {
     let taken = World::new().decide_knowing(&mut facts, &revoke);
     assert_eq!((taken.events().len(), taken.asked.len()), (1, 0));
 }
+
+/// Proves S-AUTH-8.
+#[test]
+fn a_secret_has_256_bits_of_chance_behind_a_prefix_that_has_none() {
+    let chance: [u8; 32] =
+        std::array::from_fn(|place| u8::try_from(place * 7).expect("it is small"));
+    for (kind, prefix) in
+        [(SecretKind::ScimToken, "roster-scim-"), (SecretKind::ApiKey, "roster-api-")]
+    {
+        let secret = Secret::new(kind, chance);
+        let digits = secret.reveal().strip_prefix(prefix).expect("the prefix");
+        // All of it is there: each byte can be read back.
+        let read: Vec<_> =
+            (0..32).map(|it| u8::from_str_radix(&digits[2 * it..2 * it + 2], 16)).collect();
+        assert_eq!(read.into_iter().collect::<Result<Vec<_>, _>>(), Ok(chance.to_vec()));
+        assert_eq!(digits.len(), 64);
+        for place in 0..32 {
+            let mut other = chance;
+            other[place] ^= 1;
+            assert_ne!(Secret::new(kind, other).reveal(), secret.reveal());
+        }
+    }
+}

@@ -4,6 +4,7 @@ use web::Limits;
 
 use crate::server::Server;
 
+/// Proves S-TENANT-1, S-PROBLEM-2.
 #[test]
 fn scim_is_spoken_below_any_path_that_settings_take() {
     for path in ["/scim/v2", "/scim", "/api/scim/v2", "/api/v10", "/health/scim", "/S-1.0"] {
@@ -28,6 +29,7 @@ fn scim_is_spoken_below_any_path_that_settings_take() {
     }
 }
 
+/// Proves S-HTTP-3.
 #[test]
 fn the_host_of_a_request_is_nothing_to_go_by() {
     let server = Server::start("addresses-host", Limits::default());

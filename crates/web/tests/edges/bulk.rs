@@ -203,6 +203,7 @@ fn a_bulk_request_needs_a_token_of_its_directory() {
     assert_eq!(server.state(), before);
 }
 
+/// Proves S-ME-1.
 #[test]
 fn a_token_is_nobody_that_could_be_me() {
     let server = Server::start("bulk-me", Limits::default());

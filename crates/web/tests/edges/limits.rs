@@ -139,6 +139,7 @@ fn bodies_of_the_api_have_a_limit_too() {
     assert_eq!(server.state(), before);
 }
 
+/// Proves S-HTTP-23.
 #[test]
 fn what_is_too_deep_or_no_text_is_refused() {
     let server = Server::start("limits-text", Limits::default());
@@ -173,9 +174,12 @@ fn what_is_too_deep_or_no_text_is_refused() {
         check(method, path, &text(&b"y".repeat(256 * 1024 + 1)), "longer than");
         check(method, path, b"\xff\xfe{\0}\0", "not valid JSON");
         check(method, path, b" \r\n\t ", "no body");
+        check(method, path, b"{", "the body ends too early");
+        check(method, path, br#"{"userName":"ana",}"#, "trailing comma");
     }
 }
 
+/// Proves S-HTTP-24.
 #[test]
 fn filters_and_paths_have_limits() {
     let server = Server::start("limits-filters", Limits::default());
@@ -189,6 +193,36 @@ fn filters_and_paths_have_limits() {
     check(&format!("{}active%20pr{}", "(".repeat(depth), ")".repeat(depth)), "deep");
     check(&vec!["active%20pr"; 201].join("%20and%20"), "more than 200");
     check(&format!("userName%20eq%20%22{}%22", "y".repeat(9_000)), "8192");
+}
+
+/// Proves S-HTTP-24.
+#[test]
+fn values_and_operations_are_counted() {
+    let server = Server::start("limits-counts", Limits::default());
+    let to = server.connect("Acme", "Okta");
+    let emails = |count: usize| {
+        let emails: Vec<_> =
+            (0..count).map(|it| format!(r#"{{"value":"{it}@example.com"}}"#)).collect();
+        format!(r#"{USER},"emails":[{}]}}"#, emails.join(","))
+    };
+    let reply = scim(&server, &to, "POST", "/Users", emails(1_001).as_bytes());
+    assert_refused(&reply, 400, "1000");
+    let made = scim(&server, &to, "POST", "/Users", emails(1_000).as_bytes());
+    assert_eq!(made.status, 201, "{made:?}");
+    let path = format!("/Users/{}", text(&made.json(), "id"));
+    let patch = |count: usize| {
+        let operation = r#"{"op":"add","path":"title","value":"x"}"#;
+        let operations = vec![operation; count].join(",");
+        let schema = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
+        format!(r#"{{"schemas":["{schema}"],"Operations":[{operations}]}}"#)
+    };
+    let before = server.state();
+    let reply = scim(&server, &to, "PATCH", &path, patch(2_001).as_bytes());
+    assert_refused(&reply, reply.status, "2000");
+    assert!(matches!(reply.status, 400 | 413), "{reply:?}");
+    assert_eq!(server.state(), before);
+    let reply = scim(&server, &to, "PATCH", &path, patch(2_000).as_bytes());
+    assert_eq!(reply.status, 200, "{reply:?}");
 }
 
 #[test]
@@ -257,6 +291,7 @@ fn bytes_that_are_no_request_are_survived() {
     assert_eq!(server.state(), before);
 }
 
+/// Proves S-ERROR-16, S-SEC-7.
 #[test]
 fn who_asks_too_often_is_told_when_to_ask_again() {
     let one = NonZeroU32::new(1).expect("it is not zero");

@@ -10,3 +10,6 @@ mod restarts;
 #[path = "../server/mod.rs"]
 mod server;
 mod strangers;
+mod tenants;
+mod texts;
+mod transport;

@@ -108,6 +108,7 @@ fn api_routes(house: &House) -> Vec<(&'static str, String, &'static str)> {
     routes
 }
 
+/// Proves S-AUTH-14, S-AUTH-16, S-EVENT-15, S-POLL-8.
 #[test]
 fn strangers_learn_nothing_and_change_nothing() {
     // However often they ask: what they are told is not to depend on that here.
@@ -177,6 +178,7 @@ fn strangers_learn_nothing_and_change_nothing() {
     assert_eq!(server.state(), before);
 }
 
+/// Proves S-TENANT-3.
 #[test]
 fn an_id_of_another_directory_is_answered_as_one_that_there_is_not() {
     let server = Server::start("strangers-ids", Limits::default());

@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::guesses::Peer;
+use crate::unreadable::Explained;
 
 /// For how long what was begun may go on after the server was told to stop. A client that has
 /// stalled must not keep it from stopping.
@@ -71,7 +72,8 @@ async fn serve_at_most(
             request.extensions_mut().insert(Peer(peer));
             application.call(request)
         });
-        let connection = open.watch(http.serve_connection(TokioIo::new(stream), service));
+        let connection =
+            open.watch(http.serve_connection(Explained::new(TokioIo::new(stream)), service));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 // What a client does with its connection is its own affair.

@@ -15,6 +15,7 @@ mod log;
 mod problem;
 mod scim;
 pub mod settings;
+mod unreadable;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

@@ -99,7 +99,8 @@ fn install(root: &Path) -> anyhow::Result<PathBuf> {
     fs::create_dir_all(&place).context("there is no place for the virtual environment")?;
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment)).context(
         "the virtual environment could not be made\n\
-         hint: install it with `sudo apt-get install python3-venv` and start again",
+         hint: install it with `sudo apt-get install python3-venv` and start again\n\
+         cause",
     )?;
     // Only what is named, only in these bytes, and nothing that runs code while it is installed.
     let options = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--quiet"];
@@ -110,7 +111,8 @@ fn install(root: &Path) -> anyhow::Result<PathBuf> {
         .arg(&requirements))
     .context(
         "scim2-tester could not be installed from the Python package index\n\
-         hint: run it where the index can be reached, or set `PIP_INDEX_URL` to a mirror",
+         hint: run it where the index can be reached, or set `PIP_INDEX_URL` to a mirror\n\
+         cause",
     )?;
     fs::write(&stamp, wanted).context("what is installed could not be noted")?;
     Ok(python)

@@ -72,12 +72,9 @@ fn nothing_that_names_somebody_reaches_another_directory() {
             (reply.status, told.replace(id, "{id}"))
         });
         for (_, told) in &mut answers {
+            let mut body: Value = serde_json::from_str(told).expect("JSON");
             // When it happened, and how often, is not the same twice.
-            let body: Value = serde_json::from_str(told).unwrap_or_default();
-            let mut body = body;
-            if let Some(body) = body.as_object_mut() {
-                body.remove("meta");
-            }
+            body.as_object_mut().expect("an object").remove("meta");
             for operation in body["Operations"].as_array_mut().into_iter().flatten() {
                 operation.as_object_mut().expect("an operation").remove("version");
             }
@@ -162,20 +159,19 @@ fn how_one_directory_behaves_is_not_how_the_other_does() {
     assert_eq!(scim(&server, &strict, "POST", "/Users", &quirk).status, 400);
     assert_eq!(scim(&server, &lenient, "POST", "/Users", &quirk).status, 201);
     // Tokens, also within one organization.
-    let crossed = Connection { token: strict.token.clone(), ..server.connect("Initech", "Okta") };
+    let crossed = Connection {
+        base: lenient.base.clone(),
+        directory: lenient.directory.clone(),
+        token: strict.token.clone(),
+    };
     assert_eq!(scim(&server, &crossed, "GET", "/Users", &Value::Null).status, 401);
     // The numbers of events, each from 1 on.
     for to in [&lenient, &strict] {
         let path = format!("/api/v1/events?directory_id={}", to.directory);
         let events = server.api("GET", &path, b"").json();
-        let numbers = events["data"].as_array().expect("a list").iter().map(|it| &it["number"]);
-        assert!(
-            numbers.eq((1..)
-                .map(Value::from)
-                .take(events["data"].as_array().map_or(0, Vec::len))
-                .collect::<Vec<_>>()
-                .iter())
-        );
+        let events = events["data"].as_array().expect("a list");
+        let numbers: Vec<_> = events.iter().filter_map(|event| event["number"].as_u64()).collect();
+        assert!(numbers.len() >= 2 && numbers.iter().copied().eq(1..=events.len() as u64));
     }
     // And how often it is asked.
     let mut replies = (0..1_000).map(|_| scim(&server, &lenient, "GET", "/Users", &Value::Null));

@@ -36,4 +36,4 @@ pub use organization::{
     UnknownMembers, open_directory,
 };
 pub use rejection::Rejection;
-pub use user::{CreateUser, DeleteUser, Document, PatchUser, ReplaceUser, User};
+pub use user::{CreateUser, DeleteUser, Document, PatchUser, ReplaceUser, User, UserOutcome};

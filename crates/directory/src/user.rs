@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use scim::dialect::Quirks;
 use scim::patch::Patch;
 use scim::{Resource, ResourceType};
 
@@ -25,6 +26,15 @@ pub struct User {
     pub created_at: Timestamp,
     /// When the user last changed.
     pub modified_at: Timestamp,
+}
+
+/// A user, and what of the request could be understood only with them at hand.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UserOutcome {
+    /// As they are now.
+    pub user: User,
+    /// What was straightened while the patch was applied.
+    pub quirks: Quirks,
 }
 
 /// A resource together with its text, printed once: it is kept, answered and told in events.
@@ -161,17 +171,20 @@ pub struct PatchUser {
 }
 
 impl Decide for PatchUser {
-    type Answer = User;
+    type Answer = UserOutcome;
 
-    fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<User>, Stop> {
+    fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<UserOutcome>, Stop> {
         let before = facts.existing_user(self.id)?;
-        let mut after = self.patch.apply(before.document.resource(), &self.resource_type)?;
+        let mut quirks = Quirks::new();
+        let resource = before.document.resource();
+        let mut after = self.patch.apply_noting(resource, &self.resource_type, &mut quirks)?;
         if !before.is_active() {
             // To take the word away is not to say yes: who may not use the app is let in again by
             // `active: true` and by nothing else.
             after = after.keeping(before.document.resource(), &self.resource_type);
         }
-        update(facts, moment, before, after)
+        let Decision { changes, answer: user } = update(facts, moment, before, after)?;
+        Ok(Decision { changes, answer: UserOutcome { user, quirks } })
     }
 }
 

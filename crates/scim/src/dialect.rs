@@ -91,6 +91,12 @@ pub enum Quirk {
     FilterEncodedTwice,
     /// `OneLogin`: `GET …/Users?filter=…&`, `PUT …/Users/7?`. We ignore the end.
     QueryUnfinished,
+    /// Keycloak's plugin, for a group that has become empty: a PUT of a group without `members`.
+    /// The RFC allows to clear what is left out, so nobody belongs to the group afterwards.
+    MembersMissing,
+    /// Okta after a person was created anew, Entra for people who are not in scope: the id of a
+    /// member that nobody has. We leave it out, and apply the others.
+    MembersUnknown,
 }
 
 impl Quirk {
@@ -126,6 +132,8 @@ impl Quirk {
         Quirk::ExtensionUrnMissing,
         Quirk::FilterEncodedTwice,
         Quirk::QueryUnfinished,
+        Quirk::MembersMissing,
+        Quirk::MembersUnknown,
     ];
 
     /// The name under which it is counted and logged; never changes.
@@ -161,7 +169,14 @@ impl Quirk {
             Quirk::ExtensionUrnMissing => "extension-urn-missing",
             Quirk::FilterEncodedTwice => "filter-encoded-twice",
             Quirk::QueryUnfinished => "query-unfinished",
+            Quirk::MembersMissing => "members-missing",
+            Quirk::MembersUnknown => "members-unknown",
         }
+    }
+
+    /// The quirk of this name; `None` for one that this version does not know.
+    pub fn from_name(name: &str) -> Option<Quirk> {
+        Quirk::ALL.iter().copied().find(|quirk| quirk.name() == name)
     }
 
     /// What happened, to stand after "The provider".
@@ -216,6 +231,12 @@ impl Quirk {
             }
             Quirk::FilterEncodedTwice => "sent a filter that is percent-encoded twice",
             Quirk::QueryUnfinished => "ended the address with `?` or `&`",
+            Quirk::MembersMissing => {
+                "replaced a group without saying who its `members` are; it was emptied"
+            }
+            Quirk::MembersUnknown => {
+                "named members whom this directory does not know; they were left out"
+            }
         }
     }
 }
@@ -235,6 +256,11 @@ impl Quirks {
         if !self.0.contains(&quirk) {
             self.0.push(quirk);
         }
+    }
+
+    /// Notes what was noted elsewhere.
+    pub fn note_all(&mut self, others: &Quirks) {
+        others.iter().for_each(|quirk| self.note(quirk));
     }
 
     /// What was noted.
@@ -306,13 +332,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_stable_kebab_case_and_differ() {
+    fn names_are_kebab_case_and_differ() {
         let names: HashSet<_> = Quirk::ALL.iter().map(|quirk| quirk.name()).collect();
         assert_eq!(names.len(), Quirk::ALL.len());
         for quirk in Quirk::ALL {
             assert!(quirk.name().chars().all(|c| c.is_ascii_lowercase() || c == '-'));
             assert!(quirk.explanation().starts_with(|c: char| c.is_ascii_lowercase()));
             assert!(!quirk.explanation().ends_with('.'));
+            assert_eq!(Quirk::from_name(quirk.name()), Some(*quirk));
         }
     }
 

@@ -197,7 +197,7 @@ fn racing_patches_are_all_kept() {
                     let email = json!([{ "value": format!("{task}-{round}@example.com") }]);
                     let add = json!({ "op": "add", "path": "emails", "value": email });
                     let answer = directory.change(patch_user(user, &add)).await.unwrap();
-                    versions.push(answer.version);
+                    versions.push(answer.user.version);
                     let name = format!("u{task}-{round}");
                     let member = directory.change(create_user(&name)).await.unwrap().id;
                     directory.change(add_member(group, member)).await.unwrap();

@@ -239,7 +239,9 @@ fn hand_in<'a>(directory: &'a DirectoryStore, act: &Act) -> Waiting<'a, Answer> 
                 })
                 .collect();
             let patch = patch(&operations, &user_type);
-            told(directory, PatchUser { id, patch, resource_type: user_type }, of_user)
+            told(directory, PatchUser { id, patch, resource_type: user_type }, |outcome| {
+                of_user(&outcome.user)
+            })
         }
         Act::DeleteUser(id) => told(directory, DeleteUser { id }, |()| Answer::Gone),
         Act::CreateGroup(id, name, members) => {
@@ -284,7 +286,7 @@ fn of_user(user: &User) -> Answer {
 }
 
 fn of_group(outcome: &GroupOutcome) -> Answer {
-    let GroupOutcome { group, unknown_members: unknown } = outcome;
+    let GroupOutcome { group, unknown_members: unknown, .. } = outcome;
     let plain = PlainGroup {
         name: group.display_name().to_owned(),
         member_count: group.member_count,

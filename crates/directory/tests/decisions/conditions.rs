@@ -133,7 +133,7 @@ fn of_two_changes_of_one_version_the_second_fails() {
     let mut facts = world.facts();
     let condition = among(&[3]);
     let first = Conditional { condition: condition.clone(), decide: retitle(1) };
-    assert_eq!(world.decide_knowing(&mut facts, &first).answer().version, 4);
+    assert_eq!(world.decide_knowing(&mut facts, &first).answer().user.version, 4);
     let second = Conditional { condition, decide: DeleteUser { id: id(1) } };
     let rejection = world.decide_knowing(&mut facts, &second).rejection();
     assert_eq!(rejection, Rejection::ConditionFailed { version: 4 });
@@ -148,6 +148,6 @@ fn what_changes_nothing_leaves_the_version_for_the_next() {
         let again = Conditional { condition: among(&[3]), decide: same.clone() };
         let outcome = world.decide_knowing(&mut facts, &again);
         outcome.is_nothing();
-        assert_eq!(outcome.answer().version, 3);
+        assert_eq!(outcome.answer().user.version, 3);
     }
 }

@@ -99,7 +99,7 @@ fn a_new_group_is_version_1_and_its_members_are_told_after_it() {
             joined(1, "User"),
         ]
     );
-    let GroupOutcome { group, unknown_members } = outcome.answer();
+    let GroupOutcome { group, unknown_members, .. } = outcome.answer();
     assert_eq!((group.version, group.member_count), (1, 3));
     assert_eq!((group.created_at, group.modified_at), (today(), today()));
     assert!(unknown_members.is_empty());

@@ -4,6 +4,7 @@ use directory::{
     Change, Counts, CreateUser, Decide, DeleteUser, Document, Limits, PatchUser, Rejection,
     ReplaceUser, User, Want,
 };
+use scim::dialect::Quirk;
 use serde_json::{Value, json};
 
 use crate::world::{
@@ -191,9 +192,13 @@ fn attributes_of_an_extension_change_one_by_one() {
 fn what_is_already_so_is_no_change() {
     let body = json!({ "userName": "ana", "active": true, "emails": [{ "value": "a@x" }] });
     let world = World::new().with_user(1, body.clone());
+    for body in [body, json!({ "emails": [{ "value": "a@x" }], "userName": "ana" })] {
+        let outcome = world.decide(&replace(1, body));
+        outcome.is_nothing();
+        let user = outcome.answer();
+        assert_eq!((user.version, user.modified_at), (3, yesterday()));
+    }
     let outcomes = [
-        world.decide(&replace(1, body)),
-        world.decide(&replace(1, json!({ "emails": [{ "value": "a@x" }], "userName": "ana" }))),
         world.decide(&change(1, &json!([{ "op": "replace", "value": { "active": true } }]))),
         world.decide(&change(1, &json!([{ "op": "remove", "path": "title" }]))),
         world.decide(&change(1, &json!([]))),
@@ -207,16 +212,27 @@ fn what_is_already_so_is_no_change() {
     ];
     for outcome in outcomes {
         outcome.is_nothing();
-        let user = outcome.answer();
+        let user = outcome.answer().user;
         assert_eq!((user.version, user.modified_at), (3, yesterday()));
     }
+}
+
+#[test]
+fn a_patch_tells_what_it_straightened_when_it_met_the_user() {
+    let world = World::new().with_user(1, json!({ "userName": "ana" }));
+    let path = "emails[type eq \"work\"].value";
+    let missed = change(1, &json!([{ "op": "replace", "path": path, "value": "a@x" }]));
+    let quirks = world.decide(&missed).answer().quirks;
+    assert_eq!(quirks.iter().collect::<Vec<_>>(), [Quirk::ReplaceWithoutMatch]);
+    let met = change(1, &json!([{ "op": "replace", "path": "title", "value": "x" }]));
+    assert!(world.decide(&met).answer().quirks.is_empty());
 }
 
 #[test]
 fn clearing_active_lets_nobody_in_again() {
     let check = |active: bool, operations: Value, expected: &str| {
         let world = World::new().with_user(1, json!({ "userName": "ana", "active": active }));
-        let user = world.decide(&change(1, &operations)).answer();
+        let user = world.decide(&change(1, &operations)).answer().user;
         assert_eq!(user.document.text(), expected, "{operations}");
     };
     let out = r#"{"userName":"ana","active":false}"#;

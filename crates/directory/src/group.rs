@@ -120,6 +120,8 @@ pub struct ReplaceGroup {
     pub id: GroupId,
     /// What the provider says, as admitted.
     pub resource: Resource,
+    /// Whether it says anything of `externalId`. Where it does not, that stays.
+    pub external_id_given: bool,
     /// Who belongs to it.
     ///
     /// Where the request does not say, nobody does: RFC 7644 §3.5.1 lets an omitted attribute be
@@ -137,7 +139,11 @@ impl Decide for ReplaceGroup {
         self.resource.check_fixed(before.document.resource(), &self.resource_type)?;
         let mut roll = Roll::of_everyone(facts, self.id)?;
         roll.replace(Known::among(facts, &self.members)?);
-        update(facts, moment, before, self.resource.clone(), roll, Quirks::new())
+        let mut after = self.resource.clone();
+        if !self.external_id_given {
+            after = after.keeping_external_id(before.document.resource(), &self.resource_type);
+        }
+        update(facts, moment, before, after, roll, Quirks::new())
     }
 }
 

@@ -143,6 +143,8 @@ pub struct ReplaceUser {
     pub id: UserId,
     /// What the provider says, as admitted.
     pub resource: Resource,
+    /// Whether it says anything of `externalId`. Where it does not, that stays.
+    pub external_id_given: bool,
     /// What a user of this directory is made of.
     pub resource_type: Arc<ResourceType>,
 }
@@ -154,7 +156,10 @@ impl Decide for ReplaceUser {
         let before = facts.existing_user(self.id)?;
         let resource = self.resource.clone();
         resource.check_fixed(before.document.resource(), &self.resource_type)?;
-        let after = resource.keeping(before.document.resource(), &self.resource_type);
+        let mut after = resource.keeping(before.document.resource(), &self.resource_type);
+        if !self.external_id_given {
+            after = after.keeping_external_id(before.document.resource(), &self.resource_type);
+        }
         update(facts, moment, before, after)
     }
 }

@@ -27,6 +27,9 @@ pub struct Admitted {
     /// The members of a group. `None`: the body does not say, or says null, which is the same as
     /// not to say (RFC 7643 §2.5); `Some` and empty: nobody.
     pub members: Option<Vec<Member>>,
+    /// Whether `externalId` was mentioned, if only to say that there is none. A PUT that is silent
+    /// about it keeps it.
+    pub external_id_given: bool,
     /// What stands in no schema, by the path at which it stood. Neither kept nor answered, but
     /// shown to the IT admin, who can correct a mapping.
     pub unknown: Map<String, Value>,
@@ -73,6 +76,7 @@ pub fn admit(
     let mut reader =
         Reader { preset, quirks, unknown: &mut unknown, unknown_is: Kind::InvalidSyntax };
     let mut password_given = false;
+    let mut external_id_given = false;
     let mut members = None;
     let mut schemas = None;
     let mut entries = Entries::with_capacity(given.len());
@@ -96,6 +100,7 @@ pub fn admit(
                 }
             }
             Target::Attribute(rank, attribute) => {
+                external_id_given |= attribute.name == resource::EXTERNAL_ID;
                 let value = reader.value(attribute, value, Place::top(&attribute.name))?;
                 entries.push((rank, canonical(name, &attribute.name), value));
             }
@@ -113,7 +118,7 @@ pub fn admit(
     check_required(&attributes, resource_type)?;
     let resource = Resource::from_canonical(attributes);
     check_user_name(&resource, resource_type)?;
-    Ok(Admitted { resource, members, unknown, password_given })
+    Ok(Admitted { resource, members, external_id_given, unknown, password_given })
 }
 
 /// What a name at the top level of a resource stands for, with its place in the order.

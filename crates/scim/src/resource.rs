@@ -13,6 +13,8 @@ use crate::schema::{Attribute, Mutability, ResourceType};
 
 /// The attribute that says whether a person may use the app.
 const ACTIVE: &str = "active";
+/// The client's own identifier, kept with the attributes of the base schema and before them.
+pub(crate) const EXTERNAL_ID: &str = "externalId";
 
 /// The attributes that a client wrote, canonical. Extensions stand under their URN.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -72,8 +74,8 @@ impl Resource {
             .collect()
     }
 
-    /// What a PUT makes of this resource: the new attributes, and `active` as it was if they do
-    /// not say.
+    /// What a PUT makes of this resource, as far as nobody's access may depend on what a client did
+    /// not mention: the new attributes, and `active` as it was if they do not say.
     ///
     /// RFC 7644 §3.5.1 leaves open what becomes of attributes that a PUT omits. They are cleared,
     /// as clients that read before they write expect; but a suspended person is not let in again
@@ -82,6 +84,18 @@ impl Resource {
     pub fn keeping(self, before: &Resource, resource_type: &ResourceType) -> Resource {
         match before.get(ACTIVE) {
             Some(active) => self.unless_said(ACTIVE, active, resource_type),
+            None => self,
+        }
+    }
+
+    /// What a PUT that does not mention `externalId` makes of this resource: it stays.
+    ///
+    /// `JumpCloud`'s short form of a PUT leaves it out and means nothing by it. Who means to give a
+    /// person up, as rauthy does, says null.
+    #[must_use]
+    pub fn keeping_external_id(self, before: &Resource, resource_type: &ResourceType) -> Resource {
+        match before.get(EXTERNAL_ID) {
+            Some(id) => self.unless_said(EXTERNAL_ID, id, resource_type),
             None => self,
         }
     }
@@ -145,7 +159,7 @@ pub(crate) fn position(attributes: &[Attribute], name: &str) -> Option<usize> {
 /// extensions.
 pub(crate) fn rank(resource_type: &ResourceType, name: &str) -> Option<usize> {
     let base = &resource_type.schema.attributes;
-    if name == "externalId" {
+    if name == EXTERNAL_ID {
         return Some(0);
     }
     if let Some(place) = base.iter().position(|attribute| attribute.name == name) {

@@ -8,12 +8,14 @@ use directory::{
     ResourceId, Settings, Token, TokenId,
 };
 use jiff::{SignedDuration, Timestamp};
+use scim::dialect::Quirks;
 
 use crate::Inner;
 use crate::error::Error;
 use crate::feed::{BadCursor, Cursor, EventPage, FeedStore};
 use crate::list::{self, AnyRecord, Found, ListRequest, Page, Seek, Start, Window};
 use crate::place::ListName;
+use crate::quirks::{self, QuirkCount};
 use crate::read::{self, GroupRecord, Record, UserRecord};
 use crate::rows;
 use crate::session::{Row, Session, Value, at_once, count};
@@ -220,6 +222,12 @@ impl DirectoryStore {
     /// Has something decided and kept. When this returns `Ok`, it is on the disk.
     pub async fn change<D: Decide>(&self, decide: D) -> Result<D::Answer, Error> {
         self.inner.writer.change(self.id, decide).await
+    }
+
+    /// Counts what was straightened of one request. Waits for nothing; it is kept within seconds,
+    /// and at once when somebody asks for [`ApiStore::quirks`] or the store is closed.
+    pub fn note_quirks(&self, quirks: &Quirks) {
+        self.inner.quirks.note(self.id, quirks, self.inner.environment.clock.now());
     }
 
     /// A user by id, with their groups where they are wanted.
@@ -590,6 +598,13 @@ impl ApiStore {
             ))
         };
         self.0.readers.read(read).await
+    }
+
+    /// What was straightened of what a directory's provider sent, up to this moment, the most
+    /// frequent first.
+    pub async fn quirks(&self, directory_id: DirectoryId) -> Result<Vec<QuirkCount>, Error> {
+        self.0.quirks.keep().await?;
+        self.0.readers.read(move |session| quirks::read(session, directory_id)).await
     }
 
     /// Events after a cursor, or from the beginning; of one directory, or of all.

@@ -15,6 +15,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
         include_str!("../migrations/sqlite/0001_directories_users_groups_events.sql"),
     ),
     ("0002_keys_of_lists", include_str!("../migrations/sqlite/0002_keys_of_lists.sql")),
+    ("0004_quirks", include_str!("../migrations/sqlite/0004_quirks.sql")),
 ];
 
 /// Creates what is missing, in one transaction.

@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::batch::{Batch, what_it_said};
 use crate::error::Error;
 use crate::feed;
+use crate::quirks::{self, Gathered};
 use crate::session::{Session, Value, at_once};
 use crate::{Environment, to_the_microsecond};
 
@@ -77,6 +78,9 @@ pub(crate) enum Act {
         id: TokenId,
         at: Timestamp,
     },
+    /// What was straightened lately of what providers sent. Brought every few seconds, not at every
+    /// request.
+    CountQuirks(Gathered),
 }
 
 struct Deciding<D: Decide> {
@@ -142,6 +146,13 @@ impl Writer {
     pub(crate) async fn close(&self) {
         // Where the queue is closed already there is nothing to do.
         let _ = self.0.send(Work::Close).await;
+    }
+
+    /// The same for a thread that may wait.
+    pub(crate) fn act_now(&self, act: Act) -> Result<(), Error> {
+        let (answer, kept) = oneshot::channel();
+        self.0.blocking_send(Work::Act(act, answer)).map_err(|_| Error::Closed)?;
+        kept.blocking_recv().map_err(|_| Error::Closed)?
     }
 
     /// Hands in an act whose outcome nobody waits for. It is dropped where the queue is full.
@@ -385,6 +396,7 @@ impl Act {
                     )
                     .await?;
             }
+            Act::CountQuirks(gathered) => quirks::count_more(session, gathered).await?,
         }
         Ok(Ok(()))
     }

@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use scim::admit::admit;
-use scim::dialect::Quirks;
+use scim::dialect::{Quirk, Quirks};
 use scim::filter::{BoundFilter, Filter};
 use scim::patch::Patch;
 use scim::{Preset, Resource, ResourceType};
@@ -281,7 +281,7 @@ fn two_can_exchange_their_names_within_one_batch() {
             .map(|(id, name)| -> Waiting<'_, _> { Box::pin(directory.change(rename(id, name))) });
         let mut outcomes = in_one_batch(&directory, waiting.into()).await;
         assert_eq!(rejection(outcomes.remove(3)), Rejection::UserNameTaken);
-        let versions: Vec<_> = outcomes.into_iter().map(|it| it.unwrap().version).collect();
+        let versions: Vec<_> = outcomes.into_iter().map(|it| it.unwrap().user.version).collect();
         assert_eq!(versions, [2, 2, 3, 3]);
         assert_eq!(user_names(&directory).await, ["bo", "Ana"]);
         let numbers: Vec<_> =
@@ -769,6 +769,66 @@ fn the_use_of_a_token_is_noted_once_a_minute() {
             let expected = start + SignedDuration::from_secs(expected);
             assert_eq!(tokens[0].last_used_at, Some(expected), "{wait}");
         }
+    });
+}
+
+#[test]
+fn quirks_are_counted_for_each_directory_and_across_restarts() {
+    on_every_engine(async |database| {
+        let quirks = |noted: &[Quirk]| {
+            let mut quirks = Quirks::new();
+            for quirk in noted {
+                quirks.note(*quirk);
+            }
+            quirks
+        };
+        let of = async |store: &Store, id| {
+            let found = store.api().quirks(id).await.unwrap();
+            let start = Timestamp::from_second(1_800_000_000).unwrap();
+            let since = |time: Timestamp| time.duration_since(start).as_secs();
+            found
+                .into_iter()
+                .map(|it| (it.quirk, it.request_count, since(it.first_at), since(it.last_at)))
+                .collect::<Vec<_>>()
+        };
+        let store = opened(&database);
+        let (one, other) = (some_directory(&store).await, some_directory(&store).await);
+        assert_eq!(of(&store, one.id()).await, []);
+        one.note_quirks(&Quirks::new());
+        one.note_quirks(&quirks(&[Quirk::BooleanText, Quirk::OperationCase]));
+        database.clock.move_by(10);
+        one.note_quirks(&quirks(&[Quirk::OperationCase]));
+        other.note_quirks(&quirks(&[Quirk::EmptyText]));
+        let case = (Quirk::OperationCase, 2, 0, 10);
+        assert_eq!(of(&store, one.id()).await, [case, (Quirk::BooleanText, 1, 0, 0)]);
+        assert_eq!(of(&store, other.id()).await, [(Quirk::EmptyText, 1, 10, 10)]);
+
+        // What nobody has asked for is kept when the store is closed.
+        database.clock.move_by(10);
+        one.note_quirks(&quirks(&[Quirk::BooleanText]));
+        one.note_quirks(&quirks(&[Quirk::BooleanText]));
+        let ids = (one.id(), other.id());
+        drop((one, other));
+        store.close().await;
+        let store = opened(&database);
+        let text = (Quirk::BooleanText, 3, 0, 20);
+        assert_eq!(of(&store, ids.0).await, [text, case]);
+        assert_eq!(of(&store, ids.1).await, [(Quirk::EmptyText, 1, 10, 10)]);
+        store.close().await;
+    });
+}
+
+#[test]
+fn who_asks_a_closed_store_for_quirks_is_not_kept_waiting() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let directory = some_directory(&store).await;
+        let api = store.api();
+        store.close().await;
+        let mut quirks = Quirks::new();
+        quirks.note(Quirk::EmptyText);
+        directory.note_quirks(&quirks);
+        assert!(matches!(api.quirks(directory.id()).await, Err(Error::Closed)));
     });
 }
 

@@ -224,8 +224,14 @@ fn hand_in<'a>(directory: &'a DirectoryStore, act: &Act) -> Waiting<'a, Answer> 
             told(directory, WithId(id, CreateUser { document }), of_user)
         }
         Act::PutUser(id, body) => {
-            let resource = admitted(body, &user_type).resource;
-            told(directory, ReplaceUser { id, resource, resource_type: user_type }, of_user)
+            let admitted = admitted(body, &user_type);
+            let replace = ReplaceUser {
+                id,
+                resource: admitted.resource,
+                external_id_given: admitted.external_id_given,
+                resource_type: user_type,
+            };
+            told(directory, replace, of_user)
         }
         Act::PatchUser(id, sets, spelling) => {
             let operations: Vec<_> = sets
@@ -253,7 +259,13 @@ fn hand_in<'a>(directory: &'a DirectoryStore, act: &Act) -> Waiting<'a, Answer> 
             let (resource, members) = group_body(&name, &members);
             told(
                 directory,
-                ReplaceGroup { id, resource, members, resource_type: group_type },
+                ReplaceGroup {
+                    id,
+                    resource,
+                    external_id_given: true,
+                    members,
+                    resource_type: group_type,
+                },
                 of_group,
             )
         }
@@ -499,10 +511,11 @@ impl Model {
             Act::PutUser(id, body) => {
                 let mut attributes = body.as_object().unwrap().clone();
                 let before = self.known_user(*id)?;
-                if let (None, Some(active)) =
-                    (attributes.get("active"), before.attributes.get("active"))
-                {
-                    attributes.insert("active".into(), active.clone());
+                for kept in ["active", "externalId"] {
+                    if let (None, Some(value)) = (attributes.get(kept), before.attributes.get(kept))
+                    {
+                        attributes.insert(kept.into(), value.clone());
+                    }
                 }
                 self.update_user(*id, attributes, now)
             }

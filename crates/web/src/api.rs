@@ -41,6 +41,7 @@ pub(crate) fn routes(counter: &Arc<Counter>) -> Router<Arc<Counter>> {
         .route("/directories", get(directories::list))
         .route("/directories/{id}", get(directories::get))
         .route("/directories/{id}/tokens", get(directories::tokens).post(directories::create_token))
+        .route("/directories/{id}/quirks", get(directories::quirks))
         .route("/directories/{id}/users", get(directories::users))
         .route("/directories/{id}/users/{user}", get(directories::user))
         .route("/directories/{id}/groups", get(directories::groups))

@@ -36,6 +36,7 @@ pub use settings::{BadSetting, Limits, Rate, Settings};
 
 use crate::caller::Rates;
 use crate::error::Refusal;
+use crate::scim::Explanation;
 
 /// Everything that a request is served with.
 pub(crate) struct Counter {
@@ -114,12 +115,17 @@ async fn name_request(
     });
     let header = HeaderValue::try_from(id.0.as_str()).expect("an id is plain ASCII");
     response.headers_mut().insert("x-request-id", header);
+    let explanation = response.extensions_mut().remove::<Explanation>();
+    let explanation = explanation.as_ref();
     tracing::debug!(
         request_id = %id,
+        directory_id = explanation.and_then(|it| it.directory_id).map(tracing::field::display),
         %method,
         path,
         status = response.status().as_u16(),
         duration_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+        straightened = explanation.filter(|it| !it.quirks.is_empty()).map(Explanation::straightened),
+        explanation = explanation.map(tracing::field::display),
         "answered {id}",
     );
     response

@@ -7,6 +7,7 @@ mod answer;
 mod bulk;
 mod condition;
 mod discovery;
+mod explain;
 mod groups;
 mod list;
 mod represent;
@@ -28,6 +29,7 @@ use store::DirectoryStore;
 use crate::body::{self, Unread};
 use crate::error::Refusal;
 use crate::scim::answer::Answer;
+pub(crate) use crate::scim::explain::Explanation;
 use crate::scim::represent::Represent;
 pub(crate) use crate::scim::represent::entity_tag;
 use crate::{Counter, RequestId, caller};
@@ -75,23 +77,32 @@ pub(crate) async fn handle(
     request: Request,
 ) -> Response {
     let accept = answer::MediaType::preferred(request.headers());
-    match serve(counter, &request_id, request).await {
+    let rest = request.uri().path().strip_prefix(counter.settings.scim_path()).unwrap_or_default();
+    let (named, target) = read_path(rest);
+    let has_filter = request.uri().query().is_some_and(|query| query.contains("filter="));
+    let mut explanation = Explanation::of(request.method(), &target, has_filter);
+    let outcome = serve(counter, &request_id, request, named, target, &mut explanation).await;
+    let mut response = match outcome {
         Ok(answer) => answer.into_response(accept),
         Err(refusal) => {
             tracing::debug!(%request_id, status = refusal.status(), "refused {request_id}");
             refusal.answer(&request_id)
         }
-    }
+    };
+    // For whoever tells of requests when they are answered.
+    response.extensions_mut().insert(explanation);
+    response
 }
 
 async fn serve(
     counter: Arc<Counter>,
     request_id: &RequestId,
     request: Request,
+    named: Option<DirectoryId>,
+    target: Target,
+    explanation: &mut Explanation,
 ) -> Result<Answer, Refusal> {
     let (parts, body) = request.into_parts();
-    let rest = parts.uri.path().strip_prefix(counter.settings.scim_path()).unwrap_or_default();
-    let (named, target) = read_path(rest);
 
     // What the server can do is told to anybody: a client has to know how to authenticate before
     // it can (RFC 7643 §5). Everything else is looked at only after the credential, so that
@@ -104,12 +115,14 @@ async fn serve(
         return Ok(discovery::service_provider_config(&counter.settings.shared_base_url()));
     }
     let store = caller::directory(&counter, &parts.headers, named).await?;
+    explanation.directory_id = Some(store.id());
 
     let allowed = target.methods();
     if let Target::Unsupported(what) = target {
         return Err(Error::new(501, format!("{what} is not supported by this server")).into());
     }
     if matches!(target, Target::Unknown) {
+        let rest = parts.uri.path().strip_prefix(counter.settings.scim_path()).unwrap_or_default();
         return Err(unknown_target(rest));
     }
     if parts.method == Method::OPTIONS {
@@ -124,10 +137,25 @@ async fn serve(
     if parts.uri.query().is_some_and(|query| query.is_empty() || query.ends_with('&')) {
         quirks.note(Quirk::QueryUnfinished);
     }
-    let call = Call { counter, store, base, query, condition, is_brief: false, quirks };
+    let mut call = Call { counter, store, base, query, condition, is_brief: false, quirks };
     let incoming = Incoming::Body(&parts.headers, body);
+    let outcome = carry_out(&mut call, &parts.method, target, incoming, request_id).await;
+    // What was straightened is told and counted whether or not it was of any use.
+    call.store.note_quirks(&call.quirks);
+    explanation.quirks = call.quirks;
+    outcome
+}
+
+async fn carry_out(
+    call: &mut Call,
+    method: &Method,
+    target: Target,
+    incoming: Incoming<'_>,
+    request_id: &RequestId,
+) -> Result<Answer, Refusal> {
+    let allowed = target.methods();
     // A HEAD is a GET whose body the server leaves out.
-    match (&parts.method, target) {
+    match (method, target) {
         (&Method::GET | &Method::HEAD, Target::Users) => users::list(call, None).await,
         (&Method::POST, Target::SearchUsers) => users::list(call, Some(incoming)).await,
         (&Method::POST, Target::SearchGroups) => groups::list(call, Some(incoming)).await,
@@ -147,12 +175,12 @@ async fn serve(
         (&Method::GET | &Method::HEAD, Target::ServiceProviderConfig) => {
             Ok(discovery::service_provider_config(&call.base))
         }
-        (&Method::GET | &Method::HEAD, Target::ResourceTypes) => discovery::resource_types(&call),
+        (&Method::GET | &Method::HEAD, Target::ResourceTypes) => discovery::resource_types(call),
         (&Method::GET | &Method::HEAD, Target::ResourceType(id)) => {
-            discovery::resource_type(&call, &id)
+            discovery::resource_type(call, &id)
         }
-        (&Method::GET | &Method::HEAD, Target::Schemas) => discovery::schemas(&call),
-        (&Method::GET | &Method::HEAD, Target::Schema(urn)) => discovery::schema(&call, &urn),
+        (&Method::GET | &Method::HEAD, Target::Schemas) => discovery::schemas(call),
+        (&Method::GET | &Method::HEAD, Target::Schema(urn)) => discovery::schema(call, &urn),
         (method, _) => {
             let detail = format!(
                 "`{method}` cannot be used with this address; it knows {allowed}. The base URL may \

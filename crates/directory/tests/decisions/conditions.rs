@@ -30,7 +30,7 @@ fn not_among(versions: &[u64]) -> Condition {
 
 fn put_user(number: u64) -> ReplaceUser {
     let resource = user_resource(json!({ "userName": "ana", "title": "x" }));
-    ReplaceUser { id: id(number), resource, resource_type: user_type() }
+    ReplaceUser { id: id(number), resource, external_id_given: true, resource_type: user_type() }
 }
 
 fn patch_user(number: u64, operations: &Value) -> PatchUser {
@@ -44,7 +44,13 @@ fn retitle(number: u64) -> PatchUser {
 
 fn put_group(number: u64) -> ReplaceGroup {
     let resource = group_resource(json!({ "displayName": "B" }));
-    ReplaceGroup { id: id(number), resource, members: members(&[2]), resource_type: group_type() }
+    ReplaceGroup {
+        id: id(number),
+        resource,
+        external_id_given: true,
+        members: members(&[2]),
+        resource_type: group_type(),
+    }
 }
 
 fn patch_group(number: u64) -> PatchGroup {

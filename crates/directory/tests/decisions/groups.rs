@@ -18,7 +18,13 @@ fn create(name: &str, who: &[u64]) -> CreateGroup {
 
 fn replace(number: u64, name: &str, who: &[u64]) -> ReplaceGroup {
     let resource = group_resource(json!({ "displayName": name }));
-    ReplaceGroup { id: id(number), resource, members: members(who), resource_type: group_type() }
+    ReplaceGroup {
+        id: id(number),
+        resource,
+        external_id_given: true,
+        members: members(who),
+        resource_type: group_type(),
+    }
 }
 
 fn change(number: u64, operations: &Value) -> PatchGroup {

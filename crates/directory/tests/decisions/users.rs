@@ -16,7 +16,9 @@ fn create(body: Value) -> CreateUser {
 }
 
 fn replace(number: u64, body: Value) -> ReplaceUser {
-    ReplaceUser { id: id(number), resource: user_resource(body), resource_type: user_type() }
+    let external_id_given = body.get("externalId").is_some();
+    let resource = user_resource(body);
+    ReplaceUser { id: id(number), resource, external_id_given, resource_type: user_type() }
 }
 
 fn change(number: u64, operations: &Value) -> PatchUser {
@@ -226,6 +228,20 @@ fn a_patch_tells_what_it_straightened_when_it_met_the_user() {
     assert_eq!(quirks.iter().collect::<Vec<_>>(), [Quirk::ReplaceWithoutMatch]);
     let met = change(1, &json!([{ "op": "replace", "path": "title", "value": "x" }]));
     assert!(world.decide(&met).answer().quirks.is_empty());
+}
+
+#[test]
+fn a_replacement_that_does_not_mention_the_external_id_keeps_it() {
+    let world = World::new().with_user(1, json!({ "userName": "ana", "externalId": "e1" }));
+    for (body, expected) in [
+        (json!({ "userName": "ana" }), Some("e1")),
+        (json!({ "userName": "ana", "externalId": "e2" }), Some("e2")),
+        (json!({ "userName": "ana", "externalId": null }), None),
+        (json!({ "userName": "ana", "externalId": "" }), None),
+    ] {
+        let user = world.decide(&replace(1, body.clone())).answer();
+        assert_eq!(user.external_id(), expected, "{body}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use directory::{DirectoryId, OrganizationId, Provider, ResourceId, Settings};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use store::{DirectoryStore, DirectorySummary, GroupRecord, TokenSummary, UserRecord};
+use store::{DirectoryStore, DirectorySummary, GroupRecord, QuirkCount, TokenSummary, UserRecord};
 
 use super::{Input, PageOf, PageQuery, Path, Query, Vendor, check_name, id, page_of};
 use crate::problem::Problem;
@@ -193,6 +193,41 @@ pub(super) async fn tokens(
     let store = open(&vendor, &directory).await?;
     let found = vendor.store.tokens(store.id()).await?;
     Ok(Json(PageOf { data: found.into_iter().map(TokenView::from).collect(), next: None }))
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct QuirkView {
+    /// Its name, which never changes.
+    name: &'static str,
+    /// What happened, to stand after "The provider".
+    explanation: &'static str,
+    /// In how many requests.
+    request_count: u64,
+    first_seen_at: String,
+    last_seen_at: String,
+}
+
+impl From<QuirkCount> for QuirkView {
+    fn from(count: QuirkCount) -> QuirkView {
+        QuirkView {
+            name: count.quirk.name(),
+            explanation: count.quirk.explanation(),
+            request_count: count.request_count,
+            first_seen_at: scim::datetime::print(count.first_at),
+            last_seen_at: scim::datetime::print(count.last_at),
+        }
+    }
+}
+
+/// `GET /directories/{id}/quirks`: where the provider deviates from the RFCs, and how often it was
+/// straightened; the most frequent first.
+pub(super) async fn quirks(
+    vendor: Vendor,
+    Path(directory): Path<String>,
+) -> Result<Json<PageOf<QuirkView>>, Problem> {
+    let store = open(&vendor, &directory).await?;
+    let found = vendor.store.quirks(store.id()).await?;
+    Ok(Json(PageOf { data: found.into_iter().map(QuirkView::from).collect(), next: None }))
 }
 
 #[derive(Debug, Serialize)]

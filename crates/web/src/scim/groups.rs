@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ::scim::admit::admit;
+use ::scim::dialect::Quirk;
 use ::scim::patch::Patch;
 use ::scim::project::Projection;
 use axum::http::{StatusCode, header};
@@ -15,16 +16,16 @@ use super::{Call, Incoming, group_id, note_unread};
 use crate::error::Refusal;
 
 /// `GET /Groups` (RFC 7644 §3.4.2), and `POST /Groups/.search` (§3.4.3).
-pub(super) async fn list(mut call: Call, search: Option<Incoming<'_>>) -> Result<Answer, Refusal> {
+pub(super) async fn list(call: &mut Call, search: Option<Incoming<'_>>) -> Result<Answer, Refusal> {
     let group = Arc::clone(&call.counter.group);
-    let query = list::query(&mut call, search).await?;
+    let query = list::query(call, search).await?;
     let list = call.list(query, &group, Among::One)?;
-    let page = call.store.groups(list.request(&call, &group, "members")).await?;
-    Ok(list.answer(page, |record| list.print(&call, &group, record)))
+    let page = call.store.groups(list.request(call, &group, "members")).await?;
+    Ok(list.answer(page, |record| list.print(call, &group, record)))
 }
 
 /// `GET /Groups/{id}` (RFC 7644 §3.4.1).
-pub(super) async fn get(call: Call, id: &str) -> Result<Answer, Refusal> {
+pub(super) async fn get(call: &Call, id: &str) -> Result<Answer, Refusal> {
     let projection = call.projection(&call.counter.group)?;
     let id = group_id(id)?;
     let unknown = || directory::Rejection::UnknownGroup(id.to_string());
@@ -40,7 +41,7 @@ pub(super) async fn get(call: Call, id: &str) -> Result<Answer, Refusal> {
 }
 
 /// `POST /Groups` (RFC 7644 §3.3). 409 where the `displayName` is taken.
-pub(super) async fn create(mut call: Call, incoming: Incoming<'_>) -> Result<Answer, Refusal> {
+pub(super) async fn create(call: &mut Call, incoming: Incoming<'_>) -> Result<Answer, Refusal> {
     let group = Arc::clone(&call.counter.group);
     let projection = call.projection(&group)?;
     let body = incoming.json(call.counter.settings.limits.group_body_bytes).await?;
@@ -51,13 +52,13 @@ pub(super) async fn create(mut call: Call, incoming: Incoming<'_>) -> Result<Ans
     };
     let created = call.store.change(create).await?;
     let location = group_record(&created).location(&group, &call.base);
-    let answer = changed(&call, StatusCode::CREATED, &projection, &created).await;
+    let answer = changed(call, StatusCode::CREATED, &projection, &created).await;
     Ok(answer.with_header(header::LOCATION, location))
 }
 
 /// `PUT /Groups/{id}` (RFC 7644 §3.5.1). A body without `members` leaves nobody in the group.
 pub(super) async fn replace(
-    mut call: Call,
+    call: &mut Call,
     id: &str,
     incoming: Incoming<'_>,
 ) -> Result<Answer, Refusal> {
@@ -65,14 +66,18 @@ pub(super) async fn replace(
     let projection = call.projection(&group)?;
     let body = incoming.json(call.counter.settings.limits.group_body_bytes).await?;
     let admitted = admit(body, &group, call.preset(), &mut call.quirks)?;
+    if admitted.members.is_none() {
+        call.quirks.note(Quirk::MembersMissing);
+    }
     let replace = ReplaceGroup {
         id: group_id(id)?,
         resource: admitted.resource,
+        external_id_given: admitted.external_id_given,
         members: admitted.members.unwrap_or_default(),
         resource_type: Arc::clone(&group),
     };
     let replaced = call.change(replace).await?;
-    Ok(changed(&call, StatusCode::OK, &projection, &replaced).await)
+    Ok(changed(call, StatusCode::OK, &projection, &replaced).await)
 }
 
 /// `PATCH /Groups/{id}` (RFC 7644 §3.5.2).
@@ -80,7 +85,7 @@ pub(super) async fn replace(
 /// Answered with 204, unless the client asks for attributes: who adds one member to a group of
 /// 100,000 does not want to hear of the others (RFC 7644 §3.5.2 allows both).
 pub(super) async fn patch(
-    mut call: Call,
+    call: &mut Call,
     id: &str,
     incoming: Incoming<'_>,
 ) -> Result<Answer, Refusal> {
@@ -91,16 +96,16 @@ pub(super) async fn patch(
     patch.check_id(id)?;
     let patch = PatchGroup { id: group_id(id)?, patch, resource_type: Arc::clone(&group) };
     let patched = call.change(patch).await?;
-    note_unknown(&patched);
+    note_outcome(call, &patched);
     if !call.asks_for_attributes() {
         let tag = group_record(&patched).entity_tag();
         return Ok(Answer::empty(StatusCode::NO_CONTENT).with_header(header::ETAG, tag));
     }
-    Ok(changed(&call, StatusCode::OK, &projection, &patched).await)
+    Ok(changed(call, StatusCode::OK, &projection, &patched).await)
 }
 
 /// `DELETE /Groups/{id}` (RFC 7644 §3.6).
-pub(super) async fn delete(call: Call, id: &str) -> Result<Answer, Refusal> {
+pub(super) async fn delete(call: &Call, id: &str) -> Result<Answer, Refusal> {
     call.change(DeleteGroup { id: group_id(id)? }).await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))
 }
@@ -109,12 +114,12 @@ pub(super) async fn delete(call: Call, id: &str) -> Result<Answer, Refusal> {
 ///
 /// The change is kept: whatever fails from here on, the answer must not be that nothing was done.
 async fn changed(
-    call: &Call,
+    call: &mut Call,
     status: StatusCode,
     projection: &Projection,
     outcome: &GroupOutcome,
 ) -> Answer {
-    note_unknown(outcome);
+    note_outcome(call, outcome);
     let mut record = group_record(outcome);
     if projection.wants("members") && record.member_count > 0 && !call.is_brief {
         match call.store.group(record.id, true).await {
@@ -132,9 +137,12 @@ async fn changed(
     call.written(status, &call.counter.group, projection, &record)
 }
 
-/// Members that were left out, because nobody knows them.
-fn note_unknown(outcome: &GroupOutcome) {
+/// What could be seen only when the group was at hand, and members that were left out, because
+/// nobody knows them.
+fn note_outcome(call: &mut Call, outcome: &GroupOutcome) {
+    call.quirks.note_all(&outcome.quirks);
     if !outcome.unknown_members.is_empty() {
+        call.quirks.note(Quirk::MembersUnknown);
         tracing::warn!(
             group_id = %outcome.group.id,
             unknown = outcome.unknown_members.len(),

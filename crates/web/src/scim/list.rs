@@ -167,8 +167,8 @@ impl List {
 }
 
 /// `POST /.search`: users and groups in one list (RFC 7644 §3.4.3).
-pub(super) async fn search_all(mut call: Call, incoming: Incoming<'_>) -> Result<Answer, Refusal> {
-    let query = query(&mut call, Some(incoming)).await?;
+pub(super) async fn search_all(call: &mut Call, incoming: Incoming<'_>) -> Result<Answer, Refusal> {
+    let query = query(call, Some(incoming)).await?;
     let (user, group) = (Arc::clone(&call.counter.user), Arc::clone(&call.counter.group));
     if let Some(sort) = &query.sort {
         // What neither type has is a mistake rather than an order.
@@ -182,11 +182,11 @@ pub(super) async fn search_all(mut call: Call, incoming: Incoming<'_>) -> Result
     let users = call.list(query.clone(), &user, Among::Several)?;
     let groups = call.list(query, &group, Among::Several)?;
     let (of_users, of_groups) =
-        (users.request(&call, &user, "groups"), groups.request(&call, &group, "members"));
+        (users.request(call, &user, "groups"), groups.request(call, &group, "members"));
     let page = call.store.resources(of_users, of_groups).await?;
     Ok(users.answer(page, |record| match record {
-        AnyRecord::User(record) => users.print(&call, &user, record),
-        AnyRecord::Group(record) => groups.print(&call, &group, record),
+        AnyRecord::User(record) => users.print(call, &user, record),
+        AnyRecord::Group(record) => groups.print(call, &group, record),
     }))
 }
 

@@ -6,7 +6,7 @@ use ::scim::admit::admit;
 use ::scim::patch::Patch;
 use ::scim::project::Projection;
 use axum::http::{StatusCode, header};
-use directory::{CreateUser, DeleteUser, PatchUser, ReplaceUser, User};
+use directory::{CreateUser, DeleteUser, PatchUser, ReplaceUser, User, UserOutcome};
 
 use super::answer::Answer;
 use super::list::{self, Among};
@@ -15,16 +15,16 @@ use super::{Call, Incoming, note_unread, user_id};
 use crate::error::Refusal;
 
 /// `GET /Users` (RFC 7644 §3.4.2), and `POST /Users/.search` (§3.4.3).
-pub(super) async fn list(mut call: Call, search: Option<Incoming<'_>>) -> Result<Answer, Refusal> {
+pub(super) async fn list(call: &mut Call, search: Option<Incoming<'_>>) -> Result<Answer, Refusal> {
     let user = Arc::clone(&call.counter.user);
-    let query = list::query(&mut call, search).await?;
+    let query = list::query(call, search).await?;
     let list = call.list(query, &user, Among::One)?;
-    let page = call.store.users(list.request(&call, &user, "groups")).await?;
-    Ok(list.answer(page, |record| list.print(&call, &user, record)))
+    let page = call.store.users(list.request(call, &user, "groups")).await?;
+    Ok(list.answer(page, |record| list.print(call, &user, record)))
 }
 
 /// `GET /Users/{id}` (RFC 7644 §3.4.1).
-pub(super) async fn get(call: Call, id: &str) -> Result<Answer, Refusal> {
+pub(super) async fn get(call: &Call, id: &str) -> Result<Answer, Refusal> {
     let projection = call.projection(&call.counter.user)?;
     let id = user_id(id)?;
     let user = call.store.user(id, projection.wants("groups")).await?;
@@ -36,7 +36,7 @@ pub(super) async fn get(call: Call, id: &str) -> Result<Answer, Refusal> {
 }
 
 /// `POST /Users` (RFC 7644 §3.3). 409 where the `userName` is taken.
-pub(super) async fn create(mut call: Call, incoming: Incoming<'_>) -> Result<Answer, Refusal> {
+pub(super) async fn create(call: &mut Call, incoming: Incoming<'_>) -> Result<Answer, Refusal> {
     let user = Arc::clone(&call.counter.user);
     let projection = call.projection(&user)?;
     let body = incoming.json(call.counter.settings.limits.user_body_bytes).await?;
@@ -52,7 +52,7 @@ pub(super) async fn create(mut call: Call, incoming: Incoming<'_>) -> Result<Ans
 
 /// `PUT /Users/{id}` (RFC 7644 §3.5.1). It does not create.
 pub(super) async fn replace(
-    mut call: Call,
+    call: &mut Call,
     id: &str,
     incoming: Incoming<'_>,
 ) -> Result<Answer, Refusal> {
@@ -63,15 +63,16 @@ pub(super) async fn replace(
     let replace = ReplaceUser {
         id: user_id(id)?,
         resource: admitted.resource,
+        external_id_given: admitted.external_id_given,
         resource_type: Arc::clone(&user),
     };
     let replaced = call.change(replace).await?;
-    Ok(changed(&call, &projection, &replaced).await)
+    Ok(changed(call, &projection, &replaced).await)
 }
 
 /// `PATCH /Users/{id}` (RFC 7644 §3.5.2).
 pub(super) async fn patch(
-    mut call: Call,
+    call: &mut Call,
     id: &str,
     incoming: Incoming<'_>,
 ) -> Result<Answer, Refusal> {
@@ -81,12 +82,13 @@ pub(super) async fn patch(
     let patch = Patch::parse(body, &user, call.preset(), &mut call.quirks)?;
     patch.check_id(id)?;
     let patch = PatchUser { id: user_id(id)?, patch, resource_type: Arc::clone(&user) };
-    let patched = call.change(patch).await?;
-    Ok(changed(&call, &projection, &patched).await)
+    let UserOutcome { user: patched, quirks } = call.change(patch).await?;
+    call.quirks.note_all(&quirks);
+    Ok(changed(call, &projection, &patched).await)
 }
 
 /// `DELETE /Users/{id}` (RFC 7644 §3.6).
-pub(super) async fn delete(call: Call, id: &str) -> Result<Answer, Refusal> {
+pub(super) async fn delete(call: &Call, id: &str) -> Result<Answer, Refusal> {
     call.change(DeleteUser { id: user_id(id)? }).await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))
 }

@@ -87,6 +87,7 @@ fn api_routes(house: &House) -> Vec<(&'static str, String, &'static str)> {
         ("GET", directory.clone(), ""),
         ("GET", format!("{directory}/tokens"), ""),
         ("POST", format!("{directory}/tokens"), "{}"),
+        ("GET", format!("{directory}/quirks"), ""),
         ("GET", format!("{directory}/users"), ""),
         ("GET", format!("{directory}/users/{}", house.user), ""),
         ("GET", format!("{directory}/groups"), ""),

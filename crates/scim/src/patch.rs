@@ -632,10 +632,15 @@ impl<'a> Reading<'a> {
     /// An `add` or a `replace`. `None` is one that asks for nothing.
     fn change(&mut self, verb: Verb, aim: Aim<'a>, value: Value) -> Result<Option<Change>, Error> {
         let place = aim.place();
-        if verb == Verb::Add && value.is_null() && self.reader.preset == Preset::Strict {
-            return Err(Error::invalid_value(format!(
-                "an `add` to `{place}` has the value null; to clear it, use `remove`"
-            )));
+        // RFC 7643 §2.5: null is no value, and to add none is to add nothing. It is not said that
+        // something is to be taken away.
+        if verb == Verb::Add && value.is_null() {
+            return match self.reader.preset {
+                Preset::Lenient => Ok(None),
+                Preset::Strict => Err(Error::invalid_value(format!(
+                    "an `add` to `{place}` has the value null; to clear it, use `remove`"
+                ))),
+            };
         }
         let name = aim.attribute.name.clone();
         let otherwise = match (verb, &aim.filter) {

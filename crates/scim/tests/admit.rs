@@ -408,6 +408,7 @@ fn a_put_without_active_keeps_it() {
     assert_eq!(never_said.clone().keeping(&never_said, &user), never_said);
 }
 
+/// Proves S-PUT-6.
 #[test]
 fn a_put_leaves_alone_what_is_fixed() {
     let schema = serde_json::from_value(json!({

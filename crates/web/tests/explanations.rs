@@ -141,7 +141,7 @@ fn every_path_of_a_request_is_counted_and_so_is_what_is_refused() {
         ),
         (
             "PATCH",
-            "/Users/7".to_owned(),
+            "/Users/019b8d4a-0000-7000-8000-00000000dead".to_owned(),
             operations(json!({ "op": "Replace", "path": "active", "value": "False" })),
             404,
             &["operation-case", "boolean-text"],

@@ -392,6 +392,7 @@ fn group_members_max_refuses_growth_and_nothing_else() {
     assert_eq!(limited(0).decide(&grows).rejection(), Rejection::MembersFull(0));
 }
 
+/// Proves S-GROUP-9.
 #[test]
 fn only_what_is_needed_is_asked() {
     let group = Want::Group(id(11));

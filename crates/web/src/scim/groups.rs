@@ -7,7 +7,10 @@ use ::scim::dialect::Quirk;
 use ::scim::patch::Patch;
 use ::scim::project::Projection;
 use axum::http::{StatusCode, header};
-use directory::{CreateGroup, DeleteGroup, Document, GroupOutcome, PatchGroup, ReplaceGroup};
+use directory::{
+    CreateGroup, DeleteGroup, Document, GroupOutcome, PatchGroup, ReplaceGroup, ResourceId,
+};
+use store::GroupRecord;
 
 use super::answer::Answer;
 use super::list::{self, Among};
@@ -28,15 +31,14 @@ pub(super) async fn list(call: &mut Call, search: Option<Incoming<'_>>) -> Resul
 pub(super) async fn get(call: &Call, id: &str) -> Result<Answer, Refusal> {
     let projection = call.projection(&call.counter.group)?;
     let id = group_id(id)?;
-    let unknown = || directory::Rejection::UnknownGroup(id.to_string());
     if !call.condition.is_none() {
         // Without its members, who may be many and are not wanted if nothing has changed.
-        let group = call.store.group(id, false).await?.ok_or_else(unknown)?;
+        let group = existing(call, id).await?;
         if let Some(answer) = call.unchanged(&call.counter.group, &group)? {
             return Ok(answer);
         }
     }
-    let group = call.store.group(id, projection.wants("members")).await?.ok_or_else(unknown)?;
+    let group = found(call, id, projection.wants("members")).await?;
     Ok(call.resource(StatusCode::OK, &call.counter.group, &projection, &group))
 }
 
@@ -63,18 +65,26 @@ pub(super) async fn replace(
     incoming: Incoming<'_>,
 ) -> Result<Answer, Refusal> {
     let group = Arc::clone(&call.counter.group);
-    let projection = call.projection(&group)?;
-    let body = incoming.json(call.counter.settings.limits.group_body_bytes).await?;
-    let admitted = admit(body, &group, call.preset(), &mut call.quirks)?;
+    let id = group_id(id)?;
+    let read = async {
+        let projection = call.projection(&group)?;
+        let body = incoming.json(call.counter.settings.limits.group_body_bytes).await?;
+        let admitted = admit(body, &group, call.preset(), &mut call.quirks)?;
+        Ok((projection, admitted))
+    };
+    let (projection, admitted) = match read.await {
+        Ok(read) => read,
+        Err(refusal) => return Err(call.refusal(existing(call, id), refusal).await),
+    };
     if admitted.members.is_none() {
         call.quirks.note(Quirk::MembersMissing);
     }
     let replace = ReplaceGroup {
-        id: group_id(id)?,
+        id,
         resource: admitted.resource,
         external_id_given: admitted.external_id_given,
         members: admitted.members.unwrap_or_default(),
-        resource_type: Arc::clone(&group),
+        resource_type: group,
     };
     let replaced = call.change(replace).await?;
     Ok(changed(call, StatusCode::OK, &projection, &replaced).await)
@@ -90,16 +100,26 @@ pub(super) async fn patch(
     incoming: Incoming<'_>,
 ) -> Result<Answer, Refusal> {
     let group = Arc::clone(&call.counter.group);
-    let projection = call.projection(&group)?;
-    let body = incoming.json(call.counter.settings.limits.group_body_bytes).await?;
-    let patch = Patch::parse(body, &group, call.preset(), &mut call.quirks)?;
-    patch.check_id(id)?;
-    let patch = PatchGroup { id: group_id(id)?, patch, resource_type: Arc::clone(&group) };
+    let (named, id) = (id, group_id(id)?);
+    let read = async {
+        let projection = call.projection(&group)?;
+        let body = incoming.json(call.counter.settings.limits.group_body_bytes).await?;
+        let patch = Patch::parse(body, &group, call.preset(), &mut call.quirks)?;
+        patch.check_id(named)?;
+        Ok((projection, patch))
+    };
+    let (projection, patch) = match read.await {
+        Ok(read) => read,
+        Err(refusal) => return Err(call.refusal(existing(call, id), refusal).await),
+    };
+    let patch = PatchGroup { id, patch, resource_type: Arc::clone(&group) };
     let patched = call.change(patch).await?;
     note_outcome(call, &patched);
     if !call.asks_for_attributes() {
-        let tag = group_record(&patched).entity_tag();
-        return Ok(Answer::empty(StatusCode::NO_CONTENT).with_header(header::ETAG, tag));
+        let record = group_record(&patched);
+        return Ok(Answer::empty(StatusCode::NO_CONTENT)
+            .with_header(header::ETAG, record.entity_tag())
+            .with_header(header::LOCATION, record.location(&group, &call.base)));
     }
     Ok(changed(call, StatusCode::OK, &projection, &patched).await)
 }
@@ -108,6 +128,16 @@ pub(super) async fn patch(
 pub(super) async fn delete(call: &Call, id: &str) -> Result<Answer, Refusal> {
     call.change(DeleteGroup { id: group_id(id)? }).await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))
+}
+
+async fn found(call: &Call, id: ResourceId, with_members: bool) -> Result<GroupRecord, Refusal> {
+    let group = call.store.group(id, with_members).await?;
+    group.ok_or_else(|| directory::Rejection::UnknownGroup(id.to_string()).into())
+}
+
+/// The group that a change is meant for.
+async fn existing(call: &Call, id: ResourceId) -> Result<GroupRecord, Refusal> {
+    found(call, id, false).await
 }
 
 /// The group as the change left it, with its members where they are wanted.

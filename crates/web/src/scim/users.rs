@@ -6,7 +6,8 @@ use ::scim::admit::admit;
 use ::scim::patch::Patch;
 use ::scim::project::Projection;
 use axum::http::{StatusCode, header};
-use directory::{CreateUser, DeleteUser, PatchUser, ReplaceUser, User, UserOutcome};
+use directory::{CreateUser, DeleteUser, PatchUser, ReplaceUser, ResourceId, User, UserOutcome};
+use store::UserRecord;
 
 use super::answer::Answer;
 use super::list::{self, Among};
@@ -26,9 +27,7 @@ pub(super) async fn list(call: &mut Call, search: Option<Incoming<'_>>) -> Resul
 /// `GET /Users/{id}` (RFC 7644 §3.4.1).
 pub(super) async fn get(call: &Call, id: &str) -> Result<Answer, Refusal> {
     let projection = call.projection(&call.counter.user)?;
-    let id = user_id(id)?;
-    let user = call.store.user(id, projection.wants("groups")).await?;
-    let user = user.ok_or_else(|| directory::Rejection::UnknownUser(id.to_string()))?;
+    let user = found(call, user_id(id)?, projection.wants("groups")).await?;
     if let Some(answer) = call.unchanged(&call.counter.user, &user)? {
         return Ok(answer);
     }
@@ -57,14 +56,22 @@ pub(super) async fn replace(
     incoming: Incoming<'_>,
 ) -> Result<Answer, Refusal> {
     let user = Arc::clone(&call.counter.user);
-    let projection = call.projection(&user)?;
-    let body = incoming.json(call.counter.settings.limits.user_body_bytes).await?;
-    let admitted = admit(body, &user, call.preset(), &mut call.quirks)?;
+    let id = user_id(id)?;
+    let read = async {
+        let projection = call.projection(&user)?;
+        let body = incoming.json(call.counter.settings.limits.user_body_bytes).await?;
+        let admitted = admit(body, &user, call.preset(), &mut call.quirks)?;
+        Ok((projection, admitted))
+    };
+    let (projection, admitted) = match read.await {
+        Ok(read) => read,
+        Err(refusal) => return Err(call.refusal(existing(call, id), refusal).await),
+    };
     let replace = ReplaceUser {
-        id: user_id(id)?,
+        id,
         resource: admitted.resource,
         external_id_given: admitted.external_id_given,
-        resource_type: Arc::clone(&user),
+        resource_type: user,
     };
     let replaced = call.change(replace).await?;
     Ok(changed(call, &projection, &replaced).await)
@@ -77,11 +84,19 @@ pub(super) async fn patch(
     incoming: Incoming<'_>,
 ) -> Result<Answer, Refusal> {
     let user = Arc::clone(&call.counter.user);
-    let projection = call.projection(&user)?;
-    let body = incoming.json(call.counter.settings.limits.user_body_bytes).await?;
-    let patch = Patch::parse(body, &user, call.preset(), &mut call.quirks)?;
-    patch.check_id(id)?;
-    let patch = PatchUser { id: user_id(id)?, patch, resource_type: Arc::clone(&user) };
+    let (named, id) = (id, user_id(id)?);
+    let read = async {
+        let projection = call.projection(&user)?;
+        let body = incoming.json(call.counter.settings.limits.user_body_bytes).await?;
+        let patch = Patch::parse(body, &user, call.preset(), &mut call.quirks)?;
+        patch.check_id(named)?;
+        Ok((projection, patch))
+    };
+    let (projection, patch) = match read.await {
+        Ok(read) => read,
+        Err(refusal) => return Err(call.refusal(existing(call, id), refusal).await),
+    };
+    let patch = PatchUser { id, patch, resource_type: user };
     let UserOutcome { user: patched, quirks } = call.change(patch).await?;
     call.quirks.note_all(&quirks);
     Ok(changed(call, &projection, &patched).await)
@@ -91,6 +106,16 @@ pub(super) async fn patch(
 pub(super) async fn delete(call: &Call, id: &str) -> Result<Answer, Refusal> {
     call.change(DeleteUser { id: user_id(id)? }).await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))
+}
+
+async fn found(call: &Call, id: ResourceId, with_groups: bool) -> Result<UserRecord, Refusal> {
+    let user = call.store.user(id, with_groups).await?;
+    user.ok_or_else(|| directory::Rejection::UnknownUser(id.to_string()).into())
+}
+
+/// The user whom a change is meant for.
+async fn existing(call: &Call, id: ResourceId) -> Result<UserRecord, Refusal> {
+    found(call, id, false).await
 }
 
 /// The user as the change left them, with the groups that they belong to.

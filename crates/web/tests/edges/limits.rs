@@ -144,6 +144,8 @@ fn what_is_too_deep_or_no_text_is_refused() {
             .into_bytes()
     };
     let text = |inside: &[u8]| [br#"{"userName":""#, inside, br#""}"#].concat();
+    let created = scim(&server, &to, "POST", "/Users", format!("{USER}}}").as_bytes()).json();
+    let somebody = format!("/Users/{}", created["id"].as_str().expect("an id"));
     let before = server.state();
     let check = |method: &str, path: &str, body: &[u8], detail: &str| {
         let reply = scim(&server, &to, method, path, body);
@@ -151,9 +153,9 @@ fn what_is_too_deep_or_no_text_is_refused() {
         assert_eq!(reply.json()["scimType"], "invalidSyntax", "{reply:?}");
         assert_eq!(server.state(), before);
     };
-    let somebody = "/Users/019b8d4a-0000-7000-8000-00000000dead";
+    let paths = ["/Users", &somebody, "/Groups"];
     for (method, path) in
-        [("POST", "/Users"), ("PUT", somebody), ("PATCH", somebody), ("POST", "/Groups")]
+        [("POST", paths[0]), ("PUT", paths[1]), ("PATCH", paths[1]), ("POST", paths[2])]
     {
         check(method, path, &nested("[", "]"), "nested more than 32 deep");
         check(method, path, &nested(r#"{"a":"#, "}"), "nested more than 32 deep");
@@ -252,6 +254,22 @@ fn bytes_that_are_no_request_are_survived() {
     assert_eq!(server.state(), before);
 }
 
+/// Entra wants 25 requests a second, and sends them in bursts.
+///
+/// Proves S-ENTRA-6.
+#[test]
+fn the_limit_that_nobody_has_set_is_more_than_entra_needs() {
+    let rate = Limits::default().rate.expect("there is a limit");
+    assert!(rate.per_second.get() >= 25, "{rate:?}");
+    let server = Server::start("limits-entra", Limits::default());
+    let entra = server.connect("Acme", "Entra");
+    // Eight seconds' worth at once.
+    for _ in 0..200 {
+        assert_eq!(scim(&server, &entra, "GET", "/Users?count=0", b"").status, 200);
+    }
+}
+
+/// Proves S-OKTA-9.
 #[test]
 fn who_asks_too_often_is_told_when_to_ask_again() {
     let one = NonZeroU32::new(1).expect("it is not zero");

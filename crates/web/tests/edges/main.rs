@@ -6,6 +6,7 @@ mod bulk;
 mod conditions;
 mod limits;
 mod noise;
+mod passwords;
 mod restarts;
 #[path = "../server/mod.rs"]
 mod server;

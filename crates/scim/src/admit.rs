@@ -73,8 +73,13 @@ pub fn admit(
         )));
     };
     let mut unknown = Map::new();
-    let mut reader =
-        Reader { preset, quirks, unknown: &mut unknown, unknown_is: Kind::InvalidSyntax };
+    let mut reader = Reader {
+        preset,
+        quirks,
+        unknown: &mut unknown,
+        unknown_is: Kind::InvalidSyntax,
+        is_whole: true,
+    };
     let mut password_given = false;
     let mut external_id_given = false;
     let mut members = None;
@@ -218,6 +223,10 @@ pub(crate) struct Reader<'a> {
     pub(crate) unknown: &'a mut Map<String, Value>,
     /// What an unknown attribute is under [`Preset::Strict`].
     pub(crate) unknown_is: Kind,
+    /// Whether a whole resource is read, and not the value of one operation. Who says everything
+    /// and marks two values as primary has filled in a form; who changes one and marks two
+    /// contradicts themselves.
+    pub(crate) is_whole: bool,
 }
 
 impl Reader<'_> {
@@ -289,9 +298,14 @@ impl Reader<'_> {
                 elements.push_or_complete(element);
             }
         }
-        let list = elements.into_list();
-        if list.iter().filter(|element| resource::is_primary(element)).count() > 1 {
-            return Err(two_primaries(place));
+        let mut list = elements.into_list();
+        let mut primaries = list.iter_mut().filter(|element| resource::is_primary(element)).skip(1);
+        if let Some(second) = primaries.next() {
+            if !self.is_whole || !self.forgives(Quirk::PrimaryTwice) {
+                return Err(two_primaries(place));
+            }
+            second["primary"] = Value::Bool(false);
+            primaries.for_each(|other| other["primary"] = Value::Bool(false));
         }
         Ok(list)
     }

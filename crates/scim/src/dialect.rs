@@ -43,6 +43,9 @@ pub enum Quirk {
     IntegerText,
     /// `OneLogin`: `"emails":{"value":…}`. We read a list of one.
     SingleForList,
+    /// `PingOne`, where an app has two types of e-mail and one person one address: both with
+    /// `"primary":true`. In the body of a POST or PUT the first one keeps it.
+    PrimaryTwice,
     /// Entra: `"manager":[{"$ref":…,"value":…}]`. We read the one element.
     ListForSingle,
     /// Entra: `"manager":"26118915"`; Microsoft's collection: `"members":["2819c223"]`. We read
@@ -114,6 +117,7 @@ impl Quirk {
         Quirk::NumberForText,
         Quirk::IntegerText,
         Quirk::SingleForList,
+        Quirk::PrimaryTwice,
         Quirk::ListForSingle,
         Quirk::TextForObject,
         Quirk::RoleInText,
@@ -151,6 +155,7 @@ impl Quirk {
             Quirk::NumberForText => "number-for-text",
             Quirk::IntegerText => "integer-text",
             Quirk::SingleForList => "single-for-list",
+            Quirk::PrimaryTwice => "primary-twice",
             Quirk::ListForSingle => "list-for-single",
             Quirk::TextForObject => "text-for-object",
             Quirk::RoleInText => "role-in-text",
@@ -201,6 +206,9 @@ impl Quirk {
             Quirk::NumberForText => "sent a number where text belongs",
             Quirk::IntegerText => "sent a whole number in quotes",
             Quirk::SingleForList => "sent one value where a list belongs",
+            Quirk::PrimaryTwice => {
+                "marked several values of a list as `primary`; the first kept it"
+            }
             Quirk::ListForSingle => "sent a list where one value belongs",
             Quirk::TextForObject => "sent text instead of an object with a `value`",
             Quirk::RoleInText => "sent a role as JSON inside a string",

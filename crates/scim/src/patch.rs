@@ -130,6 +130,7 @@ impl Patch {
                 quirks,
                 unknown: &mut unknown,
                 unknown_is: Kind::InvalidValue,
+                is_whole: false,
             },
             resource_type,
             operations: Vec::new(),

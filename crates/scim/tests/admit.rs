@@ -95,6 +95,10 @@ fn what_providers_send_is_straightened() {
         (r#","active":[true]"#, r#","active":true"#),
         (r#","title":7"#, r#","title":"7""#),
         (r#","emails":{"value":"a@x"}"#, r#","emails":[{"value":"a@x"}]"#),
+        (
+            r#","emails":[{"value":"a"},{"value":"b","primary":true},{"value":"c","primary":"True"},{"value":"d","primary":true}]"#,
+            r#","emails":[{"value":"a"},{"value":"b","primary":true},{"value":"c","primary":false},{"value":"d","primary":false}]"#,
+        ),
         (r#","emails":"a@x""#, r#","emails":[{"value":"a@x"}]"#),
         (r#","emails":["a@x"]"#, r#","emails":[{"value":"a@x"}]"#),
         (
@@ -200,14 +204,6 @@ fn what_does_not_fit_is_refused_by_name() {
             "`emails` expects an object and got a list",
         ),
         (
-            with(
-                "emails",
-                json!([{ "value": "a", "primary": true }, { "value": "b", "primary": true }]),
-            ),
-            Kind::InvalidValue,
-            "`emails` has two values that are `primary`",
-        ),
-        (
             with("x509Certificates", json!([{ "value": "no!" }])),
             Kind::InvalidValue,
             "`x509Certificates.value` expects base 64",
@@ -264,6 +260,14 @@ fn the_letter_of_the_rfc_allows_less() {
         (with("title", json!(["a"])), Kind::InvalidValue, "`title`"),
         (with("emails", json!({ "value": "a" })), Kind::InvalidValue, "`emails` expects a list"),
         (with("roles", json!(["admin"])), Kind::InvalidValue, "`roles` expects an object"),
+        (
+            with(
+                "emails",
+                json!([{ "value": "a", "primary": true }, { "value": "b", "primary": true }]),
+            ),
+            Kind::InvalidValue,
+            "`emails` has two values that are `primary`",
+        ),
         (with("profileUrl", json!("my page")), Kind::InvalidValue, "`profileUrl` expects a URI"),
     ] {
         refuse(Preset::Strict, body, kind, detail);

@@ -208,6 +208,23 @@ fn a_put_says_everything() {
     check(replace(12, "Sellers", &[12, 11]).without_itself(), &["updated", "+11"]);
 }
 
+/// Proves S-PUT-14.
+#[test]
+fn of_a_long_list_only_the_difference_is_kept_and_told() {
+    let everyone: Vec<u64> = (1_000..11_000).collect();
+    let mut world = World::new().with_group(11, json!({ "displayName": "Design" }), &everyone);
+    for number in 1_000..=11_000 {
+        world = world.with_user(number, json!({ "userName": format!("u{number}") }));
+    }
+    // Another order, and one for another.
+    let wanted: Vec<u64> = (1_001..=11_000).rev().collect();
+    let outcome = world.decide(&replace(11, "Design", &wanted));
+    assert_eq!(events(&outcome), ["-1000", "+11000"]);
+    let changes = outcome.decided.expect("it is decided").changes;
+    let [Change::Group(change)] = changes.as_slice() else { panic!("{changes:?}") };
+    assert_eq!((change.added().len(), change.removed().len()), (1, 1));
+}
+
 trait WithoutItself {
     fn without_itself(self) -> Self;
 }

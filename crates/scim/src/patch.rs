@@ -640,6 +640,9 @@ impl<'a> Reading<'a> {
         let name = aim.attribute.name.clone();
         let otherwise = match (verb, &aim.filter) {
             (Verb::Replace, Some(_)) if self.reader.preset == Preset::Strict => Otherwise::Refuse,
+            (_, Some(filter)) if !self.describes_a_value(aim.attribute, filter) => {
+                Otherwise::Refuse
+            }
             (Verb::Replace, Some(_)) => Otherwise::CreateLeniently,
             _ => Otherwise::Create,
         };
@@ -703,6 +706,26 @@ impl<'a> Reading<'a> {
                 Ok(Some(Change::Set { attribute: name, value }))
             }
         }
+    }
+
+    /// Whether what the filter's `eq` terms compare with could be sent as a value: what is no
+    /// base 64 can be asked for, and must not be created. Terms that say nothing of a value are
+    /// left to who creates it.
+    fn describes_a_value(&self, attribute: &Attribute, filter: &ValueFilter) -> bool {
+        let Some(terms) = filter.eq_terms() else { return true };
+        let mut reader = Reader {
+            preset: self.reader.preset,
+            quirks: &mut Quirks::new(),
+            unknown: &mut Map::new(),
+            unknown_is: self.reader.unknown_is,
+        };
+        terms.into_iter().all(|(name, term)| {
+            let Some(part) = name.and_then(|name| attribute.sub_attribute(name)) else {
+                return true;
+            };
+            let place = Place::top(&attribute.name).part(&part.name);
+            reader.single(part, term.clone(), place).is_ok_and(|read| read == Some(term))
+        })
     }
 
     /// The parts that a value gives or clears; `None` clears the value as a whole.

@@ -443,6 +443,12 @@ fn what_cannot_be_done_is_refused_and_says_why() {
             Kind::NoTarget,
             "`emails`",
         ),
+        // What could not be sent is not created of a filter either.
+        (
+            json!({ "op": "add", "path": "x509Certificates[value eq \"a@x\"].display", "value": "x" }),
+            Kind::NoTarget,
+            "`x509Certificates`",
+        ),
         (
             json!({ "op": "replace", "path": "emails[type eq]", "value": {} }),
             Kind::InvalidFilter,

@@ -45,9 +45,10 @@ pub(crate) fn check(input: &[u8]) {
     }
 }
 
-/// RFC 7644 §3.5.2.1: what exists already is not changed, "and the server SHALL NOT" say
-/// otherwise; a `replace` by the same and a `remove` of what is absent succeed likewise. With a
-/// filter in the path this does not hold: what is chosen may not be chosen any more.
+/// RFC 7644 §3.5.2.1: "If the target location already contains the value specified, no changes
+/// SHOULD be made to the resource"; a `replace` by the same (§3.5.2.3) and a `remove` of what is
+/// absent (§3.5.2.2) change as little. With a filter in the path this does not hold: what is chosen
+/// may not be chosen any more.
 fn check_twice(patch: &Patch, after: &Resource, resource_type: &ResourceType, body: &Value) {
     let again = patch.apply(after, resource_type);
     let again = again.unwrap_or_else(|error| {
@@ -70,12 +71,16 @@ fn is_one_without_filter(body: &Value) -> bool {
         _ => return false,
     };
     let Some(operation) = operation.as_object() else { return false };
-    operation.iter().all(|(name, value)| match value {
-        Value::String(path) if name.eq_ignore_ascii_case("path") => !path.contains('['),
-        // Several attributes in one are several operations, one after the other.
-        Value::Object(values) if name.eq_ignore_ascii_case("value") => {
-            !values.keys().any(|name| name.contains('['))
+    let part = |name: &str| {
+        let found = operation.iter().find(|(it, _)| it.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value)
+    };
+    match (part("path"), part("value")) {
+        (Some(Value::String(path)), _) if !path.is_empty() => !path.contains('['),
+        // Several names in a value without a path are several operations, one after the other.
+        (_, Some(Value::Object(values))) => {
+            values.len() <= 1 && !values.keys().any(|name| name.contains('['))
         }
         _ => true,
-    })
+    }
 }

@@ -1,10 +1,12 @@
 //! Development tasks. `cargo xtask test` is the README's one test command; `cargo xtask ci` is the
-//! same and what only CI has the time for; `cargo xtask bench` measures.
+//! same and what only CI has the time for; `cargo xtask bench` measures; `cargo xtask checklist`
+//! counts what is proved of SCIM.
 //!
 //! The first two walk one table, [`step::STEPS`]. A step names the tools it needs ([`tool::Tool`]); what is
 //! missing is installed first, aloud.
 
 mod bench;
+mod checklist;
 mod command;
 mod step;
 mod tool;
@@ -42,6 +44,8 @@ enum Task {
     Ci(Selection),
     /// Measure how fast Roster is beside the raw database and bare HTTP
     Bench(bench::Arguments),
+    /// Count which requirements of SCIM are proved by a test, and fail when one is forgotten
+    Checklist(checklist::Arguments),
 }
 
 #[derive(Args, Debug)]
@@ -58,7 +62,12 @@ fn main() -> ExitCode {
     let (task, when, selection) = match Arguments::parse().task {
         Task::Test(selection) => ("test", When::Always, selection),
         Task::Ci(selection) => ("ci", When::InCi, selection),
-        Task::Bench(arguments) => return bench(&arguments),
+        Task::Bench(arguments) => {
+            return done(root().and_then(|root| bench::measure(&root, &arguments)));
+        }
+        Task::Checklist(arguments) => {
+            return done(root().and_then(|root| checklist::check(&root, &arguments)));
+        }
     };
     let steps = select(when, &selection.only);
     if selection.list {
@@ -77,8 +86,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn bench(arguments: &bench::Arguments) -> ExitCode {
-    match root().and_then(|root| bench::measure(&root, arguments)) {
+/// For a task that is not a row of steps.
+fn done(outcome: anyhow::Result<()>) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(format_args!("\nerror: {error:#}"));

@@ -72,6 +72,12 @@ pub(crate) const CARGO_NEXTEST: Tool = Tool {
     },
 };
 
+pub(crate) const CARGO_FUZZ: Tool = Tool {
+    name: "cargo-fuzz",
+    why: "builds a program with instruments, and changes inputs until they reach more of it",
+    origin: Origin::Crate { version: "0.13.2", oldest: (0, 13, 0), options: &[] },
+};
+
 impl Tool {
     /// Installs the tool when it is missing, and says so.
     pub(crate) fn ensure(&self, root: &Path) -> anyhow::Result<()> {
@@ -218,7 +224,7 @@ mod tests {
 
     #[test]
     fn every_tool_that_is_installed_is_new_enough_to_be_found_again() {
-        for tool in [CARGO_DENY, CARGO_NEXTEST] {
+        for tool in [CARGO_DENY, CARGO_FUZZ, CARGO_NEXTEST] {
             if let Origin::Crate { version, oldest, .. } = tool.origin {
                 assert!(version_in(version) >= Some(oldest), "{}", tool.name);
             }

@@ -345,11 +345,15 @@ impl Plain {
             return Ok(());
         }
         self.check_unique(kind, Some(id), &attributes)?;
+        let mut members = roll.now.clone();
+        // Who was sent away and taken back by one request has not moved.
+        members
+            .extend(before.members.clone().into_iter().filter(|(it, _)| roll.now.contains_key(it)));
         let after = Record {
             attributes: attributes.clone(),
             version: before.version + 1,
             modified_at: now,
-            members: roll.now.clone(),
+            members,
             ..before.clone()
         };
         self.all_mut(kind).insert(id.to_owned(), after.clone());

@@ -26,6 +26,8 @@ pub(crate) struct World {
     store: Store,
     clock: Arc<HandClock>,
     key: String,
+    /// When each directory's token was last looked for.
+    looked_at: Vec<Timestamp>,
     pub(crate) directories: Vec<Connection>,
     _folder: TempDir,
 }
@@ -99,7 +101,9 @@ impl World {
         }
         let application = web::application(store.access(), settings, ids, chance);
         let key = key.reveal().to_owned();
-        World { application, store, clock, key, directories: connections, _folder: folder }
+        let looked_at = vec![Timestamp::MIN; directories];
+        let directories = connections;
+        World { application, store, clock, key, looked_at, directories, _folder: folder }
     }
 
     pub(crate) async fn close(self) {
@@ -115,9 +119,23 @@ impl World {
     }
 
     /// Sends a request to a directory.
-    pub(crate) async fn send(&self, directory: usize, sent: &Sent) -> Answer {
+    pub(crate) async fn send(&mut self, directory: usize, sent: &Sent) -> Answer {
         let Connection { path, token, .. } = &self.directories[directory];
-        self.call(&format!("{path}{}", sent.path), token, sent).await
+        let answer = self.call(&format!("{path}{}", sent.path), token, sent).await;
+        let now = self.now();
+        if now.duration_since(self.looked_at[directory]) >= SignedDuration::from_secs(1) {
+            self.looked_at[directory] = now;
+            self.settle().await;
+        }
+        answer
+    }
+
+    /// Waits until nothing is being kept. That a token was used is noted when there is time, and a
+    /// change that comes meanwhile has the time at which that was begun: so the clock must not be
+    /// moved in between.
+    async fn settle(&self) {
+        let kept = self.store.api().create_organization("settled".into(), None).await;
+        kept.expect("an organization");
     }
 
     /// Calls the management API.

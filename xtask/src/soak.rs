@@ -33,11 +33,6 @@ pub(crate) fn play(root: &Path, arguments: &Arguments) -> anyhow::Result<()> {
             .args(["--test", test, "--", "--nocapture"])
             .env(variable, count.to_string())
             .env("ROSTER_SEED", arguments.seed.to_string());
-        // A file in memory is flushed at once, and what is flushed is not what is looked at here.
-        let memory = Path::new("/dev/shm");
-        if memory.is_dir() {
-            command.env("TMPDIR", memory);
-        }
         run(&mut command)?;
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! What the protocol itself costs: admission, PATCH, filters and projections, each beside the bare
 //! reading or printing of the same bytes by `serde_json`.
 //!
-//! `cargo bench -p scim`. Read the medians, and each as a ratio to the baseline of its group: the
+//! `cargo bench -p scim --bench protocol`. Read the medians, and each as a ratio to the baseline of its group: the
 //! machine is a part of every figure.
 
 use divan::counter::BytesCount;

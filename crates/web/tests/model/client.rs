@@ -81,6 +81,10 @@ impl Client {
         if ids.is_empty() { "nobody".to_owned() } else { self.choices.one_of(ids).clone() }
     }
 
+    fn word(&mut self, words: &[&'static str]) -> &'static str {
+        words[self.choices.below(words.len())]
+    }
+
     fn once_in(&mut self, times: usize) -> bool {
         self.choices.once_in(times)
     }
@@ -295,7 +299,7 @@ impl Client {
                 };
                 Change::Set(path, Some(text.into()))
             }
-            5 | 6 => Change::Set(*self.choices.one_of(TEXTS), None),
+            5 | 6 => Change::Set(self.word(TEXTS), None),
             7..10 => Change::Set("active", Some((self.choices.below(2) == 0).into())),
             10 => Change::Set("active", None),
             11 => Change::Set(MANAGER, Some(json!({ "value": self.some_external_id() }))),
@@ -330,7 +334,7 @@ impl Client {
                 let ids = (0..=self.choices.below(3)).map(|_| self.some_member(plain));
                 Change::RemoveMembers(ids.collect::<BTreeSet<_>>().into_iter().collect())
             }
-            11 => Change::RemoveKind(*self.choices.one_of(&["User", "Group"])),
+            11 => Change::RemoveKind(self.word(&["User", "Group"])),
             12 => Change::ReplaceMembers(Vec::new()),
             _ => Change::ReplaceMembers(self.some_members(plain, 9)),
         }
@@ -593,14 +597,12 @@ impl Client {
                 _ => json!({ "op": add, "path": "emails", "value": [email] }),
             },
             Change::EmailOf(kind, value) => match self.choices.below(4) {
+                0 if self.choices.below(2) == 0 => {
+                    let path = format!("EMAILS[TYPE EQ \"{kind}\"].VALUE");
+                    json!({ "op": set, "path": path, "value": value })
+                }
                 0 => {
-                    let path = format!("emails[type eq \"{}\"].value", kind.to_uppercase());
-                    match self.is_lower_case_wanted() {
-                        true => json!({ "op": set, "path": path.to_lowercase(), "value": value }),
-                        false => {
-                            json!({ "op": set, "value": { format!("emails[type eq \"{kind}\"].value"): value } })
-                        }
-                    }
+                    json!({ "op": set, "value": { format!("emails[type eq \"{kind}\"].value"): value } })
                 }
                 1 => {
                     json!({ "op": set, "path": format!("emails[type eq \"{kind}\"]"), "value": { "value": value } })
@@ -658,10 +660,6 @@ impl Client {
         }
     }
 
-    fn is_lower_case_wanted(&mut self) -> bool {
-        self.choices.below(2) == 0
-    }
-
     /// A list, with everything that can be asked of one.
     pub(crate) fn some_list(&mut self, plain: &Plain, now: Timestamp) -> List {
         let kind = self.some_kind();
@@ -676,6 +674,7 @@ impl Client {
     }
 
     fn some_ask(&mut self, kind: Kind, plain: &Plain, now: Timestamp, depth: usize) -> Ask {
+        const OPERATORS: &[&str] = &["eq", "eq", "eq", "ne", "co", "sw", "ew", "gt", "le"];
         if depth > 0 && self.choices.below(5) < 2 {
             let one = Box::new(self.some_ask(kind, plain, now, depth - 1));
             if self.once_in(3) {
@@ -684,7 +683,6 @@ impl Client {
             let other = Box::new(self.some_ask(kind, plain, now, depth - 1));
             return if self.once_in(2) { Ask::And(one, other) } else { Ask::Or(one, other) };
         }
-        const OPERATORS: &[&str] = &["eq", "eq", "eq", "ne", "co", "sw", "ew", "gt", "le"];
         let operator = *self.choices.one_of(OPERATORS);
         let part = |choices: &mut Choices<'_>, text: String, operator: &str| match operator {
             "co" | "sw" => text.chars().take(1 + choices.below(6)).collect(),
@@ -699,7 +697,7 @@ impl Client {
             }
             (3, _) => Ask::Text("externalId", operator, self.some_external_id()),
             (4, _) => Ask::Text("id", "eq", self.some_id(kind, plain)),
-            (5, Kind::User) => Ask::Present(*self.choices.one_of(&[
+            (5, Kind::User) => Ask::Present(self.word(&[
                 "title",
                 "emails",
                 "name.givenName",
@@ -707,30 +705,28 @@ impl Client {
                 "groups",
                 "nickName",
             ])),
-            (5, Kind::Group) => {
-                Ask::Present(*self.choices.one_of(&["externalId", "members", "displayName"]))
-            }
+            (5, Kind::Group) => Ask::Present(self.word(&["externalId", "members", "displayName"])),
             (6, Kind::User) => Ask::Related("groups", self.some_id(Kind::Group, plain)),
             (6 | 7, Kind::Group) => Ask::Related("members", self.some_member(plain)),
             (7, Kind::User) => Ask::Active(self.choices.below(2) == 0),
             (8, _) => {
                 let ago = i64::try_from(self.choices.below(400_000)).expect("a few days");
                 let at = Timestamp::from_millisecond(now.as_millisecond() - ago).expect("a time");
-                Ask::Modified(*self.choices.one_of(&["gt", "ge", "lt", "le"]), print(at))
+                Ask::Modified(self.word(&["gt", "ge", "lt", "le"]), print(at))
             }
             (9, Kind::User) => {
                 let address = self.some_address();
                 let address = part(&mut self.choices, address, operator);
                 // Unequal to one value of several is another question.
                 let operator = if operator == "ne" { "eq" } else { operator };
-                Ask::EmailOf(*self.choices.one_of(KINDS), operator, address)
+                Ask::EmailOf(self.word(KINDS), operator, address)
             }
             (10, Kind::User) => {
                 let address = self.some_address();
                 Ask::Text("emails.value", operator, part(&mut self.choices, address, operator))
             }
             (_, Kind::User) => Ask::Text(
-                *self.choices.one_of(&["title", "name.familyName", DEPARTMENT, "displayName"]),
+                self.word(&["title", "name.familyName", DEPARTMENT, "displayName"]),
                 operator,
                 self.some_text(),
             ),

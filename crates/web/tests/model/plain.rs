@@ -146,6 +146,19 @@ pub(crate) struct Plain {
     pub(crate) events: Vec<Event>,
 }
 
+/// What an event says beside what is so afterwards.
+struct News {
+    changes: Option<Value>,
+    previous: BTreeSet<String>,
+    at: Timestamp,
+}
+
+impl News {
+    fn at(at: Timestamp) -> News {
+        News { changes: None, previous: BTreeSet::new(), at }
+    }
+}
+
 /// The same in any case.
 pub(crate) fn fold(text: &str) -> String {
     text.to_lowercase()
@@ -212,7 +225,7 @@ impl Plain {
             let same = self.former.iter().filter(same).filter(|it| Some(it.at) == latest);
             previous.extend(same.map(|it| it.id.clone()));
         }
-        self.tell(kind, "created", id, &attributes, None, previous, now);
+        self.tell((kind, id), "created", &attributes, News { previous, ..News::at(now) });
         self.tell_members(id, &record, &roll, now);
         Ok(())
     }
@@ -236,7 +249,7 @@ impl Plain {
         }
         let mut roll = Roll::of(&before);
         roll.replace(self, members);
-        self.keep(kind, id, &before, attributes, &roll, now)
+        self.keep(kind, id, &before, &attributes, &roll, now)
     }
 
     /// PATCH.
@@ -263,7 +276,7 @@ impl Plain {
         if before.attributes.get("active") == Some(&Value::Bool(false)) {
             attributes.entry("active").or_insert(Value::Bool(false));
         }
-        self.keep(kind, id, &before, attributes, &roll, now)
+        self.keep(kind, id, &before, &attributes, &roll, now)
     }
 
     /// DELETE.
@@ -280,14 +293,14 @@ impl Plain {
             let of_group = self.groups[&group].clone();
             let mut roll = Roll::of(&of_group);
             roll.remove(&[id.to_owned()]);
-            self.keep(Kind::Group, &group, &of_group, of_group.attributes.clone(), &roll, now)
+            self.keep(Kind::Group, &group, &of_group, &of_group.attributes, &roll, now)
                 .expect("anybody may leave");
         }
         self.all_mut(kind).remove(id);
         let mut roll = Roll::of(&before);
         roll.remove_if(|_, _| true);
         self.tell_members(id, &before, &roll, now);
-        self.tell(kind, "deleted", id, &before.attributes, None, BTreeSet::new(), now);
+        self.tell((kind, id), "deleted", &before.attributes, News::at(now));
         if kind == Kind::User {
             self.former.push(Former {
                 name: fold(before.attributes["userName"].as_str().expect("it is required")),
@@ -333,18 +346,18 @@ impl Plain {
         kind: Kind,
         id: &str,
         before: &Record,
-        attributes: Attributes,
+        attributes: &Attributes,
         roll: &Roll,
         now: Timestamp,
     ) -> Result<(), Refused> {
         if roll.now.contains_key(id) && !before.members.contains_key(id) {
             return Err(INVALID_VALUE);
         }
-        let is_same = attributes == before.attributes;
+        let is_same = *attributes == before.attributes;
         if is_same && roll.now.keys().eq(before.members.keys()) {
             return Ok(());
         }
-        self.check_unique(kind, Some(id), &attributes)?;
+        self.check_unique(kind, Some(id), attributes)?;
         let mut members = roll.now.clone();
         // Who was sent away and taken back by one request has not moved.
         members
@@ -359,28 +372,19 @@ impl Plain {
         self.all_mut(kind).insert(id.to_owned(), after.clone());
         if !is_same {
             let is_active = |it: &Attributes| it.get("active") != Some(&Value::Bool(false));
-            let what = match (is_active(&before.attributes), is_active(&attributes)) {
+            let what = match (is_active(&before.attributes), is_active(attributes)) {
                 (true, false) => "deactivated",
                 (false, true) => "reactivated",
                 _ => "updated",
             };
-            let changes = Some(differences(&before.attributes, &attributes));
-            self.tell(kind, what, id, &attributes, changes, BTreeSet::new(), now);
+            let changes = Some(differences(&before.attributes, attributes));
+            self.tell((kind, id), what, attributes, News { changes, ..News::at(now) });
         }
         self.tell_members(id, &after, roll, now);
         Ok(())
     }
 
-    fn tell(
-        &mut self,
-        kind: Kind,
-        what: &str,
-        id: &str,
-        attributes: &Attributes,
-        changes: Option<Value>,
-        previous: BTreeSet<String>,
-        at: Timestamp,
-    ) {
+    fn tell(&mut self, (kind, id): (Kind, &str), what: &str, attributes: &Attributes, news: News) {
         let subject = match kind {
             Kind::User => "user",
             Kind::Group => "group",
@@ -388,10 +392,11 @@ impl Plain {
         let mut told = attributes.clone();
         told.insert("id".into(), id.into());
         let mut data = json!({ subject: told });
-        if let Some(changes) = changes {
+        if let Some(changes) = news.changes {
             data["changes"] = changes;
         }
-        self.events.push(Event { kind: format!("directory.{subject}.{what}"), data, at, previous });
+        let (kind, previous) = (format!("directory.{subject}.{what}"), news.previous);
+        self.events.push(Event { kind, data, at: news.at, previous });
     }
 
     /// Who left, then who came, in the order in which they were named.
@@ -652,9 +657,10 @@ fn put_emails(attributes: &mut Attributes, emails: Vec<Value>) {
             None => once.push(email),
         }
     }
-    match once.is_empty() {
-        true => _ = attributes.remove("emails"),
-        false => _ = attributes.insert("emails".into(), once.into()),
+    if once.is_empty() {
+        attributes.remove("emails");
+    } else {
+        attributes.insert("emails".into(), once.into());
     }
 }
 

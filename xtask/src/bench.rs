@@ -11,7 +11,6 @@ mod figures;
 mod person;
 mod raw;
 mod report;
-mod server;
 
 use std::{
     env,
@@ -29,9 +28,9 @@ use crate::{
         client::{Client, Load},
         figures::{Figures, Round},
         raw::Raw,
-        server::Server,
     },
     command::{cargo, run, say},
+    server::Server,
 };
 
 #[derive(Args, Debug)]
@@ -188,10 +187,15 @@ impl Stage {
             std::fs::remove_dir_all(&folder).context("the last run's folder cannot be removed")?;
         }
         std::fs::create_dir_all(&folder).context("there is no place for the databases")?;
-        let server = Server::start(root, &folder.join("data"))?;
-        let raw = Raw::copy(&server.database(), &folder.join("raw.db"))?;
+        let server = Server::start(&root.join("target/release/roster"), &folder.join("data"))?;
+        let directory = server.create_directory("Okta", &["--provider", "okta"])?;
+        let raw = Raw::copy(&database(&server), &folder.join("raw.db"))?;
         let bare = Bare::start()?;
-        let client = Client::new(server.base_path().to_owned(), server.token().to_owned())?;
+        let (_, base_path) = directory
+            .base_url
+            .split_once(&server.address().to_string())
+            .context("the base URL is not that of the server")?;
+        let client = Client::new(base_path.to_owned(), directory.token)?;
         Ok(Stage { server, raw, bare, client, people: 0 })
     }
 
@@ -235,7 +239,7 @@ impl Stage {
         rounds.push(self.client.drive(self.server.address(), connections, &requests, status)?);
         if scenario.load == Load::Create {
             // What Roster has just kept is what the raw database keeps now, row by row.
-            self.raw.take_from(&self.server.database())?;
+            self.raw.take_from(&database(&self.server))?;
         }
         for beside in scenario.beside {
             rounds.push(match beside {
@@ -259,9 +263,9 @@ impl Stage {
 
     /// Everybody who was created is there, on both sides.
     fn check(&mut self) -> anyhow::Result<()> {
-        self.raw.take_from(&self.server.database())?;
+        self.raw.take_from(&database(&self.server))?;
         self.raw.keep(16)?;
-        let (kept, raw) = (raw::users(&self.server.database())?, self.raw.users()?);
+        let (kept, raw) = (raw::users(&database(&self.server))?, self.raw.users()?);
         anyhow::ensure!(
             kept == self.people && raw == self.people,
             "{} people were created, and {kept} are kept by Roster and {raw} by the raw database",
@@ -285,7 +289,11 @@ impl Beside {
     }
 }
 
-/// The longest that a request, or the start of the server, may take.
+fn database(server: &Server) -> PathBuf {
+    server.data().join("roster.db")
+}
+
+/// The longest that a request may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]

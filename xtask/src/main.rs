@@ -8,6 +8,10 @@
 mod bench;
 mod checklist;
 mod command;
+mod fuzz;
+mod scim_tester;
+mod server;
+mod soak;
 mod step;
 mod tool;
 
@@ -46,6 +50,10 @@ enum Task {
     Bench(bench::Arguments),
     /// Count which requirements of SCIM are proved by a test, and fail when one is forgotten
     Checklist(checklist::Arguments),
+    /// Look for inputs that break what holds for every input; needs a nightly toolchain
+    Fuzz(fuzz::Arguments),
+    /// Run the tests that are made of chance for long: a million requests, and more
+    Soak(soak::Arguments),
 }
 
 #[derive(Args, Debug)]
@@ -67,6 +75,12 @@ fn main() -> ExitCode {
         }
         Task::Checklist(arguments) => {
             return done(root().and_then(|root| checklist::check(&root, &arguments)));
+        }
+        Task::Fuzz(arguments) => {
+            return done(root().and_then(|root| fuzz::look(&root, &arguments)));
+        }
+        Task::Soak(arguments) => {
+            return done(root().and_then(|root| soak::play(&root, &arguments)));
         }
     };
     let steps = select(when, &selection.only);

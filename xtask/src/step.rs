@@ -5,7 +5,8 @@ use std::{path::Path, time::Duration};
 
 use crate::{
     command::{cargo, run, run_within, say},
-    tool::{C_COMPILER, CARGO_DENY, CARGO_NEXTEST, CLIPPY, RUSTFMT, Tool},
+    scim_tester,
+    tool::{C_COMPILER, CARGO_DENY, CARGO_NEXTEST, CLIPPY, PYTHON, PYTHON_VENV, RUSTFMT, Tool},
 };
 
 /// Fetching the advisory database takes seconds where there is a way to it. Where packets are
@@ -112,6 +113,16 @@ pub(crate) const STEPS: &[Step] = &[
         tools: &[C_COMPILER],
         run: |root| run(&mut cargo(root, ["run", "--release", "--", "demo", "--once"])),
         hint: "look for `FAIL` above",
+        has_summary: false,
+    },
+    Step {
+        name: "scim2-tester",
+        claim: "somebody else's tester of SCIM servers finds nothing wrong",
+        when: When::InCi,
+        tools: &[C_COMPILER, PYTHON, PYTHON_VENV],
+        run: scim_tester::check,
+        hint: "mend the server; where the tester is wrong, argue it in \
+               `xtask/scim-tester/exceptions.json`",
         has_summary: false,
     },
     Step {

@@ -33,6 +33,8 @@ pub(crate) enum Origin {
     Component { subcommand: &'static str },
     /// A program of the operating system, by the packages that bring it to Debian and Ubuntu.
     System { packages: &'static [&'static str] },
+    /// A module of the system's Python, which Debian and Ubuntu have in a package of its own.
+    Python { module: &'static str, packages: &'static [&'static str] },
 }
 
 /// A version without its labels: major, minor, patch.
@@ -56,6 +58,18 @@ pub(crate) const C_COMPILER: Tool = Tool {
     origin: Origin::System { packages: &["gcc", "libc6-dev"] },
 };
 
+pub(crate) const PYTHON: Tool = Tool {
+    name: "python3",
+    why: "runs scim2-tester",
+    origin: Origin::System { packages: &["python3"] },
+};
+
+pub(crate) const PYTHON_VENV: Tool = Tool {
+    name: "python3-venv",
+    why: "gives scim2-tester a place of its own below `target`",
+    origin: Origin::Python { module: "ensurepip", packages: &["python3-venv"] },
+};
+
 pub(crate) const CARGO_DENY: Tool = Tool {
     name: "cargo-deny",
     why: "checks licences, sources and known vulnerabilities of every dependency",
@@ -70,6 +84,12 @@ pub(crate) const CARGO_NEXTEST: Tool = Tool {
         oldest: (0, 9, 100),
         options: &["--no-default-features", "--features", "default-no-update"],
     },
+};
+
+pub(crate) const CARGO_FUZZ: Tool = Tool {
+    name: "cargo-fuzz",
+    why: "builds a program with instruments, and changes inputs until they reach more of it",
+    origin: Origin::Crate { version: "0.13.2", oldest: (0, 13, 0), options: &[] },
 };
 
 impl Tool {
@@ -125,6 +145,12 @@ impl Tool {
                 Some("cargo".into())
             }
             Origin::System { .. } => on_path(self.name),
+            Origin::Python { module, .. } => {
+                let python = on_path("python3")?;
+                let import = format!("import {module}");
+                capture(Command::new(&python).args(["-c", &import])).ok()?;
+                Some(python)
+            }
         }
     }
 
@@ -137,7 +163,7 @@ impl Tool {
             Origin::Component { .. } => {
                 run(Command::new("rustup").args(["component", "add", self.name]))
             }
-            Origin::System { packages } => {
+            Origin::System { packages } | Origin::Python { packages, .. } => {
                 let is_root = capture(Command::new("id").arg("-u"))?.trim() == "0";
                 anyhow::ensure!(is_root, "only root may install packages");
                 anyhow::ensure!(
@@ -160,7 +186,9 @@ impl Tool {
                 format!("cargo install {} --locked --version {version}", self.name)
             }
             Origin::Component { .. } => format!("rustup component add {}", self.name),
-            Origin::System { packages } => format!("sudo apt-get install {}", packages.join(" ")),
+            Origin::System { packages } | Origin::Python { packages, .. } => {
+                format!("sudo apt-get install {}", packages.join(" "))
+            }
         }
     }
 }
@@ -213,12 +241,13 @@ mod tests {
         }
         check(&RUSTFMT, "rustup component add rustfmt");
         check(&C_COMPILER, "sudo apt-get install gcc libc6-dev");
+        check(&PYTHON_VENV, "sudo apt-get install python3-venv");
         check(&CARGO_DENY, "cargo install cargo-deny --locked --version 0.20.2");
     }
 
     #[test]
     fn every_tool_that_is_installed_is_new_enough_to_be_found_again() {
-        for tool in [CARGO_DENY, CARGO_NEXTEST] {
+        for tool in [CARGO_DENY, CARGO_FUZZ, CARGO_NEXTEST] {
             if let Origin::Crate { version, oldest, .. } = tool.origin {
                 assert!(version_in(version) >= Some(oldest), "{}", tool.name);
             }

@@ -1,11 +1,17 @@
 //! What has happened to one record: before and after, from which its events follow.
 
+use std::collections::BTreeMap;
+
+use scim::Resource;
 use scim::group::MemberKind;
+use scim::schema::builtin::ENTERPRISE_USER;
+use serde_json::Value;
 
 use crate::event::{self, Draft};
 use crate::group::Group;
-use crate::id::{GroupId, ResourceId, UserId};
+use crate::id::{GroupId, ResourceId, TokenId, UserId};
 use crate::organization::{Directory, Token};
+use crate::schemas::CustomSchema;
 use crate::user::User;
 
 /// A change that was decided and is to be kept. The fields are private: only the functions of
@@ -20,6 +26,8 @@ pub enum Change {
     Directory(DirectoryChange),
     /// Of one of its tokens.
     Token(TokenChange),
+    /// Of one of its schemas.
+    Schema(SchemaChange),
 }
 
 /// What happened to a user.
@@ -48,7 +56,26 @@ pub struct DirectoryChange {
 /// What happened to a token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenChange {
-    pub(crate) after: Token,
+    before: Option<Token>,
+    after: Option<Token>,
+}
+
+/// What happened to a schema of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchemaChange {
+    pub(crate) before: Option<CustomSchema>,
+    pub(crate) after: Option<CustomSchema>,
+}
+
+/// An attribute that is not of a built-in schema, of which some users or groups have a value.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Use {
+    /// Users, or groups.
+    pub of: MemberKind,
+    /// Whether it is of no schema at all, and its values are kept beside the users.
+    pub is_aside: bool,
+    /// The name, with the URN where it has one.
+    pub path: String,
 }
 
 /// That a user or a group belongs to a group.
@@ -81,6 +108,7 @@ impl Change {
             Change::Group(change) => event::of_group(change),
             Change::Directory(change) => event::of_directory(change),
             Change::Token(change) => event::of_token(change),
+            Change::Schema(change) => event::of_schema(change),
         }
     }
 
@@ -99,8 +127,36 @@ impl Change {
             Change::Group(GroupChange { before, after, .. }) => {
                 Counts { groups: one(after.is_some()) - one(before.is_some()), ..Counts::default() }
             }
-            Change::Directory(_) | Change::Token(_) => Counts::default(),
+            Change::Directory(_) | Change::Token(_) | Change::Schema(_) => Counts::default(),
         }
+    }
+
+    /// How many more have a value of which attribute, or fewer, where it is not a built-in one; with the
+    /// latest value of those that have one more. Nearly always nothing, which costs a look at the names.
+    pub fn uses(&self) -> BTreeMap<Use, (i64, Option<&Value>)> {
+        let mut uses = BTreeMap::new();
+        match self {
+            Change::User(UserChange { before, after, .. }) => {
+                for (user, sign) in [(before, -1), (after, 1)] {
+                    let Some(user) = user else { continue };
+                    note_values(user.document.resource(), MemberKind::User, sign, &mut uses);
+                    for (path, value) in user.aside.iter() {
+                        let path = path.clone();
+                        let at = Use { of: MemberKind::User, is_aside: true, path };
+                        note(&mut uses, at, sign, value);
+                    }
+                }
+            }
+            Change::Group(GroupChange { before, after, .. }) => {
+                for (group, sign) in [(before, -1), (after, 1)] {
+                    let Some(group) = group else { continue };
+                    note_values(group.document.resource(), MemberKind::Group, sign, &mut uses);
+                }
+            }
+            Change::Directory(_) | Change::Token(_) | Change::Schema(_) => {}
+        }
+        uses.retain(|_, (difference, _)| *difference != 0);
+        uses
     }
 }
 
@@ -184,6 +240,47 @@ impl GroupChange {
     }
 }
 
+/// The values of extensions other than the built-in one.
+fn note_values<'a>(
+    resource: &'a Resource,
+    of: MemberKind,
+    sign: i64,
+    uses: &mut BTreeMap<Use, (i64, Option<&'a Value>)>,
+) {
+    let is_custom = |name: &str| name.contains(':') && name != ENTERPRISE_USER;
+    for (urn, values) in resource.attributes().iter().filter(|(name, _)| is_custom(name)) {
+        for (name, value) in values.as_object().into_iter().flatten() {
+            let path = format!("{urn}:{name}");
+            note(uses, Use { of, is_aside: false, path }, sign, value);
+        }
+    }
+}
+
+fn note<'a>(
+    uses: &mut BTreeMap<Use, (i64, Option<&'a Value>)>,
+    at: Use,
+    sign: i64,
+    value: &'a Value,
+) {
+    let (difference, latest) = uses.entry(at).or_default();
+    *difference += sign;
+    if sign > 0 {
+        *latest = Some(value);
+    }
+}
+
+impl SchemaChange {
+    /// As it was; `None` if it was not.
+    pub fn before(&self) -> Option<&CustomSchema> {
+        self.before.as_ref()
+    }
+
+    /// As it is; `None` if it is no more.
+    pub fn after(&self) -> Option<&CustomSchema> {
+        self.after.as_ref()
+    }
+}
+
 impl DirectoryChange {
     /// As it is.
     pub fn after(&self) -> &Directory {
@@ -192,8 +289,27 @@ impl DirectoryChange {
 }
 
 impl TokenChange {
-    /// As it is.
-    pub fn after(&self) -> &Token {
-        &self.after
+    pub(crate) fn created(after: Token) -> TokenChange {
+        TokenChange { before: None, after: Some(after) }
+    }
+
+    pub(crate) fn revoked(before: Token) -> TokenChange {
+        TokenChange { before: Some(before), after: None }
+    }
+
+    /// Of which token.
+    pub fn id(&self) -> TokenId {
+        let token = self.after.as_ref().or(self.before.as_ref());
+        token.expect("a change has a before or an after").id
+    }
+
+    /// As it was; `None` if it was not.
+    pub fn before(&self) -> Option<&Token> {
+        self.before.as_ref()
+    }
+
+    /// As it is; `None` if it is no more.
+    pub fn after(&self) -> Option<&Token> {
+        self.after.as_ref()
     }
 }

@@ -81,6 +81,27 @@ impl<D: Existing> Decide for Conditional<D> {
     }
 }
 
+/// A decision about what was read by the schemas of a directory as they were at a version. When they
+/// have changed since, it could keep values that nobody can read any more.
+#[derive(Clone, Debug)]
+pub struct ReadBy<D> {
+    /// How often the schemas had changed.
+    pub schemas_version: u64,
+    /// What is to happen if they have not changed again.
+    pub decide: D,
+}
+
+impl<D: Decide> Decide for ReadBy<D> {
+    type Answer = D::Answer;
+
+    fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<D::Answer>, Stop> {
+        if facts.directory()?.schemas_version != self.schemas_version {
+            return Err(Rejection::SchemasChanged.into());
+        }
+        self.decide.decide(facts, moment)
+    }
+}
+
 macro_rules! existing {
     ($existing:ident: $($decision:ty),+) => {$(
         impl Existing for $decision {

@@ -6,16 +6,18 @@
 //! A new event is a new [`EventKind`], and a place in one of the functions below that compute
 //! events from a change.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 use std::str::FromStr;
 
-use scim::Resource;
 use serde_json::{Map, Value, json};
 
-use crate::change::{DirectoryChange, GroupChange, Membership, TokenChange, UserChange};
+use crate::change::{
+    DirectoryChange, GroupChange, Membership, SchemaChange, TokenChange, UserChange,
+};
 use crate::group::Group;
 use crate::id::ResourceId;
-use crate::user::{Document, User};
+use crate::user::User;
 
 /// What an event is about. New kinds are added; a reader skips those it does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +25,9 @@ use crate::user::{Document, User};
 pub enum EventKind {
     DirectoryCreated,
     TokenCreated,
+    SchemaDefined,
+    SchemaRemoved,
+    TokenRevoked,
     UserCreated,
     UserUpdated,
     UserDeactivated,
@@ -37,9 +42,12 @@ pub enum EventKind {
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [EventKind; 12] = [
+    pub const ALL: [EventKind; 15] = [
         EventKind::DirectoryCreated,
         EventKind::TokenCreated,
+        EventKind::TokenRevoked,
+        EventKind::SchemaDefined,
+        EventKind::SchemaRemoved,
         EventKind::UserCreated,
         EventKind::UserUpdated,
         EventKind::UserDeactivated,
@@ -57,6 +65,9 @@ impl EventKind {
         match self {
             EventKind::DirectoryCreated => "directory.created",
             EventKind::TokenCreated => "directory.token.created",
+            EventKind::TokenRevoked => "directory.token.revoked",
+            EventKind::SchemaDefined => "directory.schema.defined",
+            EventKind::SchemaRemoved => "directory.schema.removed",
             EventKind::UserCreated => "directory.user.created",
             EventKind::UserUpdated => "directory.user.updated",
             EventKind::UserDeactivated => "directory.user.deactivated",
@@ -105,13 +116,15 @@ pub(crate) fn of_user(change: &UserChange) -> Vec<Draft> {
             data.push('}');
             draft(EventKind::UserCreated, data)
         }
+        // What is kept beside a user is not a part of them, and nobody is told of it.
+        (Some(before), Some(after)) if before.version == after.version => Vec::new(),
         (Some(before), Some(after)) => {
             let kind = match (before.is_active(), after.is_active()) {
                 (true, false) => EventKind::UserDeactivated,
                 (false, true) => EventKind::UserReactivated,
                 _ => EventKind::UserUpdated,
             };
-            let changes = differences(before.document.resource(), after.document.resource());
+            let changes = compared(&told(before), &told(after));
             draft(kind, format!("{{\"user\":{},\"changes\":{changes}}}", user_text(after)))
         }
         (Some(before), None) => {
@@ -129,7 +142,10 @@ pub(crate) fn of_group(change: &GroupChange) -> Vec<Draft> {
             data: format!("{{\"group\":{}}}", group_text(after)),
         }),
         (Some(before), Some(after)) if before.document != after.document => {
-            let changes = differences(before.document.resource(), after.document.resource());
+            let changes = compared(
+                before.document.resource().attributes(),
+                after.document.resource().attributes(),
+            );
             drafts.push(Draft {
                 kind: EventKind::GroupUpdated,
                 data: format!("{{\"group\":{},\"changes\":{changes}}}", group_text(after)),
@@ -165,27 +181,62 @@ pub(crate) fn of_directory(change: &DirectoryChange) -> Vec<Draft> {
 }
 
 pub(crate) fn of_token(change: &TokenChange) -> Vec<Draft> {
-    let token = change.after();
+    let (kind, token) = match (change.before(), change.after()) {
+        (_, Some(after)) => (EventKind::TokenCreated, after),
+        (Some(before), None) => (EventKind::TokenRevoked, before),
+        (None, None) => return Vec::new(),
+    };
     let data = json!({ "token": {
         "id": token.id.to_string(),
         "last_four": token.last_four,
+        "scope": token.scope.as_str(),
         "expires_at": scim::datetime::print(token.expires_at),
     }});
-    vec![Draft { kind: EventKind::TokenCreated, data: data.to_string() }]
+    vec![Draft { kind, data: data.to_string() }]
+}
+
+/// The URN is enough: whoever wants the attributes asks for them.
+pub(crate) fn of_schema(change: &SchemaChange) -> Vec<Draft> {
+    let kind = match change.after() {
+        Some(_) => EventKind::SchemaDefined,
+        None => EventKind::SchemaRemoved,
+    };
+    let Some(schema) = change.after().or(change.before()) else { return Vec::new() };
+    let data = json!({ "schema": {
+        "urn": schema.schema.id,
+        "resource_type": schema.extends.as_str(),
+        "required": schema.required,
+    }});
+    vec![Draft { kind, data: data.to_string() }]
 }
 
 /// The user whole, without `password`, which nobody has, and without groups, which have events of
 /// their own.
 fn user_text(user: &User) -> String {
-    with_id(user.id, &user.document)
+    match told(user) {
+        Cow::Borrowed(_) => with_id(user.id, user.document.text()),
+        Cow::Owned(attributes) => with_id(user.id, &Value::Object(attributes).to_string()),
+    }
+}
+
+/// The attributes of a user as the vendor is told them. Where the provider took away the word of
+/// somebody who may not use the app, that is still said: an app that reads nothing means yes.
+fn told(user: &User) -> Cow<'_, Map<String, Value>> {
+    let attributes = user.document.resource().attributes();
+    if user.is_active() || user.document.says_active().is_some() {
+        return Cow::Borrowed(attributes);
+    }
+    let mut attributes = attributes.clone();
+    attributes.insert("active".to_owned(), Value::Bool(false));
+    Cow::Owned(attributes)
 }
 
 fn group_text(group: &Group) -> String {
-    with_id(group.id, &group.document)
+    with_id(group.id, group.document.text())
 }
 
-fn with_id(id: ResourceId, document: &Document) -> String {
-    match document.text() {
+fn with_id(id: ResourceId, text: &str) -> String {
+    match text {
         "{}" => format!("{{\"id\":\"{id}\"}}"),
         text => format!("{{\"id\":\"{id}\",{}", &text[1..]),
     }
@@ -205,9 +256,9 @@ fn member_text(group: &Group, member: &Membership) -> String {
 /// What changed: by attribute, the old and the new value, `null` where there was or is none.
 /// Attributes of an extension stand under `URN:attribute`, so that a change of one does not carry
 /// all of them.
-fn differences(before: &Resource, after: &Resource) -> Value {
+fn compared(before: &Map<String, Value>, after: &Map<String, Value>) -> Value {
     let mut changes = Map::new();
-    compare(before.attributes(), after.attributes(), "", &mut changes);
+    compare(before, after, "", &mut changes);
     Value::Object(changes)
 }
 

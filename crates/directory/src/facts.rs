@@ -8,12 +8,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::change::{Change, Membership};
+use crate::change::{Change, Membership, Use};
 use crate::decide::Stop;
 use crate::group::Group;
-use crate::id::{DirectoryId, GroupId, ResourceId, UserId};
-use crate::organization::DirectoryHead;
+use crate::id::{DirectoryId, GroupId, ResourceId, TokenId, UserId};
+use crate::organization::{DirectoryHead, Token};
 use crate::rejection::Rejection;
+use crate::schemas::CustomSchema;
 use crate::user::User;
 use scim::group::MemberKind;
 
@@ -32,6 +33,11 @@ pub struct Facts {
     kinds: HashMap<ResourceId, Option<MemberKind>>,
     members: HashMap<GroupId, Members>,
     groups_of: HashMap<ResourceId, HashSet<GroupId>>,
+    schemas: Option<Vec<CustomSchema>>,
+    uses: Option<HashMap<Use, u64>>,
+    /// What was decided since: nobody else knows of it yet.
+    uses_since: HashMap<Use, i64>,
+    tokens: HashMap<TokenId, Option<Token>>,
 }
 
 /// What is known of who belongs to one group.
@@ -67,6 +73,12 @@ pub enum Want {
     AllMembers(GroupId),
     /// The groups to which a user or group belongs.
     GroupsOf(ResourceId),
+    /// The schemas that the directory has beside the built-in ones.
+    Schemas,
+    /// How many have a value of each attribute that is not of a built-in schema.
+    Uses,
+    /// A token by id.
+    Token(TokenId),
 }
 
 impl From<Want> for Missing {
@@ -99,7 +111,34 @@ impl Facts {
             kinds: HashMap::new(),
             members: HashMap::new(),
             groups_of: HashMap::new(),
+            schemas: None,
+            uses: None,
+            uses_since: HashMap::new(),
+            tokens: HashMap::new(),
         }
+    }
+
+    /// The schemas that the directory has beside the built-in ones.
+    pub fn schemas(&self) -> Result<&[CustomSchema], Missing> {
+        self.schemas.as_deref().ok_or_else(|| Want::Schemas.into())
+    }
+
+    /// How many users or groups have a value of an attribute of such a schema.
+    pub fn values_of(&self, of: MemberKind, path: &str) -> Result<u64, Missing> {
+        let at = Use { of, is_aside: false, path: path.to_owned() };
+        Ok(self.count(self.uses.as_ref().ok_or(Want::Uses)?, &at))
+    }
+
+    /// The names of what is kept beside the users of the directory.
+    pub fn aside_names(&self) -> Result<HashSet<&str>, Missing> {
+        let uses = self.uses.as_ref().ok_or(Want::Uses)?;
+        let all = uses.keys().chain(self.uses_since.keys()).filter(|it| it.is_aside);
+        Ok(all.filter(|it| self.count(uses, it) > 0).map(|it| it.path.as_str()).collect())
+    }
+
+    fn count(&self, uses: &HashMap<Use, u64>, at: &Use) -> u64 {
+        let kept = uses.get(at).copied().unwrap_or_default();
+        kept.saturating_add_signed(self.uses_since.get(at).copied().unwrap_or_default())
     }
 
     /// The directory itself.
@@ -208,6 +247,14 @@ impl Facts {
         }
     }
 
+    /// A token by id.
+    pub fn token(&self, id: TokenId) -> Result<Option<&Token>, Missing> {
+        match self.tokens.get(&id) {
+            Some(token) => Ok(token.as_ref()),
+            None => Err(Want::Token(id).into()),
+        }
+    }
+
     /// The groups to which a user or group belongs, in the order of their ids.
     pub fn groups_of(&self, member: ResourceId) -> Result<Vec<GroupId>, Missing> {
         match self.groups_of.get(&member) {
@@ -287,6 +334,16 @@ impl Facts {
         members.whole = true;
     }
 
+    /// Which schemas there are.
+    pub fn learn_schemas(&mut self, schemas: Vec<CustomSchema>) {
+        self.schemas.get_or_insert(schemas);
+    }
+
+    /// How many have which values, before anything that was decided since.
+    pub fn learn_uses(&mut self, uses: HashMap<Use, u64>) {
+        self.uses.get_or_insert(uses);
+    }
+
     /// The groups to which one belongs.
     pub fn learn_groups_of(&mut self, member: ResourceId, groups: Vec<GroupId>) {
         let mut groups: HashSet<_> = groups.into_iter().collect();
@@ -300,6 +357,11 @@ impl Facts {
             }
         }
         self.groups_of.entry(member).or_insert(groups);
+    }
+
+    /// There is such a token, or there is none.
+    pub fn learn_token(&mut self, id: TokenId, token: Option<Token>) {
+        self.tokens.entry(id).or_insert(token);
     }
 
     /// A change was decided: from now on it is how things are.
@@ -357,7 +419,27 @@ impl Facts {
                 }
                 self.groups.insert(id, change.after().cloned());
             }
-            Change::Directory(_) | Change::Token(_) => {}
+            Change::Schema(change) => {
+                let known = change.before().or(change.after()).map(|it| it.schema.id.clone());
+                if let Some(schemas) = &mut self.schemas {
+                    let place = schemas.iter().position(|it| Some(&it.schema.id) == known.as_ref());
+                    match (place, change.after()) {
+                        (Some(place), Some(after)) => schemas[place] = after.clone(),
+                        (Some(place), None) => _ = schemas.remove(place),
+                        (None, after) => schemas.extend(after.cloned()),
+                    }
+                }
+                if let Some(head) = &mut self.head {
+                    head.schemas_version += 1;
+                }
+            }
+            Change::Token(change) => {
+                self.tokens.insert(change.id(), change.after().cloned());
+            }
+            Change::Directory(_) => {}
+        }
+        for (at, (difference, _)) in change.uses() {
+            *self.uses_since.entry(at).or_default() += difference;
         }
         if let Some(head) = &mut self.head {
             let counts = change.counts();

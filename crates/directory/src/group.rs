@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use scim::dialect::Quirks;
 use scim::group::{Member, MemberOperation};
 use scim::patch::Patch;
 use scim::{Resource, ResourceType};
@@ -40,6 +41,8 @@ pub struct GroupOutcome {
     pub group: Group,
     /// Members that were named and that nobody knows. They were left out.
     pub unknown_members: Vec<String>,
+    /// What was straightened while a patch was applied.
+    pub quirks: Quirks,
 }
 
 impl Group {
@@ -103,7 +106,10 @@ impl Decide for CreateGroup {
         let Outcome { added, unknown: unknown_members, .. } = roll.finish(facts, group.id, 0)?;
         group.member_count = added.len() as u64;
         let change = Change::Group(GroupChange::created(group.clone(), added));
-        Ok(Decision { changes: vec![change], answer: GroupOutcome { group, unknown_members } })
+        Ok(Decision {
+            changes: vec![change],
+            answer: GroupOutcome { group, unknown_members, quirks: Quirks::new() },
+        })
     }
 }
 
@@ -114,6 +120,8 @@ pub struct ReplaceGroup {
     pub id: GroupId,
     /// What the provider says, as admitted.
     pub resource: Resource,
+    /// Whether it says anything of `externalId`. Where it does not, that stays.
+    pub external_id_given: bool,
     /// Who belongs to it.
     ///
     /// Where the request does not say, nobody does: RFC 7644 §3.5.1 lets an omitted attribute be
@@ -131,7 +139,11 @@ impl Decide for ReplaceGroup {
         self.resource.check_fixed(before.document.resource(), &self.resource_type)?;
         let mut roll = Roll::of_everyone(facts, self.id)?;
         roll.replace(Known::among(facts, &self.members)?);
-        update(facts, moment, before, self.resource.clone(), roll)
+        let mut after = self.resource.clone();
+        if !self.external_id_given {
+            after = after.keeping_external_id(before.document.resource(), &self.resource_type);
+        }
+        update(facts, moment, before, after, roll, Quirks::new())
     }
 }
 
@@ -151,7 +163,9 @@ impl Decide for PatchGroup {
 
     fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<GroupOutcome>, Stop> {
         let before = facts.existing_group(self.id)?;
-        let resource = self.patch.apply(before.document.resource(), &self.resource_type)?;
+        let mut quirks = Quirks::new();
+        let kept = before.document.resource();
+        let resource = self.patch.apply_noting(kept, &self.resource_type, &mut quirks)?;
         let operations = self.patch.members();
         let by_id = |it: &MemberOperation| {
             matches!(it, MemberOperation::Add(_) | MemberOperation::Remove(_))
@@ -180,7 +194,7 @@ impl Decide for PatchGroup {
                 MemberOperation::RemoveAll => roll.remove_if(|_| true),
             }
         }
-        update(facts, moment, before, resource, roll)
+        update(facts, moment, before, resource, roll, quirks)
     }
 }
 
@@ -190,12 +204,17 @@ fn update(
     before: &Group,
     resource: Resource,
     roll: Roll,
+    quirks: Quirks,
 ) -> Result<Decision<GroupOutcome>, Stop> {
     let outcome = roll.finish(facts, before.id, before.member_count)?;
     let Outcome { added, removed, unknown: unknown_members } = outcome;
     let is_same = resource == *before.document.resource();
     if is_same && added.is_empty() && removed.is_empty() {
-        return Ok(Decision::nothing(GroupOutcome { group: before.clone(), unknown_members }));
+        return Ok(Decision::nothing(GroupOutcome {
+            group: before.clone(),
+            unknown_members,
+            quirks,
+        }));
     }
     let mut after = before.with_members(&added, &removed, moment.now);
     if !is_same {
@@ -207,7 +226,7 @@ fn update(
         }
     }
     let change = GroupChange::updated(before.clone(), after.clone(), added, removed);
-    let answer = GroupOutcome { group: after, unknown_members };
+    let answer = GroupOutcome { group: after, unknown_members, quirks };
     Ok(Decision { changes: vec![Change::Group(change)], answer })
 }
 

@@ -9,6 +9,8 @@
 //! computed from its before and after, so there is no change without its event and no event
 //! without its change.
 
+mod aside;
+mod catalogue;
 mod change;
 mod condition;
 mod decide;
@@ -18,13 +20,19 @@ mod group;
 mod id;
 mod organization;
 mod rejection;
+mod schemas;
 pub mod secret;
 mod user;
 
-pub use change::{
-    Change, Counts, DirectoryChange, GroupChange, Membership, TokenChange, UserChange,
+pub use aside::{
+    ASIDE_BYTES_MAX, ASIDE_NAMES_MAX, ASIDE_NAMES_OF_DIRECTORY_MAX, AdoptAside, Adopted, Aside,
 };
-pub use condition::{Condition, Conditional, Existing, Versions};
+pub use catalogue::{CATALOGUE_MAX, CatalogueEntry, CatalogueKind, EntryId, NotAnEntryId};
+pub use change::{
+    Change, Counts, DirectoryChange, GroupChange, Membership, SchemaChange, TokenChange, Use,
+    UserChange,
+};
+pub use condition::{Condition, Conditional, Existing, ReadBy, Versions};
 pub use decide::{Decide, Decision, Moment, Stop};
 pub use facts::{Facts, Missing, Taken, Want};
 pub use group::{CreateGroup, DeleteGroup, Group, GroupOutcome, PatchGroup, ReplaceGroup};
@@ -32,8 +40,9 @@ pub use id::{
     DirectoryId, EventId, GroupId, Ids, OrganizationId, RequestId, ResourceId, TokenId, UserId,
 };
 pub use organization::{
-    CreateToken, Directory, DirectoryHead, Limits, Organization, Provider, Settings, Token,
-    UnknownMembers, open_directory,
+    CreateToken, Directory, DirectoryHead, Limits, NAME_MAX, Organization, Provider, RevokeToken,
+    Settings, SettingsPreset, Token, TokenScope, UnknownMembers, as_name, open_directory,
 };
 pub use rejection::Rejection;
-pub use user::{CreateUser, DeleteUser, Document, PatchUser, ReplaceUser, User};
+pub use schemas::{CustomSchema, DefineSchema, Defined, RemoveSchema, SCHEMAS_MAX, Types};
+pub use user::{CreateUser, DeleteUser, Document, PatchUser, ReplaceUser, User, UserOutcome};

@@ -14,6 +14,23 @@ use crate::id::{DirectoryId, OrganizationId, TokenId};
 use crate::rejection::Rejection;
 use crate::secret::SecretHash;
 
+/// Characters of a name that people give: an organization's, a directory's, a key's. Longer ones
+/// would not fit where they are shown.
+pub const NAME_MAX: usize = 200;
+
+/// A name as it is kept, without white space around it; `None` where it is empty, longer than
+/// [`NAME_MAX`], or has control characters.
+///
+/// ```
+/// assert_eq!(directory::as_name(" Acme "), Some("Acme"));
+/// assert_eq!(directory::as_name("Acme\n2"), None);
+/// ```
+pub fn as_name(text: &str) -> Option<&str> {
+    let name = text.trim();
+    let is_name = (1..=NAME_MAX).contains(&name.chars().count());
+    (is_name && !name.chars().any(char::is_control)).then_some(name)
+}
+
 /// One customer of the vendor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Organization {
@@ -188,6 +205,8 @@ pub struct DirectoryHead {
     pub user_count: u64,
     /// Groups.
     pub group_count: u64,
+    /// How often its schemas changed.
+    pub schemas_version: u64,
     /// How much it may hold.
     pub limits: Limits,
 }
@@ -223,10 +242,48 @@ pub struct Token {
     pub hash: SecretHash,
     /// By which a person recognises it.
     pub last_four: String,
+    /// What it may do.
+    pub scope: TokenScope,
     /// When it was made.
     pub created_at: Timestamp,
     /// From when on it opens nothing.
     pub expires_at: Timestamp,
+}
+
+/// What a token may do in its directory (RFC 7644 §7.7: clients get what they need, and no more).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenScope {
+    /// Whatever SCIM allows: a provider's.
+    #[default]
+    ReadWrite,
+    /// Look and search: a report's, an audit's.
+    Read,
+}
+
+impl TokenScope {
+    /// As it stands in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TokenScope::ReadWrite => "read_write",
+            TokenScope::Read => "read",
+        }
+    }
+}
+
+/// No scope has the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownScope;
+
+impl FromStr for TokenScope {
+    type Err = UnknownScope;
+
+    fn from_str(text: &str) -> Result<TokenScope, UnknownScope> {
+        [TokenScope::ReadWrite, TokenScope::Read]
+            .into_iter()
+            .find(|scope| scope.as_str() == text)
+            .ok_or(UnknownScope)
+    }
 }
 
 /// Makes a directory exist. It decides nothing that could be lost in a race: its id is new.
@@ -246,7 +303,25 @@ impl Decide for CreateToken {
 
     fn decide(&self, facts: &Facts, _: &Moment<'_>) -> Result<Decision<()>, Stop> {
         facts.directory()?;
-        let change = Change::Token(TokenChange { after: self.token.clone() });
+        let change = Change::Token(TokenChange::created(self.token.clone()));
+        Ok(Decision { changes: vec![change], answer: () })
+    }
+}
+
+/// Takes a token back, from now on: it opens nothing any more, and cannot be given again.
+#[derive(Clone, Debug)]
+pub struct RevokeToken {
+    /// Which.
+    pub id: TokenId,
+}
+
+impl Decide for RevokeToken {
+    type Answer = ();
+
+    fn decide(&self, facts: &Facts, _: &Moment<'_>) -> Result<Decision<()>, Stop> {
+        facts.directory()?;
+        let before = facts.token(self.id)?.ok_or(Rejection::UnknownToken(self.id))?;
+        let change = Change::Token(TokenChange::revoked(before.clone()));
         Ok(Decision { changes: vec![change], answer: () })
     }
 }

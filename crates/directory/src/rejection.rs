@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::id::{DirectoryId, OrganizationId};
+use scim::group::MemberKind;
+
+use crate::catalogue::CatalogueKind;
+use crate::id::{DirectoryId, OrganizationId, TokenId};
 
 /// Why nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +40,33 @@ pub enum Rejection {
     UnknownOrganization(OrganizationId),
     /// The directory is not there any more.
     UnknownDirectory(DirectoryId),
+    /// No schema of this directory has the URN.
+    UnknownSchema,
+    /// The URN is another schema's, or would be read as the name of an attribute of it.
+    SchemaOverlaps(String),
+    /// The schema extends another kind of resource, and what it extends does not change.
+    SchemaExtendsAnother(MemberKind),
+    /// The directory has as many schemas as it may.
+    SchemasFull(u64),
+    /// An attribute that is to go, or to have another type, has values.
+    AttributeInUse {
+        /// Its name, with the URN.
+        path: String,
+        /// How many have a value.
+        count: u64,
+        /// Of what.
+        of: MemberKind,
+    },
+    /// There is no role, or no entitlement, of the id.
+    UnknownEntry(CatalogueKind),
+    /// There are as many roles, or entitlements, as there may be.
+    CatalogueFull(u64),
+    /// The schemas of the directory were changed after the request was read by them.
+    SchemasChanged,
+    /// No token of this directory has the id.
+    UnknownToken(TokenId),
+    /// The credential may look and not change.
+    ReadOnly,
     /// The request means something that SCIM does not allow.
     Scim(scim::Error),
 }
@@ -63,6 +93,18 @@ impl fmt::Display for Rejection {
             Rejection::ExternalIdTaken => f.write_str("the `external_id` is taken"),
             Rejection::UnknownOrganization(id) => write!(f, "no organization has the id `{id}`"),
             Rejection::UnknownDirectory(id) => write!(f, "no directory has the id `{id}`"),
+            Rejection::UnknownSchema => f.write_str("no schema has the URN"),
+            Rejection::SchemaOverlaps(urn) => write!(f, "the URN overlaps with `{urn}`"),
+            Rejection::SchemaExtendsAnother(kind) => {
+                write!(f, "the schema extends a {}", kind.as_str())
+            }
+            Rejection::SchemasFull(limit) => write!(f, "the directory has {limit} schemas already"),
+            Rejection::AttributeInUse { path, count, .. } => write!(f, "{count} have a `{path}`"),
+            Rejection::UnknownEntry(kind) => write!(f, "there is no such {}", kind.as_str()),
+            Rejection::CatalogueFull(limit) => write!(f, "the catalogue has {limit} already"),
+            Rejection::SchemasChanged => f.write_str("the schemas were changed meanwhile"),
+            Rejection::UnknownToken(id) => write!(f, "no token has the id `{id}`"),
+            Rejection::ReadOnly => f.write_str("the token may read and not write"),
             Rejection::Scim(error) => error.fmt(f),
         }
     }

@@ -64,6 +64,11 @@ impl SecretHash {
         SecretHash(hex(&Sha256::digest(presented.as_bytes())))
     }
 
+    /// The hash that [`SecretHash::as_str`] gave, and that was kept.
+    pub fn kept(text: String) -> SecretHash {
+        SecretHash(text)
+    }
+
     /// As it is kept.
     pub fn as_str(&self) -> &str {
         &self.0

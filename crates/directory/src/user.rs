@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use scim::dialect::Quirks;
 use scim::patch::Patch;
 use scim::{Resource, ResourceType};
 
+use crate::aside::{Aside, adopt, fitting};
 use crate::change::{Change, GroupChange, UserChange};
 use crate::decide::{Decide, Decision, Moment, Stop};
 use crate::facts::{Facts, Taken, together};
@@ -19,12 +21,26 @@ pub struct User {
     pub id: UserId,
     /// What the provider says of the person.
     pub document: Document,
+    /// The last word about whether the person may use the app. A provider may take the attribute
+    /// away, and with it only the word: see [`User::is_active`].
+    pub active: bool,
     /// One more with each change; 1 for a new user.
     pub version: u64,
     /// When the user was created.
     pub created_at: Timestamp,
     /// When the user last changed.
     pub modified_at: Timestamp,
+    /// What else the provider says, of which no schema knows.
+    pub aside: Aside,
+}
+
+/// A user, and what of the request could be understood only with them at hand.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UserOutcome {
+    /// As they are now.
+    pub user: User,
+    /// What was straightened while the patch was applied.
+    pub quirks: Quirks,
 }
 
 /// A resource together with its text, printed once: it is kept, answered and told in events.
@@ -55,6 +71,11 @@ impl Document {
     pub fn text(&self) -> &str {
         &self.text
     }
+
+    /// What it says of whether the person may use the app; `None` where it says nothing.
+    pub fn says_active(&self) -> Option<bool> {
+        self.resource.flag("active")
+    }
 }
 
 impl PartialEq for Document {
@@ -80,12 +101,17 @@ impl User {
     }
 
     /// Whether the person may use the app. A provider that never said so means yes.
+    ///
+    /// RFC 7644 §3.5.2.2 lets a client remove `active`, which "SHALL be considered unassigned"
+    /// then; what that means is ours to say (RFC 7643 §4.1.1). To take the word away is not to say
+    /// yes: who may not use the app is let in again by `active: true` and by nothing else.
     pub fn is_active(&self) -> bool {
-        self.document.resource().flag("active") != Some(false)
+        self.active
     }
 
     fn with(&self, document: Document, now: Timestamp) -> User {
-        User { document, version: self.version + 1, modified_at: now, ..self.clone() }
+        let active = document.says_active().unwrap_or(self.active);
+        User { document, active, version: self.version + 1, modified_at: now, ..self.clone() }
     }
 }
 
@@ -94,13 +120,22 @@ impl User {
 pub struct CreateUser {
     /// What the provider says of the person.
     pub document: Document,
+    /// What else it says, of which no schema knows.
+    pub aside: Aside,
 }
 
 impl CreateUser {
     /// What a POST asks for, as admitted: the person may use the app unless the provider says
     /// otherwise.
     pub fn new(resource: Resource, resource_type: &ResourceType) -> CreateUser {
-        CreateUser { document: Document::new(resource.beginning(resource_type)) }
+        let document = Document::new(resource.beginning(resource_type));
+        CreateUser { document, aside: Aside::default() }
+    }
+
+    /// The same with what is to be kept beside the user.
+    #[must_use]
+    pub fn with_aside(self, aside: Aside) -> CreateUser {
+        CreateUser { aside, ..self }
     }
 }
 
@@ -111,9 +146,11 @@ impl Decide for CreateUser {
         let user = User {
             id: UserId::new(moment.ids),
             document: self.document.clone(),
+            active: self.document.says_active().unwrap_or(true),
             version: 1,
             created_at: moment.now,
             modified_at: moment.now,
+            aside: fitting(facts, &Aside::default(), self.aside.clone())?,
         };
         let key = user.name_key();
         if facts.user_name(&key, None)? == Taken::ByAnother {
@@ -133,6 +170,10 @@ pub struct ReplaceUser {
     pub id: UserId,
     /// What the provider says, as admitted.
     pub resource: Resource,
+    /// What else it says, of which no schema knows.
+    pub aside: Aside,
+    /// Whether it says anything of `externalId`. Where it does not, that stays.
+    pub external_id_given: bool,
     /// What a user of this directory is made of.
     pub resource_type: Arc<ResourceType>,
 }
@@ -144,8 +185,11 @@ impl Decide for ReplaceUser {
         let before = facts.existing_user(self.id)?;
         let resource = self.resource.clone();
         resource.check_fixed(before.document.resource(), &self.resource_type)?;
-        let after = resource.keeping(before.document.resource(), &self.resource_type);
-        update(facts, moment, before, after)
+        let mut after = resource.keeping(before.document.resource(), &self.resource_type);
+        if !self.external_id_given {
+            after = after.keeping_external_id(before.document.resource(), &self.resource_type);
+        }
+        update(facts, moment, before, after, self.aside.clone())
     }
 }
 
@@ -161,30 +205,43 @@ pub struct PatchUser {
 }
 
 impl Decide for PatchUser {
-    type Answer = User;
+    type Answer = UserOutcome;
 
-    fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<User>, Stop> {
+    fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<UserOutcome>, Stop> {
         let before = facts.existing_user(self.id)?;
-        let mut after = self.patch.apply(before.document.resource(), &self.resource_type)?;
-        if !before.is_active() {
-            // To take the word away is not to say yes: who may not use the app is let in again by
-            // `active: true` and by nothing else.
-            after = after.keeping(before.document.resource(), &self.resource_type);
-        }
-        update(facts, moment, before, after)
+        // What became known since it was sent is a value before it is patched. What does not fit is
+        // older than the patch, and would come back after it.
+        let adopted = adopt(before, &self.resource_type);
+        let (resource, aside) = match &adopted {
+            Some((late, left)) => (&late.resource, left.without(late.unfit.iter())),
+            None => (before.document.resource(), before.aside.clone()),
+        };
+        let aside = aside.with(self.patch.unknown());
+        let mut quirks = Quirks::new();
+        let after = self.patch.apply_noting(resource, &self.resource_type, &mut quirks)?;
+        let Decision { changes, answer: user } = update(facts, moment, before, after, aside)?;
+        Ok(Decision { changes, answer: UserOutcome { user, quirks } })
     }
 }
 
-fn update(
+/// What is kept beside the user may change without the user: then there is no new version.
+pub(crate) fn update(
     facts: &Facts,
     moment: &Moment<'_>,
     before: &User,
     resource: Resource,
+    aside: Aside,
 ) -> Result<Decision<User>, Stop> {
+    let aside = fitting(facts, &before.aside, aside)?;
     if resource == *before.document.resource() {
-        return Ok(Decision::nothing(before.clone()));
+        if aside == before.aside {
+            return Ok(Decision::nothing(before.clone()));
+        }
+        let after = User { aside, ..before.clone() };
+        let change = Change::User(UserChange::updated(before.clone(), after.clone()));
+        return Ok(Decision { changes: vec![change], answer: after });
     }
-    let after = before.with(Document::new(resource), moment.now);
+    let after = User { aside, ..before.with(Document::new(resource), moment.now) };
     let key = after.name_key();
     if key != before.name_key() && facts.user_name(&key, Some(before.id))? == Taken::ByAnother {
         return Err(Rejection::UserNameTaken.into());

@@ -71,8 +71,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut told = Vec::new();
     for preset in presets {
         let lifetime = SignedDuration::from_hours(24);
+        let behaviour = directory::Settings::default();
         let created =
-            create_directory(&api, &acme, preset.name(), Provider::Okta, lifetime).await?;
+            create_directory(&api, &acme, preset.name(), Provider::Okta, behaviour, lifetime)
+                .await?;
         let base_url = settings.directory_base_url(created.directory_id);
         say(format_args!("\n{}", preset.name()));
         say(format_args!("  base URL        {base_url}"));

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use directory::secret::{Secret, SecretKind};
-use directory::{DirectoryId, Organization, OrganizationId, Provider, Settings};
+use directory::{
+    DirectoryId, NAME_MAX, Organization, OrganizationId, Provider, Settings, SettingsPreset,
+};
 use jiff::SignedDuration;
 use serde_json::json;
 use store::ApiStore;
@@ -14,9 +16,6 @@ use crate::environment;
 use crate::place::{Addresses, Place, warn_of_addresses};
 use crate::serve::LISTEN;
 use crate::terminal::say;
-
-/// Characters of a name, as in the management API.
-const NAME_MAX: usize = 200;
 
 /// For how long a token is good.
 const LIFETIME_DAYS: u32 = 365;
@@ -45,6 +44,9 @@ pub(crate) struct Create {
     /// sailpoint, keycloak, authentik or custom
     #[arg(long, default_value_t = Provider::Custom)]
     provider: Provider,
+    /// What to do with requests that the RFCs do not allow and that can be understood
+    #[arg(long, value_name = "PRESET", default_value = "lenient")]
+    preset: Preset,
     /// Days for which the token is good
     #[arg(long, value_name = "DAYS", default_value_t = LIFETIME_DAYS,
           value_parser = clap::value_parser!(u32).range(1..=3650))]
@@ -56,6 +58,15 @@ pub(crate) struct Create {
     place: Place,
     #[command(flatten)]
     addresses: Addresses,
+}
+
+/// [`SettingsPreset`], for the command line.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Preset {
+    /// Straighten them, as most providers need it
+    Lenient,
+    /// Refuse them
+    Strict,
 }
 
 #[derive(Args, Debug)]
@@ -84,8 +95,14 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     let api = store.api();
     let organization = find_or_create(&api, &create.organization).await?;
     let lifetime = SignedDuration::from_hours(24 * i64::from(create.token_days));
+    let preset = match create.preset {
+        Preset::Lenient => SettingsPreset::Lenient,
+        Preset::Strict => SettingsPreset::Strict,
+    };
+    let behaviour = Settings { preset, ..Settings::default() };
     let created =
-        create_directory(&api, &organization, &create.name, create.provider, lifetime).await?;
+        create_directory(&api, &organization, &create.name, create.provider, behaviour, lifetime)
+            .await?;
     store.close().await;
 
     warn_of_addresses(&settings);
@@ -132,10 +149,11 @@ pub(crate) async fn create_directory(
     organization: &Organization,
     name: &str,
     provider: Provider,
+    settings: Settings,
     lifetime: SignedDuration,
 ) -> anyhow::Result<Created> {
     let directory = api
-        .create_directory(organization.id, name.to_owned(), provider, Settings::default())
+        .create_directory(organization.id, name.to_owned(), provider, settings)
         .await
         .context("cannot make the directory")?;
     let token = Secret::new(SecretKind::ScimToken, environment::entropy());
@@ -164,12 +182,8 @@ async fn find_or_create(api: &ApiStore, wanted: &str) -> anyhow::Result<Organiza
 
 /// A name that people give: not empty, not endless, on one line.
 fn name(text: &str) -> Result<String, String> {
-    let name = text.trim();
-    let count = name.chars().count();
-    if count == 0 || count > NAME_MAX || name.chars().any(char::is_control) {
-        return Err(format!(
-            "a name has 1 to {NAME_MAX} characters, none of which is a control character"
-        ));
-    }
+    let name = directory::as_name(text).ok_or_else(|| {
+        format!("a name has 1 to {NAME_MAX} characters, none of which is a control character")
+    })?;
     Ok(name.to_owned())
 }

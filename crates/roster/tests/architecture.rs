@@ -14,13 +14,18 @@ use serde_json::Value;
 const ROOMS: &[(&str, &[&str])] = &[
     ("scim", &[]),
     ("directory", &["scim"]),
-    ("store", &["directory", "scim"]),
+    // `claims` is for tests alone: see `TESTS_ALONE`.
+    ("store", &["claims", "directory", "scim"]),
     ("courier", &["store", "directory"]),
-    ("web", &["store", "directory", "scim"]),
+    ("web", &["claims", "store", "directory", "scim"]),
     ("simulator", &["scim"]),
     ("roster", &["courier", "directory", "scim", "simulator", "store", "web"]),
+    ("claims", &["directory", "scim", "store"]),
     ("xtask", &[]),
 ];
+
+/// Crates of ours that nothing of the product may import: they serve tests.
+const TESTS_ALONE: &[&str] = &["claims"];
 
 /// Crates from outside that only one room may import.
 const EMBASSIES: &[Embassy] = &[
@@ -94,6 +99,24 @@ fn every_room_exists() {
             )
         })
         .collect();
+    assert_nothing(&wrong);
+}
+
+#[test]
+fn what_serves_tests_is_not_a_part_of_the_product() {
+    let mut wrong = Vec::new();
+    for package in packages() {
+        let imports = package.dependencies.iter();
+        wrong.extend(
+            imports
+                .filter(|(name, kind)| {
+                    TESTS_ALONE.contains(&name.as_str()) && **kind != Kind::Development
+                })
+                .map(|(name, _)| {
+                    format!("`{}` imports `{name}` for more than its tests", package.name)
+                }),
+        );
+    }
     assert_nothing(&wrong);
 }
 

@@ -172,6 +172,12 @@ async fn an_organization_is_found_by_name_and_by_id() {
     // Two of one name cannot be told apart by it.
     let server = Server::start(folder.path(), &[]);
     let mut api = Caller::new(&server.url, &server.api_key());
+    for preset in ["lenient", "strict"] {
+        let arguments = ["--organization", id, "--name", "Okta", "--preset", preset];
+        let made = create_directory(folder.path(), &arguments);
+        let made = api.get(&format!("/api/v1/directories/{}", field(&made, "directory_id"))).await;
+        assert_eq!(made["settings"]["preset"], preset);
+    }
     let again = json!({ "name": "Acme" });
     let (status, second) = api.send(Method::Post, "/api/v1/organizations", Some(&again)).await;
     assert_eq!(status, 201, "{second}");
@@ -505,6 +511,7 @@ fn every_command_explains_itself() {
     assert_eq!(run(&["serv"]).status.code(), Some(2));
 }
 
+/// Proves S-SEC-2, S-AUTH-6.
 #[tokio::test]
 async fn no_secret_and_nobody_s_name_is_in_the_log() {
     for form in ["text", "json"] {
@@ -545,6 +552,13 @@ async fn no_secret_and_nobody_s_name_is_in_the_log() {
         ] {
             scim.send(method, path, body).await;
         }
+        // A token in the address opens nothing, and is not written down (RFC 9700 §4.3.2).
+        let nobody = Caller::new(field(&created, "shared_base_url"), "");
+        for parameter in ["access_token", "token", "bearer"] {
+            let path = format!("/Users?{parameter}={token}");
+            let (status, _) = nobody.clone().send(Method::Get, &path, None).await;
+            assert_eq!(status, 401, "{parameter}");
+        }
         let of_key = Caller::new(&server.url, &key).get("/api/v1/events").await;
         assert!(of_key.to_string().contains("ana.secret@example.com"));
         Caller::new(&server.url, &key).send(Method::Get, "/Users/Anabel", None).await;
@@ -562,4 +576,89 @@ async fn no_secret_and_nobody_s_name_is_in_the_log() {
             assert!(lines.is_empty(), "`{secret}` is in the log: {lines:#?}");
         }
     }
+}
+
+/// Proves S-AUTH-10, S-SEC-3, S-EVENT-13.
+#[tokio::test]
+async fn what_is_on_the_disk_opens_nothing() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    let key = server.api_key();
+    let created = create_directory(folder.path(), &["--organization", "Acme", "--name", "Okta"]);
+    let token = field(&created, "token").to_owned();
+    let mut scim = Caller::new(field(&created, "base_url"), &token);
+    let ana = json!({ "userName": "ana@example.com", "password": "Tr0ub4dor" });
+    let (status, body) = scim.send(Method::Post, "/Users", Some(&ana)).await;
+    assert_eq!(status, 201, "{body}");
+    let path = format!("/Users/{}", field(&body, "id"));
+    for (method, body) in [
+        (Method::Put, json!({ "userName": "ana@example.com", "password": "c0rrectH0rse" })),
+        (
+            Method::Patch,
+            json!({
+                "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+                "Operations": [{ "op": "replace", "value": { "password": "b4tterySt4ple" } }],
+            }),
+        ),
+    ] {
+        let (status, body) = scim.send(method, &path, Some(&body)).await;
+        assert_eq!(status, 200, "{body}");
+    }
+    let events = Caller::new(&server.url, &key).get("/api/v1/events").await.to_string();
+    let passwords = ["Tr0ub4dor", "c0rrectH0rse", "b4tterySt4ple"];
+    assert!(events.contains("ana@example.com"));
+    assert!(!passwords.iter().any(|password| events.contains(password)), "{events}");
+
+    // The database and its log, while it is open and after it was closed.
+    let kept = || {
+        let files = std::fs::read_dir(folder.path()).expect("a folder");
+        let files = files.map(|file| std::fs::read(file.expect("a file").path()).expect("bytes"));
+        files.flatten().collect::<Vec<u8>>()
+    };
+    let has = |bytes: &[u8], text: &str| bytes.windows(text.len()).any(|it| it == text.as_bytes());
+    let check = |bytes: &[u8]| {
+        assert!(has(bytes, "ana@example.com"), "this is where things are kept");
+        // Nor the part of a token or a key that is chance.
+        let chance = |secret: &str| secret.rsplit('-').next().expect("a part").to_owned();
+        let (of_token, of_key) = (chance(&token), chance(&key));
+        assert_eq!((of_token.len(), of_key.len()), (64, 64));
+        for secret in [&of_token, &of_key].into_iter().map(String::as_str).chain(passwords) {
+            assert!(!has(bytes, secret), "{secret} is on the disk");
+        }
+    };
+    check(&kept());
+    stop(server);
+    check(&kept());
+}
+
+/// Proves S-TENANT-4.
+#[tokio::test]
+async fn an_id_is_given_once_over_all_directories() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    let mut ids = std::collections::BTreeSet::new();
+    for name in ["Acme", "Globex"] {
+        let made = create_directory(folder.path(), &["--organization", name, "--name", "Okta"]);
+        let mut scim = Caller::new(field(&made, "base_url"), field(&made, "token"));
+        let operations: Vec<_> = (0..1_000)
+            .map(|number| {
+                json!({
+                    "method": "POST", "path": "/Users", "bulkId": number.to_string(),
+                    "data": { "userName": format!("user-{number}") },
+                })
+            })
+            .collect();
+        let bulk = json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],
+            "Operations": operations,
+        });
+        let (status, answer) = scim.send(Method::Post, "/Bulk", Some(&bulk)).await;
+        assert_eq!(status, 200, "{answer}");
+        for operation in answer["Operations"].as_array().expect("a list") {
+            let location = field(operation, "location");
+            ids.insert(location.rsplit('/').next().expect("an id").to_owned());
+        }
+    }
+    assert_eq!(ids.len(), 2_000);
+    drop(server);
 }

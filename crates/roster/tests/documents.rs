@@ -28,6 +28,20 @@ fn every_relative_link_leads_to_a_file_and_a_heading_that_exist() {
 }
 
 #[test]
+fn the_page_about_dialects_lists_every_quirk() {
+    let page = std::fs::read_to_string(tree::root().join("docs/dialects.md")).unwrap();
+    let rows = page.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| `")?.strip_suffix(" |")?.split(" | ");
+        let name = cells.next()?.strip_suffix('`')?;
+        let row = (name, cells.next()?);
+        assert_eq!(cells.filter(|cell| !cell.is_empty()).count(), 2, "{line}");
+        Some(row)
+    });
+    let quirks = scim::dialect::Quirk::ALL.iter().map(|it| (it.name(), it.explanation()));
+    assert_eq!(rows.collect::<Vec<_>>(), quirks.collect::<Vec<_>>());
+}
+
+#[test]
 fn links_are_what_a_reader_can_click() {
     #[track_caller]
     fn check(text: &str, expected: &[&str]) {

@@ -17,7 +17,7 @@ use crate::limit::{STRING_BYTES_MAX, VALUES_MAX};
 use crate::path::excerpt;
 use crate::preset::Preset;
 use crate::resource::{self, Elements, Resource};
-use crate::schema::{Attribute, Mutability, ResourceType, Schema, Type, builtin};
+use crate::schema::{Attribute, Extension, Mutability, ResourceType, Schema, Type, builtin};
 
 /// What a POST or PUT body says.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +27,9 @@ pub struct Admitted {
     /// The members of a group. `None`: the body does not say, or says null, which is the same as
     /// not to say (RFC 7643 §2.5); `Some` and empty: nobody.
     pub members: Option<Vec<Member>>,
+    /// Whether `externalId` was mentioned, if only to say that there is none. A PUT that is silent
+    /// about it keeps it.
+    pub external_id_given: bool,
     /// What stands in no schema, by the path at which it stood. Neither kept nor answered, but
     /// shown to the IT admin, who can correct a mapping.
     pub unknown: Map<String, Value>,
@@ -70,9 +73,15 @@ pub fn admit(
         )));
     };
     let mut unknown = Map::new();
-    let mut reader =
-        Reader { preset, quirks, unknown: &mut unknown, unknown_is: Kind::InvalidSyntax };
+    let mut reader = Reader {
+        preset,
+        quirks,
+        unknown: &mut unknown,
+        unknown_is: Kind::InvalidSyntax,
+        is_whole: true,
+    };
     let mut password_given = false;
+    let mut external_id_given = false;
     let mut members = None;
     let mut schemas = None;
     let mut entries = Entries::with_capacity(given.len());
@@ -96,6 +105,7 @@ pub fn admit(
                 }
             }
             Target::Attribute(rank, attribute) => {
+                external_id_given |= attribute.name == resource::EXTERNAL_ID;
                 let value = reader.value(attribute, value, Place::top(&attribute.name))?;
                 entries.push((rank, canonical(name, &attribute.name), value));
             }
@@ -113,7 +123,7 @@ pub fn admit(
     check_required(&attributes, resource_type)?;
     let resource = Resource::from_canonical(attributes);
     check_user_name(&resource, resource_type)?;
-    Ok(Admitted { resource, members, unknown, password_given })
+    Ok(Admitted { resource, members, external_id_given, unknown, password_given })
 }
 
 /// What a name at the top level of a resource stands for, with its place in the order.
@@ -213,6 +223,10 @@ pub(crate) struct Reader<'a> {
     pub(crate) unknown: &'a mut Map<String, Value>,
     /// What an unknown attribute is under [`Preset::Strict`].
     pub(crate) unknown_is: Kind,
+    /// Whether a whole resource is read, and not the value of one operation. Who says everything
+    /// and marks two values as primary has filled in a form; who changes one and marks two
+    /// contradicts themselves.
+    pub(crate) is_whole: bool,
 }
 
 impl Reader<'_> {
@@ -284,9 +298,14 @@ impl Reader<'_> {
                 elements.push_or_complete(element);
             }
         }
-        let list = elements.into_list();
-        if list.iter().filter(|element| resource::is_primary(element)).count() > 1 {
-            return Err(two_primaries(place));
+        let mut list = elements.into_list();
+        let mut primaries = list.iter_mut().filter(|element| resource::is_primary(element)).skip(1);
+        if let Some(second) = primaries.next() {
+            if !self.is_whole || !self.forgives(Quirk::PrimaryTwice) {
+                return Err(two_primaries(place));
+            }
+            second["primary"] = Value::Bool(false);
+            primaries.for_each(|other| other["primary"] = Value::Bool(false));
         }
         Ok(list)
     }
@@ -522,29 +541,145 @@ fn check_required(
     attributes: &Map<String, Value>,
     resource_type: &ResourceType,
 ) -> Result<(), Error> {
-    let lacking = |attributes: &Map<String, Value>, schema: &Schema| {
-        schema
-            .attributes
-            .iter()
-            .find(|it| it.required && !it.is_read_only() && is_blank(attributes.get(&it.name)))
-            .map(|it| it.name.clone())
-    };
     if let Some(name) = lacking(attributes, &resource_type.schema) {
-        return Err(missing(Place::top(&name)));
+        return Err(missing(Place::top(name)));
     }
     for extension in &resource_type.extensions {
-        let schema = &extension.schema;
-        match attributes.get(&schema.id).and_then(Value::as_object) {
-            Some(object) => {
-                if let Some(name) = lacking(object, schema) {
-                    return Err(missing(Place { schema: Some(&schema.id), ..Place::top(&name) }));
-                }
-            }
-            None if extension.required => return Err(missing(Place::top(&schema.id))),
+        match attributes.get(&extension.schema.id).and_then(Value::as_object) {
+            Some(values) => check_required_of(values, &extension.schema)?,
+            None if extension.required => return Err(missing(Place::top(&extension.schema.id))),
             None => {}
         }
     }
     Ok(())
+}
+
+fn check_required_of(values: &Map<String, Value>, schema: &Schema) -> Result<(), Error> {
+    match lacking(values, schema) {
+        Some(name) => Err(missing(Place { schema: Some(&schema.id), ..Place::top(name) })),
+        None => Ok(()),
+    }
+}
+
+/// The first required attribute that has no value.
+fn lacking<'a>(values: &Map<String, Value>, schema: &'a Schema) -> Option<&'a str> {
+    let mut required = schema.attributes.iter().filter(|it| it.required && !it.is_read_only());
+    required.find(|it| is_blank(values.get(&it.name))).map(|it| it.name.as_str())
+}
+
+/// That a PATCH leaves an extension with what it requires. What was missing before, because it was not
+/// required then, may go on missing: the PATCH may be of something else.
+pub(crate) fn check_extension_kept(
+    before: &Resource,
+    after: &Resource,
+    extension: &Extension,
+) -> Result<(), Error> {
+    let schema = &extension.schema;
+    match (values_of(before, schema), values_of(after, schema)) {
+        (Some(_), None) if extension.required => Err(Error::mutability(format!(
+            "`{}` is required and would be left without any value; replace its values instead",
+            schema.id
+        ))),
+        (Some(before), Some(_)) if lacking(before, schema).is_some() => Ok(()),
+        (_, Some(after)) => check_required_of(after, schema),
+        (_, None) => Ok(()),
+    }
+}
+
+fn values_of<'a>(resource: &'a Resource, extension: &Schema) -> Option<&'a Map<String, Value>> {
+    resource.get(&extension.id).and_then(Value::as_object)
+}
+
+/// What became of values that were kept while no schema had their attributes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Late {
+    /// The resource, with those that were taken.
+    pub resource: Resource,
+    /// The paths of those that are values now, or that the resource has newer values of.
+    pub taken: Vec<String>,
+    /// The paths of those whose attribute is known now and which do not fit it.
+    pub unfit: Vec<String>,
+}
+
+/// Makes values of what was kept under `URN:attribute` when no schema had the attribute, where one has
+/// it by now. They are read as a body is under [`Preset::Lenient`]. A value that is there already is
+/// newer and stays, and an extension that would lack what it requires is not begun. `None` means that no
+/// schema has any of it, which is soon found out.
+///
+/// ```
+/// use std::sync::Arc;
+/// use scim::{Resource, ResourceType, admit::admit_late, schema::custom::Definition};
+///
+/// let definition: Definition = serde_json::from_str(
+///     r#"{ "id": "urn:example:1.0:Badge", "name": "Badge", "attributes": [{ "name": "floor" }] }"#,
+/// )?;
+/// let user = ResourceType::user().with_extension(Arc::new(definition.check()?), false);
+/// let kept = serde_json::json!({ "urn:example:1.0:Badge:floor": 3, "elsewhere": 1 });
+/// let resource = Resource::from_text(r#"{"userName":"ana"}"#).unwrap();
+/// let late = admit_late(&resource, &user, kept.as_object().unwrap()).unwrap();
+/// assert_eq!(
+///     late.resource.to_text(),
+///     r#"{"userName":"ana","urn:example:1.0:Badge":{"floor":"3"}}"#,
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn admit_late(
+    resource: &Resource,
+    resource_type: &ResourceType,
+    kept: &Map<String, Value>,
+) -> Option<Late> {
+    let is_known = |path: &String| {
+        resource_type.extensions.iter().any(|it| attribute_at(&it.schema, path).is_some())
+    };
+    if !kept.keys().any(is_known) {
+        return None;
+    }
+    let mut late = Late { resource: resource.clone(), taken: Vec::new(), unfit: Vec::new() };
+    for extension in &resource_type.extensions {
+        let schema = &extension.schema;
+        let mut values = match resource.get(&schema.id) {
+            Some(Value::Object(values)) => values.clone(),
+            _ => Map::new(),
+        };
+        let (mut taken, mut is_changed) = (Vec::new(), false);
+        for (path, value) in kept {
+            let Some(attribute) = attribute_at(schema, path) else { continue };
+            if !values.contains_key(&attribute.name) {
+                let (mut unknown, mut quirks) = (Map::new(), Quirks::new());
+                let mut reader = Reader {
+                    preset: Preset::Lenient,
+                    quirks: &mut quirks,
+                    unknown: &mut unknown,
+                    unknown_is: Kind::InvalidValue,
+                    is_whole: true,
+                };
+                let place = Place { schema: Some(&schema.id), ..Place::top(&attribute.name) };
+                // A null was kept in the place of what may not be kept.
+                let Ok(Some(value)) = reader.value(attribute, value.clone(), place) else {
+                    late.unfit.push(path.clone());
+                    continue;
+                };
+                resource::insert_part(&mut values, &schema.attributes, &attribute.name, value);
+                is_changed = true;
+            }
+            taken.push(path.clone());
+        }
+        if is_changed && lacking(&values, schema).is_some() {
+            late.unfit.append(&mut taken);
+        }
+        if is_changed && !taken.is_empty() {
+            late.resource.set_extension(resource_type, &schema.id, values);
+        }
+        late.taken.append(&mut taken);
+    }
+    Some(late)
+}
+
+/// The attribute of a schema that a path names with the URN.
+fn attribute_at<'a>(schema: &'a Schema, path: &str) -> Option<&'a Attribute> {
+    let (urn, name) = path.split_at_checked(schema.id.len())?;
+    let name = name.strip_prefix(':').filter(|_| urn.eq_ignore_ascii_case(&schema.id))?;
+    schema.attribute(name)
 }
 
 /// RFC 7644 §5 wants user names prepared by PRECIS, whose identifier class forbids what real

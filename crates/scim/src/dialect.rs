@@ -43,6 +43,9 @@ pub enum Quirk {
     IntegerText,
     /// `OneLogin`: `"emails":{"value":…}`. We read a list of one.
     SingleForList,
+    /// `PingOne`, where an app has two types of e-mail and one person one address: both with
+    /// `"primary":true`. In the body of a POST or PUT the first one keeps it.
+    PrimaryTwice,
     /// Entra: `"manager":[{"$ref":…,"value":…}]`. We read the one element.
     ListForSingle,
     /// Entra: `"manager":"26118915"`; Microsoft's collection: `"members":["2819c223"]`. We read
@@ -91,6 +94,12 @@ pub enum Quirk {
     FilterEncodedTwice,
     /// `OneLogin`: `GET …/Users?filter=…&`, `PUT …/Users/7?`. We ignore the end.
     QueryUnfinished,
+    /// Keycloak's plugin, for a group that has become empty: a PUT of a group without `members`.
+    /// The RFC allows to clear what is left out, so nobody belongs to the group afterwards.
+    MembersMissing,
+    /// Okta after a person was created anew, Entra for people who are not in scope: the id of a
+    /// member that nobody has. We leave it out, and apply the others.
+    MembersUnknown,
 }
 
 impl Quirk {
@@ -108,6 +117,7 @@ impl Quirk {
         Quirk::NumberForText,
         Quirk::IntegerText,
         Quirk::SingleForList,
+        Quirk::PrimaryTwice,
         Quirk::ListForSingle,
         Quirk::TextForObject,
         Quirk::RoleInText,
@@ -126,6 +136,8 @@ impl Quirk {
         Quirk::ExtensionUrnMissing,
         Quirk::FilterEncodedTwice,
         Quirk::QueryUnfinished,
+        Quirk::MembersMissing,
+        Quirk::MembersUnknown,
     ];
 
     /// The name under which it is counted and logged; never changes.
@@ -143,6 +155,7 @@ impl Quirk {
             Quirk::NumberForText => "number-for-text",
             Quirk::IntegerText => "integer-text",
             Quirk::SingleForList => "single-for-list",
+            Quirk::PrimaryTwice => "primary-twice",
             Quirk::ListForSingle => "list-for-single",
             Quirk::TextForObject => "text-for-object",
             Quirk::RoleInText => "role-in-text",
@@ -161,7 +174,14 @@ impl Quirk {
             Quirk::ExtensionUrnMissing => "extension-urn-missing",
             Quirk::FilterEncodedTwice => "filter-encoded-twice",
             Quirk::QueryUnfinished => "query-unfinished",
+            Quirk::MembersMissing => "members-missing",
+            Quirk::MembersUnknown => "members-unknown",
         }
+    }
+
+    /// The quirk of this name; `None` for one that this version does not know.
+    pub fn from_name(name: &str) -> Option<Quirk> {
+        Quirk::ALL.iter().copied().find(|quirk| quirk.name() == name)
     }
 
     /// What happened, to stand after "The provider".
@@ -186,11 +206,14 @@ impl Quirk {
             Quirk::NumberForText => "sent a number where text belongs",
             Quirk::IntegerText => "sent a whole number in quotes",
             Quirk::SingleForList => "sent one value where a list belongs",
+            Quirk::PrimaryTwice => {
+                "marked several values of a list as `primary`; the first kept it"
+            }
             Quirk::ListForSingle => "sent a list where one value belongs",
             Quirk::TextForObject => "sent text instead of an object with a `value`",
             Quirk::RoleInText => "sent a role as JSON inside a string",
             Quirk::EmptyText => "sent `\"\"` to clear an attribute",
-            Quirk::UnknownAttribute => "sent an attribute that no schema has; it was ignored",
+            Quirk::UnknownAttribute => "sent an attribute that no schema has; it was set aside",
             Quirk::ReadOnlyInValue => "sent an attribute that only the server sets; it was ignored",
             Quirk::PathAsName => "sent a path as the name of an attribute",
             Quirk::RemoveWithValue => {
@@ -216,6 +239,12 @@ impl Quirk {
             }
             Quirk::FilterEncodedTwice => "sent a filter that is percent-encoded twice",
             Quirk::QueryUnfinished => "ended the address with `?` or `&`",
+            Quirk::MembersMissing => {
+                "replaced a group without saying who its `members` are; it was emptied"
+            }
+            Quirk::MembersUnknown => {
+                "named members whom this directory does not know; they were left out"
+            }
         }
     }
 }
@@ -235,6 +264,11 @@ impl Quirks {
         if !self.0.contains(&quirk) {
             self.0.push(quirk);
         }
+    }
+
+    /// Notes what was noted elsewhere.
+    pub fn note_all(&mut self, others: &Quirks) {
+        others.iter().for_each(|quirk| self.note(quirk));
     }
 
     /// What was noted.
@@ -306,13 +340,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_stable_kebab_case_and_differ() {
+    fn names_are_kebab_case_and_differ() {
         let names: HashSet<_> = Quirk::ALL.iter().map(|quirk| quirk.name()).collect();
         assert_eq!(names.len(), Quirk::ALL.len());
         for quirk in Quirk::ALL {
             assert!(quirk.name().chars().all(|c| c.is_ascii_lowercase() || c == '-'));
             assert!(quirk.explanation().starts_with(|c: char| c.is_ascii_lowercase()));
             assert!(!quirk.explanation().ends_with('.'));
+            assert_eq!(Quirk::from_name(quirk.name()), Some(*quirk));
         }
     }
 

@@ -273,6 +273,41 @@ impl BoundFilter {
         &self.0
     }
 
+    /// The members of a resource that decide whether it meets the filter, each once: names of
+    /// attributes, and URNs of extensions. A resource that has these and no others is as good as
+    /// the whole.
+    ///
+    /// ```
+    /// use scim::dialect::Quirks;
+    /// use scim::filter::Filter;
+    /// use scim::{Preset, ResourceType};
+    ///
+    /// let text = r#"emails[type eq "work"] and (manager pr or emails pr)"#;
+    /// let filter = Filter::parse(text, Preset::Lenient, &mut Quirks::new())?
+    ///     .bind(&ResourceType::user(), Preset::Lenient, &mut Quirks::new())?;
+    /// let enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+    /// assert_eq!(filter.members(), ["emails", enterprise]);
+    /// # Ok::<(), scim::Error>(())
+    /// ```
+    pub fn members(&self) -> Vec<&str> {
+        fn collect<'a>(condition: &'a Condition<Test>, found: &mut Vec<&'a str>) {
+            match condition {
+                Condition::And(branches) | Condition::Or(branches) => {
+                    for branch in branches {
+                        collect(branch, found);
+                    }
+                }
+                Condition::Not(inner) => collect(inner, found),
+                Condition::Test(Test::Attribute(target, _) | Test::Values(target, _)) => {
+                    found.extend(target.member().filter(|name| !found.contains(name)));
+                }
+            }
+        }
+        let mut found = Vec::new();
+        collect(&self.0, &mut found);
+        found
+    }
+
     /// Whether the filter is met by a resource in its full canonical representation: with `id`,
     /// `meta`, `schemas`, `groups` or `members`, and extensions under their canonical URN.
     pub fn matches(&self, resource: &Map<String, Value>) -> bool {

@@ -28,7 +28,7 @@ pub struct Member {
 }
 
 /// What a member is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum MemberKind {
     /// A person.
     #[default]
@@ -119,7 +119,7 @@ pub(crate) fn read_members(value: Value, reader: &mut Reader<'_>) -> Result<Vec<
         Value::Array(elements) => elements,
         Value::String(text) if text.is_empty() => {
             return Err(Error::invalid_value(
-                "`members` expects a list and got an empty string; send `[]` to empty the group",
+                "`members` expects a list and got an empty string; send a list of members",
             ));
         }
         one @ (Value::Object(_) | Value::String(_)) if reader.forgives(Quirk::SingleForList) => {

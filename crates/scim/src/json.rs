@@ -4,11 +4,14 @@
 //! a member twice, U+0000, text after the end. What a SCIM server needs to know of a body before it
 //! looks at its meaning is checked here, once, on the way in.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer as _, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
+use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
 use crate::error::Error;
@@ -43,6 +46,63 @@ pub fn parse(bytes: &[u8]) -> Result<Value, Error> {
         .and_then(|value| deserializer.end().map(|()| value))
         .map_err(|error| Error::invalid_syntax(describe(&error)))
 }
+
+/// The members of an object that we printed ourselves, in their order, each value as it is written.
+/// Who wants one of twenty attributes builds one: the others are looked through and no more.
+///
+/// # Errors
+///
+/// Those of `serde_json`, where the text is no object.
+///
+/// ```
+/// let members = scim::json::members(r#"{"userName":"ana","active":true}"#)?;
+/// assert_eq!((members[1].0.as_ref(), members[1].1.get()), ("active", "true"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+pub fn members(text: &str) -> serde_json::Result<Vec<Member<'_>>> {
+    struct Members;
+
+    impl<'de> Visitor<'de> for Members {
+        type Value = Vec<Member<'de>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            // More than most resources have.
+            let mut members = Vec::with_capacity(32);
+            while let Some((Name(name), value)) = map.next_entry()? {
+                members.push((name, value));
+            }
+            Ok(members)
+        }
+    }
+
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let members = deserializer.deserialize_map(Members)?;
+    deserializer.end()?;
+    Ok(members)
+}
+
+/// Puts a JSON string behind what stands in the text. Names of attributes have nothing to escape.
+pub(crate) fn push_string(string: &str, text: &mut String) {
+    let is_plain = |byte: u8| byte > 0x1f && byte != b'"' && byte != b'\\';
+    if string.bytes().all(is_plain) {
+        text.push('"');
+        text.push_str(string);
+        text.push('"');
+    } else {
+        text.push_str(&Value::from(string).to_string());
+    }
+}
+
+/// A member of an object: its name, and its value as it is written.
+pub type Member<'a> = (Cow<'a, str>, &'a RawValue);
+
+/// Names without escapes are not copied.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The error in words. `serde_json` appends its position, which we put in our own way.
 fn describe(error: &serde_json::Error) -> String {

@@ -65,3 +65,25 @@ pub const SORT_KEY_BYTES_MAX: usize = 256;
 /// understood, and many clients (those in Java) read it into 32 bits with a sign and fail on more.
 /// No directory has so many resources, so the page is empty either way.
 pub const START_INDEX_MAX: usize = 0x7fff_ffff;
+
+/// Characters of a URN that somebody defines a schema under: room for the attribute's name in
+/// [`ATTRIBUTE_PATH_BYTES_MAX`].
+pub const SCHEMA_URN_BYTES_MAX: usize = 256;
+
+/// Attributes of a schema that somebody defines. The largest built-in one has 21.
+pub const SCHEMA_ATTRIBUTES_MAX: usize = 200;
+
+/// Sub-attributes of an attribute of such a schema. An address has 8.
+pub const SCHEMA_SUB_ATTRIBUTES_MAX: usize = 50;
+
+/// Values that such an attribute suggests, and kinds of resources that it may refer to.
+pub const SCHEMA_SUGGESTIONS_MAX: usize = 100;
+
+/// Bytes of the name of such an attribute, of a schema, or of a suggested value.
+pub const SCHEMA_NAME_BYTES_MAX: usize = 100;
+
+/// Bytes of a description, of such a schema or of one of its attributes.
+pub const SCHEMA_DESCRIPTION_BYTES_MAX: usize = 1_000;
+
+/// Bytes of such a schema as it is printed; `/Schemas` answers all of a directory at once.
+pub const SCHEMA_BYTES_MAX: usize = 64 * 1024;

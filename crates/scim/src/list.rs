@@ -73,7 +73,8 @@ impl Default for ListQuery {
 
 impl ListQuery {
     /// Reads the decoded pairs of a query string. Names may be in any case; those that are not of
-    /// SCIM are ignored (Entra's flags travel there), and so are empty values.
+    /// SCIM are ignored (Entra's flags travel there), and so are empty values, but for those of
+    /// `cursor` and `filter`.
     ///
     /// # Errors
     ///
@@ -100,8 +101,10 @@ impl ListQuery {
             let Some(place) = PARAMETERS.iter().position(|it| it.eq_ignore_ascii_case(name)) else {
                 continue;
             };
-            // `?cursor` and `?cursor=` ask for the first page of a walk (RFC 9865 §2).
-            if value.trim().is_empty() && PARAMETERS[place] != "cursor" {
+            // `?cursor` and `?cursor=` ask for the first page of a walk (RFC 9865 §2). An empty
+            // filter asks for nobody in particular, and to answer with everybody could be taken
+            // for a match (RFC 7644 §3.4.2.2: it "MUST contain at least one" expression).
+            if value.trim().is_empty() && !["cursor", "filter"].contains(&PARAMETERS[place]) {
                 continue;
             }
             match &given[place] {
@@ -314,30 +317,63 @@ impl<R> ListResponse<R> {
     }
 }
 
+impl<R> ListResponse<R> {
+    /// Prints the list when its resources are printed by somebody else, who puts each behind what
+    /// stands in the text: nothing is copied that is as long as a page.
+    ///
+    /// ```
+    /// use scim::list::ListResponse;
+    ///
+    /// let text = ListResponse::all(vec!["7", "8"]).print_with(|number, text| text.push_str(number));
+    /// assert!(text.ends_with(r#""itemsPerPage":2,"Resources":[7,8]}"#));
+    /// ```
+    pub fn print_with(&self, mut print: impl FnMut(&R, &mut String)) -> String {
+        let none: &[Value] = &[];
+        let message = Message::new(self, none);
+        let mut text = serde_json::to_string(&message).expect("a message can be printed");
+        // The list stands last.
+        text.truncate(text.len() - "]}".len());
+        for (place, resource) in self.resources.iter().enumerate() {
+            if place > 0 {
+                text.push(',');
+            }
+            print(resource, &mut text);
+        }
+        text.push_str("]}");
+        text
+    }
+}
+
 impl<R: Serialize> Serialize for ListResponse<R> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Message<'a, R> {
-            schemas: [&'static str; 1],
-            total_results: usize,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            start_index: Option<usize>,
-            // What came, not what was asked for: Okta compares it.
-            items_per_page: usize,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            next_cursor: Option<&'a str>,
-            #[serde(rename = "Resources")]
-            resources: &'a [R],
-        }
+        Message::new(self, &self.resources).serialize(serializer)
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Message<'a, R> {
+    schemas: [&'static str; 1],
+    total_results: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_index: Option<usize>,
+    // What came, not what was asked for: Okta compares it.
+    items_per_page: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<&'a str>,
+    #[serde(rename = "Resources")]
+    resources: &'a [R],
+}
+
+impl<'a, R> Message<'a, R> {
+    fn new<T>(list: &'a ListResponse<T>, resources: &'a [R]) -> Message<'a, R> {
         Message {
             schemas: [LIST_RESPONSE_SCHEMA],
-            total_results: self.total_results,
-            start_index: self.start_index,
-            items_per_page: self.resources.len(),
-            next_cursor: self.next_cursor.as_deref(),
-            resources: &self.resources,
+            total_results: list.total_results,
+            start_index: list.start_index,
+            items_per_page: list.resources.len(),
+            next_cursor: list.next_cursor.as_deref(),
+            resources,
         }
-        .serialize(serializer)
     }
 }

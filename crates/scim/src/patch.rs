@@ -11,7 +11,9 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use crate::admit::{Place, Reader, Target, check_user_name, is_blank, kind_of, missing};
+use crate::admit::{
+    Place, Reader, Target, check_extension_kept, check_user_name, is_blank, kind_of, missing,
+};
 use crate::dialect::{Quirk, Quirks};
 use crate::error::{Error, Kind};
 use crate::filter::ValueFilter;
@@ -65,6 +67,21 @@ enum Change {
     RemoveNamed { attribute: String, values: Vec<Value> },
     /// The extension has no values afterwards.
     DropExtension,
+}
+
+impl Change {
+    /// The attribute that it is a change of; `None` for all of an extension.
+    fn attribute(&self) -> Option<&str> {
+        match self {
+            Change::Set { attribute, .. }
+            | Change::Append { attribute, .. }
+            | Change::Merge { attribute, .. }
+            | Change::Exchange { attribute, .. }
+            | Change::RemoveChosen { attribute, .. }
+            | Change::RemoveNamed { attribute, .. } => Some(attribute),
+            Change::DropExtension => None,
+        }
+    }
 }
 
 /// Parts of a complex value by canonical name; `None` is a part without a value afterwards.
@@ -130,6 +147,7 @@ impl Patch {
                 quirks,
                 unknown: &mut unknown,
                 unknown_is: Kind::InvalidValue,
+                is_whole: false,
             },
             resource_type,
             operations: Vec::new(),
@@ -197,7 +215,21 @@ impl Patch {
         }
         let after = Resource::from_canonical(attributes);
         check_user_name(&after, resource_type)?;
+        for extension in &resource_type.extensions {
+            let urn = extension.schema.id.as_str();
+            if self.operations.iter().any(|it| it.extension.as_deref() == Some(urn)) {
+                check_extension_kept(before, &after, extension)?;
+            }
+        }
         Ok(after)
+    }
+
+    /// Whether an operation aims at this attribute, by canonical names; whatever it does there.
+    pub fn names(&self, extension: Option<&str>, attribute: &str) -> bool {
+        self.operations.iter().any(|operation| {
+            operation.extension.as_deref() == extension
+                && operation.change.attribute().is_none_or(|it| it == attribute)
+        })
     }
 
     /// What to do with the members of a group, in the order of the request.
@@ -632,14 +664,22 @@ impl<'a> Reading<'a> {
     /// An `add` or a `replace`. `None` is one that asks for nothing.
     fn change(&mut self, verb: Verb, aim: Aim<'a>, value: Value) -> Result<Option<Change>, Error> {
         let place = aim.place();
-        if verb == Verb::Add && value.is_null() && self.reader.preset == Preset::Strict {
-            return Err(Error::invalid_value(format!(
-                "an `add` to `{place}` has the value null; to clear it, use `remove`"
-            )));
+        // RFC 7643 §2.5: null is no value, and to add none is to add nothing. It is not said that
+        // something is to be taken away.
+        if verb == Verb::Add && value.is_null() {
+            return match self.reader.preset {
+                Preset::Lenient => Ok(None),
+                Preset::Strict => Err(Error::invalid_value(format!(
+                    "an `add` to `{place}` has the value null; to clear it, use `remove`"
+                ))),
+            };
         }
         let name = aim.attribute.name.clone();
         let otherwise = match (verb, &aim.filter) {
             (Verb::Replace, Some(_)) if self.reader.preset == Preset::Strict => Otherwise::Refuse,
+            (_, Some(filter)) if !self.describes_a_value(aim.attribute, filter) => {
+                Otherwise::Refuse
+            }
             (Verb::Replace, Some(_)) => Otherwise::CreateLeniently,
             _ => Otherwise::Create,
         };
@@ -703,6 +743,27 @@ impl<'a> Reading<'a> {
                 Ok(Some(Change::Set { attribute: name, value }))
             }
         }
+    }
+
+    /// Whether what the filter's `eq` terms compare with could be sent as a value: what is no
+    /// base 64 can be asked for, and must not be created. Terms that say nothing of a value are
+    /// left to who creates it.
+    fn describes_a_value(&self, attribute: &Attribute, filter: &ValueFilter) -> bool {
+        let Some(terms) = filter.eq_terms() else { return true };
+        let mut reader = Reader {
+            preset: self.reader.preset,
+            quirks: &mut Quirks::new(),
+            unknown: &mut Map::new(),
+            unknown_is: self.reader.unknown_is,
+            is_whole: false,
+        };
+        terms.into_iter().all(|(name, term)| {
+            let Some(part) = name.and_then(|name| attribute.sub_attribute(name)) else {
+                return true;
+            };
+            let place = Place::top(&attribute.name).part(&part.name);
+            reader.single(part, term.clone(), place).is_ok_and(|read| read == Some(term))
+        })
     }
 
     /// The parts that a value gives or clears; `None` clears the value as a whole.

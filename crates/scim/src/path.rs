@@ -199,6 +199,11 @@ impl Target {
         self.sub_attribute.as_deref()
     }
 
+    /// The member of a resource in which all of this stands: the extension, or the attribute.
+    pub fn member(&self) -> Option<&str> {
+        self.extension().or(self.attribute())
+    }
+
     /// The definitions. `None` means that the resource type does not have them: the target was
     /// made with another one.
     pub fn resolve<'a>(&self, resource_type: &'a ResourceType) -> Option<Resolved<'a>> {

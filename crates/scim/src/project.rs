@@ -1,10 +1,13 @@
 //! Which attributes are answered: `attributes` and `excludedAttributes` (RFC 7644 §3.9) together
 //! with each attribute's own `returned` (RFC 7643 §7).
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use crate::dialect::Quirks;
 use crate::error::Error;
+use crate::json;
 use crate::path::{AttributePath, Target};
 use crate::preset::Preset;
 use crate::schema::{Attribute, Mutability, ResourceType, Returned, builtin};
@@ -36,6 +39,8 @@ pub struct Projection {
     /// Whether what no schema has is answered; only when nothing was asked for by name.
     keeps_others: bool,
     is_whole: bool,
+    /// Attributes of extensions that are answered when they are asked for, and here are not.
+    on_request: Vec<(String, String)>,
 }
 
 /// What becomes of one attribute.
@@ -102,26 +107,97 @@ impl Projection {
         Ok(compile(request, &named, resource_type))
     }
 
+    /// The same for the answer of a write. RFC 7643 §7: what is returned on request is also returned
+    /// "if the attribute was specified by the client". `was_sent` is asked by URN and name.
+    #[must_use]
+    pub fn with_sent(mut self, was_sent: impl Fn(&str, &str) -> bool) -> Projection {
+        for (urn, name) in std::mem::take(&mut self.on_request) {
+            let fates = self.extensions.iter_mut().filter(|(it, _)| *it == urn);
+            for (attribute, fate) in fates.flat_map(|(_, fates)| fates) {
+                if *attribute == name && was_sent(&urn, &name) {
+                    *fate = Fate::Kept;
+                }
+            }
+        }
+        self
+    }
+
     /// Leaves of a resource in its full representation what is to be answered.
     pub fn apply(&self, resource: Map<String, Value>) -> Map<String, Value> {
         if self.is_whole {
             return resource;
         }
-        let mut answer = Map::with_capacity(resource.len());
-        for (name, value) in resource {
-            let extension = self.extensions.iter().find(|(urn, _)| *urn == name);
-            let kept = match (extension, value) {
-                (Some((_, fates)), Value::Object(values)) => {
-                    let values = keep(fates, false, values);
-                    (!values.is_empty()).then_some(Value::Object(values))
-                }
-                (_, value) => keep_one(&self.base, self.keeps_others, &name, value),
-            };
-            if let Some(kept) = kept {
-                answer.insert(name, kept);
-            }
+        let kept = |(name, value): (String, Value)| {
+            let value = self.keep(&name, value)?;
+            Some((name, value))
+        };
+        resource.into_iter().filter_map(kept).collect()
+    }
+
+    /// The same for a resource that is printed, to the byte: what is answered whole is copied, and
+    /// only what is answered in part is read. It is put behind what stands in `answer`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `serde_json`, where the text is no object.
+    ///
+    /// ```
+    /// use scim::{ResourceType, project::Projection};
+    ///
+    /// let projection = Projection::parse(None, Some("name.givenName"), &ResourceType::user())?;
+    /// let mut answer = String::new();
+    /// projection.apply_to_text(
+    ///     r#"{"id":"7","name":{"familyName":"B","givenName":"A"},"active":true}"#, &mut answer,
+    /// ).unwrap();
+    /// assert_eq!(answer, r#"{"id":"7","name":{"familyName":"B"},"active":true}"#);
+    /// # Ok::<(), scim::Error>(())
+    /// ```
+    pub fn apply_to_text(&self, resource: &str, answer: &mut String) -> serde_json::Result<()> {
+        if self.is_whole {
+            answer.push_str(resource);
+            return Ok(());
         }
-        answer
+        let begun = answer.len();
+        for (name, value) in json::members(resource)? {
+            let value = match self.fate_of(&name) {
+                Some(Fate::Kept) => Cow::Borrowed(value.get()),
+                Some(Fate::Dropped) => continue,
+                Some(Fate::Parts(_)) | None => {
+                    match self.keep(&name, serde_json::from_str(value.get())?) {
+                        Some(kept) => Cow::Owned(kept.to_string()),
+                        None => continue,
+                    }
+                }
+            };
+            answer.push(if answer.len() == begun { '{' } else { ',' });
+            json::push_string(&name, answer);
+            answer.push(':');
+            answer.push_str(&value);
+        }
+        answer.push_str(if answer.len() == begun { "{}" } else { "}" });
+        Ok(())
+    }
+
+    /// What becomes of a member as a whole; `None` where that depends on what is in it.
+    fn fate_of(&self, name: &str) -> Option<&Fate> {
+        if self.extensions.iter().any(|(urn, _)| urn == name) {
+            return None;
+        }
+        let known = self.base.iter().find(|(known, _)| known == name);
+        let of_others = if self.keeps_others { &Fate::Kept } else { &Fate::Dropped };
+        Some(known.map_or(of_others, |(_, fate)| fate))
+    }
+
+    /// What is left of a member; `None` when nothing is.
+    fn keep(&self, name: &str, value: Value) -> Option<Value> {
+        let extension = self.extensions.iter().find(|(urn, _)| urn == name);
+        match (extension, value) {
+            (Some((_, fates)), Value::Object(values)) => {
+                let values = keep(fates, false, values);
+                (!values.is_empty()).then_some(Value::Object(values))
+            }
+            (_, value) => keep_one(&self.base, self.keeps_others, name, value),
+        }
     }
 
     /// Whether a resource is answered as it is kept, so that its bytes can be.
@@ -168,7 +244,21 @@ fn compile(request: Request, named: &[Target], resource_type: &ResourceType) -> 
     let is_whole = request == Request::Without
         && named.is_empty()
         && !resource_type.schemas().any(|schema| schema.attributes.iter().any(hides_what_is_kept));
-    Projection { base, extensions, keeps_others: request == Request::Without, is_whole }
+    let keeps_others = request == Request::Without;
+    // Who says what to answer is not answered more because it was sent.
+    let on_request =
+        if keeps_others && named.is_empty() { requestable(resource_type) } else { Vec::new() };
+    Projection { base, extensions, keeps_others, is_whole, on_request }
+}
+
+/// The attributes of extensions that are kept, and answered only when they are asked for.
+fn requestable(resource_type: &ResourceType) -> Vec<(String, String)> {
+    let schemas = resource_type.extensions.iter().map(|it| &it.schema);
+    schemas
+        .flat_map(|schema| schema.attributes.iter().map(move |it| (schema, it)))
+        .filter(|(_, it)| it.returned == Returned::Request && hides_what_is_kept(it))
+        .map(|(schema, it)| (schema.id.clone(), it.name.clone()))
+        .collect()
 }
 
 /// Whether something of this attribute is kept and not answered unless it is asked for. What only

@@ -8,11 +8,14 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use crate::admit::Place;
 use crate::error::Error;
 use crate::schema::{Attribute, Mutability, ResourceType};
 
 /// The attribute that says whether a person may use the app.
 const ACTIVE: &str = "active";
+/// The client's own identifier, kept with the attributes of the base schema and before them.
+pub(crate) const EXTERNAL_ID: &str = "externalId";
 
 /// The attributes that a client wrote, canonical. Extensions stand under their URN.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -72,8 +75,8 @@ impl Resource {
             .collect()
     }
 
-    /// What a PUT makes of this resource: the new attributes, and `active` as it was if they do
-    /// not say.
+    /// What a PUT makes of this resource, as far as nobody's access may depend on what a client did
+    /// not mention: the new attributes, and `active` as it was if they do not say.
     ///
     /// RFC 7644 §3.5.1 leaves open what becomes of attributes that a PUT omits. They are cleared,
     /// as clients that read before they write expect; but a suspended person is not let in again
@@ -82,6 +85,18 @@ impl Resource {
     pub fn keeping(self, before: &Resource, resource_type: &ResourceType) -> Resource {
         match before.get(ACTIVE) {
             Some(active) => self.unless_said(ACTIVE, active, resource_type),
+            None => self,
+        }
+    }
+
+    /// What a PUT that does not mention `externalId` makes of this resource: it stays.
+    ///
+    /// `JumpCloud`'s short form of a PUT leaves it out and means nothing by it. Who means to give a
+    /// person up, as rauthy does, says null.
+    #[must_use]
+    pub fn keeping_external_id(self, before: &Resource, resource_type: &ResourceType) -> Resource {
+        match before.get(EXTERNAL_ID) {
+            Some(id) => self.unless_said(EXTERNAL_ID, id, resource_type),
             None => self,
         }
     }
@@ -101,6 +116,19 @@ impl Resource {
             });
         }
         self
+    }
+
+    /// Sets the values of an extension, in its place.
+    pub(crate) fn set_extension(
+        &mut self,
+        resource_type: &ResourceType,
+        urn: &str,
+        values: Map<String, Value>,
+    ) {
+        let rank_of = |name: &str| rank(resource_type, name);
+        if let Some(rank) = rank_of(urn) {
+            insert(&mut self.0, rank, urn, Value::Object(values), rank_of);
+        }
     }
 
     /// Whether a PUT leaves alone what may be set only once: RFC 7644 §3.5.1, "If one or more
@@ -125,9 +153,10 @@ impl Resource {
                 }
                 let present = values(before, &attribute.name);
                 if present.is_some() && present != values(self, &attribute.name) {
+                    let urn = (place > 0).then_some(schema.id.as_str());
                     return Err(Error::mutability(format!(
                         "`{}` is fixed once it has a value; delete the resource and create it anew",
-                        attribute.name
+                        Place { schema: urn, ..Place::top(&attribute.name) }
                     )));
                 }
             }
@@ -145,7 +174,7 @@ pub(crate) fn position(attributes: &[Attribute], name: &str) -> Option<usize> {
 /// extensions.
 pub(crate) fn rank(resource_type: &ResourceType, name: &str) -> Option<usize> {
     let base = &resource_type.schema.attributes;
-    if name == "externalId" {
+    if name == EXTERNAL_ID {
         return Some(0);
     }
     if let Some(place) = base.iter().position(|attribute| attribute.name == name) {

@@ -5,6 +5,7 @@
 //! §7 writes it. The built-in ones stand in [`builtin`], corrected where RFC 7643 §8.7 errs.
 
 pub mod builtin;
+pub mod custom;
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,18 +27,22 @@ pub struct Schema {
 }
 
 /// One attribute of a schema, or one sub-attribute of a complex attribute (RFC 7643 §7).
+///
+/// Read from JSON, what is not said is as RFC 7643 §2.2 has it. A characteristic that §7 does not know
+/// is refused: a misspelt one would be without effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Attribute {
     /// The canonical spelling; compared without case.
     pub name: String,
     /// What its values are.
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default)]
     pub kind: Type,
     /// For [`Type::Complex`] only, and never complex themselves (RFC 7643 §2.3.8).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sub_attributes: Vec<Attribute>,
     /// Whether it holds a list.
+    #[serde(default)]
     pub multi_valued: bool,
     /// For people: a sentence.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -66,10 +71,11 @@ pub struct Attribute {
 }
 
 /// The data types of RFC 7643 §2.3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Type {
     /// Unicode text.
+    #[default]
     String,
     /// `true` or `false`.
     Boolean,
@@ -197,6 +203,28 @@ impl ResourceType {
             endpoint: "/Groups".into(),
             description: "A group of people".into(),
             schema: builtin::group(),
+            extensions: Vec::new(),
+        }
+    }
+
+    /// A role of the app, as a provider's governance reads it; see [`builtin::role`].
+    pub fn role() -> ResourceType {
+        ResourceType {
+            name: "Role".into(),
+            endpoint: "/Roles".into(),
+            description: "A role that people have in the app".into(),
+            schema: builtin::role(),
+            extensions: Vec::new(),
+        }
+    }
+
+    /// Something that people are entitled to in the app; see [`builtin::entitlement`].
+    pub fn entitlement() -> ResourceType {
+        ResourceType {
+            name: "Entitlement".into(),
+            endpoint: "/Entitlements".into(),
+            description: "Something that people are entitled to in the app".into(),
+            schema: builtin::entitlement(),
             extensions: Vec::new(),
         }
     }

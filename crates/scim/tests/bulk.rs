@@ -26,6 +26,7 @@ fn one(operation: Value) -> Operation {
     request(vec![operation].into()).operations.remove(0)
 }
 
+/// Proves S-BULK-3.
 #[test]
 fn operations_are_read() {
     let request = request(json!([
@@ -55,6 +56,7 @@ fn operations_are_read() {
     assert_eq!(request.failures_max, None);
 }
 
+/// Proves S-BULK-4, S-BULK-5, S-BULK-6.
 #[test]
 fn what_is_wrong_with_one_operation_is_its_own_failure() {
     let check = |operation: Value, status: u16, kind: Option<Kind>| {
@@ -87,6 +89,7 @@ fn what_is_wrong_with_one_operation_is_its_own_failure() {
     assert_eq!(operation.bulk_id.as_deref(), Some("a"));
 }
 
+/// Proves S-BULK-4.
 #[test]
 fn a_bulk_id_names_one_creation() {
     let post = |bulk_id: &str| json!({ "method": "POST", "path": "/Users", "bulkId": bulk_id, "data": {} });
@@ -98,6 +101,7 @@ fn a_bulk_id_names_one_creation() {
     assert_eq!(request.creators(), creators.into_iter().collect());
 }
 
+/// Proves S-BULK-2.
 #[test]
 fn what_is_no_bulk_request_is_refused_whole() {
     let check = |body: Value, preset: Preset, status: u16, kind: Option<Kind>| {
@@ -151,6 +155,7 @@ fn resolved(mut operation: Operation) -> Operation {
     operation
 }
 
+/// Proves S-BULK-13.
 #[test]
 fn references_are_found_wherever_an_id_can_stand() {
     let check = |data: Value, expected: Value| {
@@ -176,6 +181,7 @@ fn references_are_found_wherever_an_id_can_stand() {
     check(other.clone(), other);
 }
 
+/// Proves S-BULK-13.
 #[test]
 fn references_are_found_in_patches_and_their_paths() {
     let check = |data: Value, expected: Value| {
@@ -225,6 +231,7 @@ fn delete(path: &str) -> Value {
     json!({ "method": "DELETE", "path": path })
 }
 
+/// Proves S-BULK-14.
 #[test]
 fn creations_come_before_what_refers_to_them() {
     use Step::{Begin, Complete, Whole};

@@ -1,5 +1,6 @@
 //! What a server says of itself.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use scim::discovery::{
@@ -210,5 +211,51 @@ fn has_null(value: &Value) -> bool {
         Value::Array(list) => list.iter().any(has_null),
         Value::Object(object) => object.values().any(has_null),
         _ => false,
+    }
+}
+
+/// The attributes of RFC 7643, one a line: name, type, what it requires, who may write it, when it is
+/// answered, among whom it is unique, whether case matters, and what it suggests or refers to. Where
+/// RFC 7643 §8.7 differs from the table, its own text, its errata or its examples say otherwise;
+/// [`builtin`] says which.
+///
+/// Proves S-DISC-16.
+#[test]
+fn the_schemas_are_those_of_the_table() {
+    let table = include_str!("data/attributes.txt");
+    let mut printed = String::new();
+    let schemas = [
+        builtin::user(),
+        builtin::enterprise_user(),
+        builtin::group(),
+        builtin::service_provider_config(),
+        builtin::resource_type(),
+        builtin::schema_of_schemas(),
+    ];
+    for schema in schemas {
+        for attribute in &schema.attributes {
+            print(&mut printed, &format!("{} {}", schema.name, attribute.name), attribute);
+        }
+    }
+    let (wanted, got): (Vec<_>, Vec<_>) = (table.lines().collect(), printed.lines().collect());
+    let missing: Vec<_> = wanted.iter().filter(|line| !got.contains(line)).collect();
+    let more: Vec<_> = got.iter().filter(|line| !wanted.contains(line)).collect();
+    assert_eq!((missing, more), (Vec::new(), Vec::new()));
+}
+
+fn print(table: &mut String, path: &str, attribute: &Attribute) {
+    let word = |value: Value| value.as_str().unwrap().to_owned();
+    let list = if attribute.multi_valued { "[]" } else { "" };
+    let mut words = vec![format!("{}{list}", word(json!(attribute.kind)))];
+    words.extend(attribute.required.then(|| "required".to_owned()));
+    words.extend([word(json!(attribute.mutability)), word(json!(attribute.returned))]);
+    words.extend(Some(word(json!(attribute.uniqueness))).filter(|it| it != "none"));
+    words.extend(attribute.case_exact.then(|| "caseExact".to_owned()));
+    for values in [&attribute.canonical_values, &attribute.reference_types] {
+        words.extend((!values.is_empty()).then(|| format!("({})", values.join(" "))));
+    }
+    writeln!(table, "{path}: {}", words.join(" ")).unwrap();
+    for part in &attribute.sub_attributes {
+        print(table, &format!("{path}.{}", part.name), part);
     }
 }

@@ -1,9 +1,10 @@
 //! What filters find, as data in `data/filters.json`.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use scim::dialect::{Quirk, Quirks};
 use scim::filter::Filter;
+use scim::schema::{Attribute, Returned, Type};
 use scim::{Error, Kind, Preset, ResourceType};
 use serde_json::{Value, json};
 
@@ -50,6 +51,7 @@ fn filters_find_what_the_data_says() {
     }
 }
 
+/// Proves S-FILTER-15, S-FILTER-16: the detail names what is wrong and where.
 #[test]
 fn an_error_says_where_and_what() {
     let check = |filter: &str, expected: &str| {
@@ -174,6 +176,7 @@ fn a_filter_prints_in_one_spelling() {
     check(r#"emails[type eq "work"].value eq "x""#, r#"emails[type eq "work" and value eq "x"]"#);
 }
 
+/// Proves S-FILTER-43.
 #[test]
 fn the_limits_answer_and_do_not_overflow() {
     let parse = |filter: &str| Filter::parse(filter, Preset::Lenient, &mut Quirks::new());
@@ -250,4 +253,132 @@ fn ids_are_read_from_a_filter_of_members() {
     check(r#"value eq "U1" or type eq "Group""#, None);
     check(r#"value eq "U1" and type eq "Group""#, None);
     check(r#"value sw "U1""#, None);
+}
+
+fn matches(filter: &str, resource_type: &ResourceType, resource: &Value) -> bool {
+    Filter::parse(filter, Preset::Strict, &mut Quirks::new())
+        .and_then(|it| it.bind(resource_type, Preset::Strict, &mut Quirks::new()))
+        .unwrap_or_else(|error| panic!("{filter}: {error}"))
+        .matches(resource.as_object().unwrap())
+}
+
+/// Proves S-FILTER-12, S-FILTER-14.
+#[test]
+fn numbers_are_compared_as_numbers() {
+    let schema = serde_json::from_value(json!({
+        "id": "urn:example:badge", "name": "Badge", "attributes": [
+            { "name": "number", "type": "integer", "multiValued": false },
+            { "name": "weight", "type": "decimal", "multiValued": false },
+        ],
+    }))
+    .unwrap();
+    let user = ResourceType::user().with_extension(Arc::new(schema), false);
+    let badge = json!({ "urn:example:badge": { "number": 9, "weight": 1.5 } });
+    for (filter, expected) in [
+        ("urn:example:badge:number lt 10", true),
+        ("urn:example:badge:number gt 10", false),
+        ("urn:example:badge:number ge 9", true),
+        ("urn:example:badge:number le 8", false),
+        ("urn:example:badge:number eq 9.0", true),
+        ("urn:example:badge:number gt -9", true),
+        ("urn:example:badge:weight lt 1.50001", true),
+        ("urn:example:badge:weight ge 15e-1", true),
+        ("urn:example:badge:weight gt 2", false),
+    ] {
+        assert_eq!(matches(filter, &user, &badge), expected, "{filter}");
+    }
+    for operator in ["co", "sw", "ew"] {
+        for operand in ["9", "\"9\""] {
+            let filter = format!("urn:example:badge:number {operator} {operand}");
+            let error = Filter::parse(&filter, Preset::Lenient, &mut Quirks::new())
+                .and_then(|it| it.bind(&user, Preset::Lenient, &mut Quirks::new()))
+                .expect_err(&filter);
+            assert_eq!(keyword(&error), "invalidFilter", "{filter}");
+        }
+    }
+}
+
+/// Proves S-FILTER-9.
+#[test]
+fn what_is_empty_is_not_present() {
+    let user = ResourceType::user();
+    for (filter, resource, expected) in [
+        ("name pr", json!({ "name": { "givenName": "", "familyName": null } }), false),
+        ("name pr", json!({ "name": { "givenName": "", "familyName": "B" } }), true),
+        ("name pr", json!({ "name": {} }), false),
+        ("title pr", json!({ "title": "" }), false),
+        ("title pr", json!({ "title": null }), false),
+        ("title pr", json!({}), false),
+        ("emails pr", json!({ "emails": [] }), false),
+        ("emails pr", json!({ "emails": [{ "value": "" }] }), false),
+        ("emails pr", json!({ "emails": [{ "type": "work" }] }), true),
+        ("active pr", json!({ "active": false }), true),
+    ] {
+        assert_eq!(matches(filter, &user, &resource), expected, "{filter} {resource}");
+        assert_eq!(matches(&format!("not ({filter})"), &user, &resource), !expected);
+    }
+}
+
+/// Proves S-FILTER-17.
+#[test]
+fn operands_are_what_json_has() {
+    let user = ResourceType::user();
+    let odd = "a\"b\\c/\u{8}\u{c}\n\r\t\u{e9}\u{1f600}";
+    let resource = json!({ "displayName": odd, "title": "null", "active": true });
+    for (filter, expected) in [
+        (r#"displayName eq "a\"b\\c\/\b\f\n\r\t\u00e9\ud83d\ude00""#, true),
+        (r#"displayName eq "a\"b\\c\/\b\f\n\r\t\u00E9\uD83D\uDE00""#, true),
+        (r#"displayName eq "a\"b\\c\/\b\f\n\r\t\u00e9""#, false),
+        (r#"displayName co "\u00e9\ud83d\ude00""#, true),
+        ("active eq true", true),
+        ("active eq false", false),
+        ("title eq null", false),
+        (r#"title eq "null""#, true),
+        ("nickName eq null", true),
+    ] {
+        assert_eq!(matches(filter, &user, &resource), expected, "{filter}");
+    }
+}
+
+/// Proves S-FILTER-31: and all the others.
+#[test]
+fn every_attribute_can_be_filtered_by() {
+    fn check(path: &str, attribute: &Attribute, resource_type: &ResourceType) -> usize {
+        let bind = |filter: &str| {
+            Filter::parse(filter, Preset::Strict, &mut Quirks::new())
+                .and_then(|it| it.bind(resource_type, Preset::Strict, &mut Quirks::new()))
+        };
+        let is_hidden = attribute.returned == Returned::Never;
+        assert_eq!(bind(&format!("{path} pr")).is_err(), is_hidden, "{path}");
+        let operand = match attribute.kind {
+            Type::Boolean => Some("true"),
+            Type::Integer | Type::Decimal => Some("7"),
+            Type::DateTime => Some("\"2026-01-02T10:00:00Z\""),
+            Type::String | Type::Reference | Type::Binary => Some("\"x\""),
+            Type::Complex => None,
+        };
+        let compared = operand.map(|operand| bind(&format!("{path} eq {operand}")));
+        assert!(compared.is_none_or(|it| it.is_err() == is_hidden), "{path}");
+        let parts = attribute.sub_attributes.iter().map(|part| {
+            if attribute.multi_valued {
+                assert!(bind(&format!("{path}[{} pr]", part.name)).is_ok(), "{path}");
+            }
+            check(&format!("{path}.{}", part.name), part, resource_type)
+        });
+        1 + parts.sum::<usize>()
+    }
+    let mut seen = 0;
+    for resource_type in [ResourceType::user(), ResourceType::group()] {
+        let mut count = |prefix: &str, attributes: &[Attribute]| {
+            for attribute in attributes {
+                seen += check(&format!("{prefix}{}", attribute.name), attribute, &resource_type);
+            }
+        };
+        count("", scim::schema::builtin::common());
+        for schema in resource_type.schemas() {
+            count(&format!("{}:", schema.id), &schema.attributes);
+        }
+        count("", &resource_type.schema.attributes);
+    }
+    assert!(seen > 150, "{seen}");
 }

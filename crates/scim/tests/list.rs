@@ -15,6 +15,7 @@ fn parse(pairs: &[(&str, &str)]) -> Result<ListQuery, scim::Error> {
     ListQuery::parse(pairs.iter().copied())
 }
 
+/// Proves S-PAGE-1, S-PAGE-2.
 #[test]
 fn pages_are_clamped_rather_than_refused() {
     for (start_index, count, expected) in [
@@ -61,6 +62,8 @@ fn a_cursor_without_a_value_is_the_first_page() {
     assert_eq!(parse(&[("cursor", "")]).unwrap().cursor.as_deref(), Some(""));
     assert_eq!(parse(&[("cursor", "abc")]).unwrap().cursor.as_deref(), Some("abc"));
     assert_eq!(parse(&[("count", "1")]).unwrap().cursor, None);
+    // An empty filter is not the same as none.
+    assert_eq!(parse(&[("filter", "")]).unwrap().filter.as_deref(), Some(""));
 }
 
 #[test]
@@ -81,6 +84,7 @@ fn what_cannot_be_meant_is_refused() {
     }
 }
 
+/// Proves S-SEARCH-5.
 #[test]
 fn a_search_says_the_same_in_a_body() {
     let body = json!({
@@ -106,6 +110,7 @@ fn a_search_says_the_same_in_a_body() {
     }
 }
 
+/// Proves S-SEARCH-5.
 #[test]
 fn a_search_says_what_it_is_or_is_forgiven() {
     let check = |body: Value, quirk: Option<Quirk>| {
@@ -140,6 +145,17 @@ fn a_page_says_what_it_holds() {
     let kept = RawValue::from_string(r#"{"id": "7"}"#.into()).unwrap();
     let printed = serde_json::to_string(&ListResponse::all(vec![kept])).unwrap();
     assert!(printed.ends_with(r#""Resources":[{"id": "7"}]}"#), "{printed}");
+}
+
+#[test]
+fn a_page_is_the_same_whoever_prints_its_resources() {
+    let check = |list: ListResponse<u64>| {
+        let printed = list.print_with(|number, text| text.push_str(&number.to_string()));
+        assert_eq!(printed, serde_json::to_string(&list).unwrap());
+    };
+    check(ListResponse::page(vec![], 7, 8));
+    check(ListResponse::page(vec![7], 7, 7));
+    check(ListResponse::after_cursor(vec![7, 8, 9], 12, Some("]}".into())));
 }
 
 proptest! {

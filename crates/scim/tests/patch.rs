@@ -5,6 +5,7 @@ use scim::dialect::{Quirk, Quirks};
 use scim::group::{Member, MemberOperation};
 use scim::limit::{PATCH_MEMBER_SEARCHES_MAX, PATCH_OPERATIONS_MAX, VALUES_MAX};
 use scim::patch::{PATCH_OP_SCHEMA, Patch};
+use scim::schema::{Attribute, Mutability, Type};
 use scim::{Error, Kind, Preset, Resource, ResourceType, admit::admit};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -27,7 +28,7 @@ struct Case {
 #[test]
 fn every_vector_holds_under_both_presets() {
     let cases: Vec<Case> = serde_json::from_str(include_str!("data/patches.json")).unwrap();
-    assert_eq!(cases.len(), 43);
+    assert_eq!(cases.len(), 68);
     for case in &cases {
         let resource_type =
             if case.r#type == "User" { ResourceType::user() } else { ResourceType::group() };
@@ -236,6 +237,7 @@ fn values_are_built_piece_by_piece() {
     );
 }
 
+/// Proves S-PATCH-17.
 #[test]
 fn one_value_is_primary_at_most() {
     let before = r#"{"userName":"ana","emails":[{"value":"a","type":"work","primary":true},{"value":"b","type":"home"}]}"#;
@@ -327,6 +329,49 @@ fn what_is_left_empty_vanishes() {
         json!([{ "op": "remove", "path": format!("schemas[value eq \"{ENTERPRISE}\"]") }]),
         ANA,
     );
+}
+
+/// Proves S-PATCHREM-12.
+#[test]
+fn every_attribute_that_is_not_required_can_be_removed() {
+    fn example(attribute: &Attribute) -> Value {
+        let one = match attribute.kind {
+            Type::Complex => {
+                let parts = attribute.sub_attributes.iter().filter(|it| !it.is_read_only());
+                parts.map(|it| (it.name.clone(), example(it))).collect::<Map<_, _>>().into()
+            }
+            Type::Boolean => json!(true),
+            Type::Decimal | Type::Integer => json!(7),
+            Type::DateTime => json!("2026-01-31T12:00:00Z"),
+            Type::Binary => json!("aGVsbG8="),
+            Type::String | Type::Reference => json!("https://acme.example/x"),
+        };
+        if attribute.multi_valued { json!([one]) } else { one }
+    }
+    let user = ResourceType::user();
+    let before = Resource::from_text(ANA).unwrap();
+    let mut count = 0;
+    for (place, schema) in user.schemas().enumerate() {
+        for attribute in &schema.attributes {
+            if attribute.required || attribute.mutability != Mutability::ReadWrite {
+                continue;
+            }
+            let path = match place {
+                0 => attribute.name.clone(),
+                _ => format!("{}:{}", schema.id, attribute.name),
+            };
+            let apply = |before: &Resource, operation: Value| {
+                let patch = parse(json!([operation]), &user, Preset::Strict).expect(&path);
+                patch.apply(before, &user).expect(&path)
+            };
+            let value = example(attribute);
+            let set = apply(&before, json!({ "op": "add", "path": path, "value": value }));
+            assert_ne!(set, before, "{path}");
+            assert_eq!(apply(&set, json!({ "op": "remove", "path": path })), before, "{path}");
+            count += 1;
+        }
+    }
+    assert_eq!(count, 24, "attributes of users that can be written and need not be there");
 }
 
 #[test]
@@ -443,6 +488,12 @@ fn what_cannot_be_done_is_refused_and_says_why() {
             Kind::NoTarget,
             "`emails`",
         ),
+        // What could not be sent is not created of a filter either.
+        (
+            json!({ "op": "add", "path": "x509Certificates[value eq \"a@x\"].display", "value": "x" }),
+            Kind::NoTarget,
+            "`x509Certificates`",
+        ),
         (
             json!({ "op": "replace", "path": "emails[type eq]", "value": {} }),
             Kind::InvalidFilter,
@@ -541,6 +592,7 @@ fn limits_are_reached_without_being_passed() {
     assert!(add("new").unwrap_err().detail().contains("would have 1001 values"));
 }
 
+/// Proves S-PATCHREM-9.
 #[test]
 fn all_spellings_of_removing_a_member_remove_exactly_that_member() {
     let one = [MemberOperation::Remove(vec!["u1".into()])];
@@ -690,6 +742,7 @@ fn an_error_repeats_no_more_than_an_excerpt() {
     }
 }
 
+/// Proves S-PATCH-16.
 #[test]
 fn immutable_attributes_are_set_once() {
     let schema = serde_json::from_value(json!({
@@ -708,7 +761,12 @@ fn immutable_attributes_are_set_once() {
     let with = |badge: &str| format!(r#"{{"userName":"ana","urn:example:badge":{{{badge}}}}}"#);
     let number = |value: Value| json!({ "op": "replace", "path": "urn:example:badge:number", "value": value });
 
-    assert_eq!(apply(ANA, number(json!("7"))), Ok(with(r#""number":"7""#)));
+    // An extension is not begun without what it requires, as it is not by a POST.
+    let error = apply(ANA, number(json!("7"))).unwrap_err();
+    assert_eq!(error.kind(), Some(Kind::InvalidValue));
+    let both = r#""number":"7","colors":["red"]"#;
+    assert_eq!(apply(&with(r#""colors":["red"]"#), number(json!("7"))), Ok(with(both)));
+    // What was not required when it was kept does not stand in the way of other changes.
     assert_eq!(apply(&with(r#""number":"7""#), number(json!("7"))), Ok(with(r#""number":"7""#)));
     for value in [json!("8"), json!(null)] {
         let error = apply(&with(r#""number":"7""#), number(value)).unwrap_err();

@@ -38,6 +38,7 @@ fn check(projection: &Projection, expected: &Value) {
     assert_eq!(&Value::Object(answer), expected);
 }
 
+/// Proves S-PROJ-5, S-PROJ-6, S-PROJ-7, S-PROJ-9, S-PROJ-10.
 #[test]
 fn named_attributes_are_answered_and_no_others() {
     for (attributes, expected) in [
@@ -75,6 +76,7 @@ fn named_attributes_are_answered_and_no_others() {
     }
 }
 
+/// Proves S-PROJ-3.
 #[test]
 fn excluded_attributes_are_left_out() {
     let all = "externalId,userName,name,emails,groups,meta";
@@ -96,6 +98,7 @@ fn excluded_attributes_are_left_out() {
     }
 }
 
+/// Proves S-PROJ-13.
 #[test]
 fn what_is_returned_on_request_needs_to_be_asked_for() {
     let schema = serde_json::from_value(json!({
@@ -145,6 +148,7 @@ fn the_two_parameters_exclude_each_other() {
     assert_eq!(error.unwrap_err().kind(), Some(Kind::InvalidValue));
 }
 
+/// Proves S-PROJ-11.
 #[test]
 fn what_is_not_wanted_need_not_be_loaded() {
     let group = ResourceType::group();
@@ -173,4 +177,86 @@ proptest! {
         // Projecting twice is projecting once.
         prop_assert_eq!(projection.apply(answer.clone()), answer);
     }
+
+    #[test]
+    fn a_text_is_projected_as_the_resource_is_to_the_byte(
+        resource in resource(),
+        names in prop::collection::vec(prop::sample::select(NAMES), 0..5),
+        excludes in any::<bool>(),
+    ) {
+        let names = names.join(",");
+        let projection = if excludes { user(None, Some(&names)) } else { user(Some(&names), None) };
+        let text = serde_json::to_string(&resource).unwrap();
+        let mut answer = String::from("before");
+        projection.apply_to_text(&text, &mut answer).unwrap();
+        let expected = serde_json::to_string(&projection.apply(resource)).unwrap();
+        prop_assert_eq!(answer, format!("before{expected}"));
+    }
+}
+
+const NAMES: &[&str] = &[
+    "userName",
+    "name",
+    "name.givenName",
+    "emails",
+    "emails.value",
+    "emails.primary",
+    "schemas",
+    "id",
+    "meta",
+    "meta.version",
+    "groups",
+    "password",
+    "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User",
+    "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager",
+    "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.displayName",
+    "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department",
+    "foo",
+];
+
+/// A user with some of these, in any order, of the right type or of another.
+fn resource() -> impl Strategy<Value = Map<String, Value>> {
+    let simple = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ];
+    let part = prop::sample::select(vec![
+        "value",
+        "primary",
+        "givenName",
+        "familyName",
+        "version",
+        "manager",
+        "department",
+        "\"é\n",
+        "displayName",
+    ]);
+    let value = simple.prop_recursive(3, 16, 4, move |inner| {
+        let object = prop::collection::vec((part.clone(), inner.clone()), 0..4);
+        prop_oneof![
+            prop::collection::vec(inner, 0..4).prop_map(Value::from),
+            object.prop_map(|parts| {
+                Value::Object(parts.into_iter().map(|(name, it)| (name.to_owned(), it)).collect())
+            }),
+        ]
+    });
+    let name = prop::sample::select(vec![
+        "schemas",
+        "id",
+        "meta",
+        "userName",
+        "name",
+        "emails",
+        "groups",
+        "password",
+        "unknown\u{7}",
+        "",
+        ENTERPRISE,
+        "urn:example:unknown",
+    ]);
+    prop::collection::vec((name, value), 0..8)
+        .prop_map(|all| all.into_iter().map(|(name, it)| (name.to_owned(), it)).collect())
 }

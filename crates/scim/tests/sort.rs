@@ -1,5 +1,7 @@
 //! In which order resources stand.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use scim::dialect::Quirks;
 use scim::limit::SORT_KEY_BYTES_MAX;
@@ -20,6 +22,7 @@ fn key(by: &str, user: &Value) -> SortKey {
     bound(by, Preset::Lenient).unwrap().key(user.as_object().unwrap())
 }
 
+/// Proves S-SORT-3, S-SORT-5, S-SORT-6, S-SORT-7.
 #[test]
 fn values_stand_in_the_order_of_their_type() {
     // In ascending order, with what is equal in one list.
@@ -77,6 +80,30 @@ fn values_stand_in_the_order_of_their_type() {
     check("userName", &[&[long("b"), long("a")], &[named("y")]]);
 }
 
+/// Proves S-SORT-7.
+#[test]
+fn numbers_stand_in_the_order_of_their_size() {
+    let schema = serde_json::from_value(json!({
+        "id": "urn:example:badge", "name": "Badge", "attributes": [
+            { "name": "number", "type": "decimal", "multiValued": false },
+        ],
+    }))
+    .unwrap();
+    let user = ResourceType::user().with_extension(Arc::new(schema), false);
+    let query = ListQuery::parse([("sortBy", "urn:example:badge:number")].into_iter()).unwrap();
+    let sort = query.sort.unwrap().bind(&user, Preset::Strict, &mut Quirks::new()).unwrap();
+    let numbers = ["-1e3", "-10", "-9", "-0.5", "0", "0.25", "9", "10", "100", "1e300"];
+    let keys: Vec<_> = numbers
+        .iter()
+        .map(|number| {
+            let number: Value = serde_json::from_str(number).unwrap();
+            sort.key(json!({ "urn:example:badge": { "number": number } }).as_object().unwrap())
+        })
+        .collect();
+    assert!(keys.is_sorted_by(|one, other| one < other), "{keys:?}");
+}
+
+/// Proves S-SORT-4, S-SORT-9.
 #[test]
 fn what_has_no_order_is_refused() {
     for by in ["shoeSize", "name", "password", "emails.shoeSize", ENTERPRISE, "urn:x:y", "a b"] {
@@ -85,6 +112,7 @@ fn what_has_no_order_is_refused() {
             assert_eq!(error.kind(), Some(Kind::InvalidPath), "{by}");
         }
     }
+    assert!(bound("name.familyName", Preset::Strict).is_ok());
 }
 
 #[test]

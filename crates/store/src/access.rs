@@ -4,24 +4,33 @@ use std::sync::Arc;
 
 use directory::secret::{Secret, SecretHash};
 use directory::{
-    CreateToken, Decide, Directory, DirectoryId, Organization, OrganizationId, Provider, Rejection,
-    ResourceId, Settings, Token, TokenId,
+    CatalogueEntry, CatalogueKind, CreateToken, CustomSchema, Decide, DefineSchema, Defined,
+    Directory, DirectoryId, EntryId, Organization, OrganizationId, Provider, ReadBy, Rejection,
+    RemoveSchema, ResourceId, RevokeToken, Settings, Token, TokenId, TokenScope, Types,
 };
 use jiff::{SignedDuration, Timestamp};
+use scim::dialect::Quirks;
 
 use crate::Inner;
+use crate::catalogue::{self, NewEntry};
 use crate::error::Error;
 use crate::feed::{BadCursor, Cursor, EventPage, FeedStore};
 use crate::list::{self, AnyRecord, Found, ListRequest, Page, Seek, Start, Window};
 use crate::place::ListName;
+use crate::quirks::{self, QuirkCount};
 use crate::read::{self, GroupRecord, Record, UserRecord};
 use crate::rows;
+use crate::schemas::{self, KnownTypes, UnknownAttribute};
 use crate::session::{Row, Session, Value, at_once, count};
 use crate::walks::{Answered, Resumed, total_of_walk};
 use crate::writer::Act;
 
 /// How exactly the last use of a token is known. Noting each use would make a write of every read.
 const USE_NOTED_EVERY: SignedDuration = SignedDuration::from_secs(60);
+
+/// Members of a group that are read in a few milliseconds. Those of a larger one take up to a second,
+/// and are read as long lists are.
+const MEMBERS_AT_ONCE: u64 = 2_000;
 
 /// The door: it opens for a credential, and for nothing else.
 #[derive(Clone, Debug)]
@@ -45,6 +54,8 @@ pub struct DirectoryStore {
     id: DirectoryId,
     organization_id: OrganizationId,
     settings: Settings,
+    types: Arc<Types>,
+    scope: TokenScope,
     /// Whose walks through lists are remembered; nobody's, where there is no credential.
     token_id: Option<TokenId>,
 }
@@ -75,6 +86,8 @@ pub struct TokenSummary {
     pub id: TokenId,
     /// By which a person recognises it.
     pub last_four: String,
+    /// What it may do.
+    pub scope: TokenScope,
     /// When it was made.
     pub created_at: Timestamp,
     /// From when on it opens nothing.
@@ -106,6 +119,8 @@ impl Access {
             id: found.directory_id,
             organization_id: found.organization_id,
             settings: found.settings,
+            types: found.types,
+            scope: found.scope,
             token_id: Some(found.token_id),
         }))
     }
@@ -117,14 +132,20 @@ impl Access {
         now: Timestamp,
     ) -> Result<Option<FoundToken>, Error> {
         let hash = presented.clone();
-        let found = self.0.readers.read(move |session| at_once(token(session, &hash))).await?;
+        let inner = Arc::clone(&self.0);
+        let generation = self.0.tokens.generation();
+        let found = self
+            .0
+            .readers
+            .read(move |session| at_once(token(session, &inner.types, &hash)))
+            .await?;
         let Some(found) = found else { return Ok(None) };
         let is_noted =
             found.last_used_at.is_some_and(|last| now.duration_since(last) < USE_NOTED_EVERY);
         if found.expires_at > now && !is_noted {
             self.0.writer.act_sometime(Act::TokenUsed { id: found.token_id, at: now });
         }
-        self.0.tokens.remember(presented, now, found.clone());
+        self.0.tokens.remember(presented, now, found.clone(), generation);
         Ok(Some(found))
     }
 
@@ -174,31 +195,45 @@ pub(crate) struct FoundToken {
     directory_id: DirectoryId,
     organization_id: OrganizationId,
     settings: Settings,
+    types: Arc<Types>,
+    scope: TokenScope,
     expires_at: Timestamp,
     last_used_at: Option<Timestamp>,
 }
 
-async fn token(session: &mut Session, hash: &SecretHash) -> Result<Option<FoundToken>, Error> {
-    session
+async fn token(
+    session: &mut Session,
+    types: &KnownTypes,
+    hash: &SecretHash,
+) -> Result<Option<FoundToken>, Error> {
+    // The schemas are those of the version.
+    session.begin_reading().await?;
+    let found = session
         .first(
             "looking for a token",
             "select t.token_id, d.directory_id, d.organization_id, d.settings, t.expires_at,
-                    t.last_used_at
+                    t.last_used_at, d.schemas_version, t.scope
              from tokens t join directories d on d.directory_id = t.directory_id
              where t.hash = $1",
             &[Value::Text(hash.as_str())],
             |row| {
-                Ok(FoundToken {
+                let found = FoundToken {
                     token_id: row.parsed(0)?,
                     directory_id: row.parsed(1)?,
                     organization_id: row.parsed(2)?,
                     settings: rows::settings(&row.text(3)?)?,
+                    types: Types::builtin(),
+                    scope: row.parsed(7)?,
                     expires_at: row.time(4)?,
                     last_used_at: row.optional_time(5)?,
-                })
+                };
+                Ok((found, row.number(6)?))
             },
         )
-        .await
+        .await?;
+    let Some((mut found, version)) = found else { return Ok(None) };
+    found.types = types.at(session, found.directory_id, version).await?;
+    Ok(Some(found))
 }
 
 impl DirectoryStore {
@@ -217,9 +252,109 @@ impl DirectoryStore {
         &self.settings
     }
 
+    /// What its users and groups are made of.
+    pub fn types(&self) -> &Types {
+        &self.types
+    }
+
+    /// Whether the credential may change anything; [`DirectoryStore::change`] asks too.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::ReadOnly`] where it may look and not change.
+    pub fn check_may_write(&self) -> Result<(), Rejection> {
+        match self.scope {
+            TokenScope::ReadWrite => Ok(()),
+            TokenScope::Read => Err(Rejection::ReadOnly),
+        }
+    }
+
     /// Has something decided and kept. When this returns `Ok`, it is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::SchemasChanged`] where the schemas are not those of [`DirectoryStore::types`] any
+    /// more, by which the request was read: whoever comes again reads it by the new ones.
     pub async fn change<D: Decide>(&self, decide: D) -> Result<D::Answer, Error> {
-        self.inner.writer.change(self.id, decide).await
+        self.check_may_write()?;
+        let decide = ReadBy { schemas_version: self.types.version(), decide };
+        let changed = self.inner.writer.change(self.id, decide).await;
+        if let Err(Error::Rejected(Rejection::SchemasChanged)) = &changed {
+            self.inner.forget_types(self.id);
+        }
+        changed
+    }
+
+    /// What is kept beside a user, of which no schema knows, as one JSON object.
+    pub async fn aside(&self, id: ResourceId) -> Result<Option<String>, Error> {
+        let directory = self.id.to_string();
+        let read = move |session: &mut Session| {
+            at_once(session.first(
+                "loading what is beside a user",
+                "select aside from users where directory_id = $1 and user_id = $2",
+                &[Value::Text(&directory), Value::Text(&id.to_string())],
+                |row| row.optional_text(0),
+            ))
+        };
+        Ok(self.inner.readers.read(read).await?.flatten())
+    }
+
+    /// Users beside whom something is kept, in the order of their creation, after one of them by its
+    /// ordinal, with their own.
+    pub async fn users_with_aside(
+        &self,
+        ordinal: u64,
+        count_max: u64,
+    ) -> Result<Vec<(u64, ResourceId)>, Error> {
+        let directory = self.id.to_string();
+        let read = move |session: &mut Session| {
+            at_once(session.all(
+                "looking for users with something beside them",
+                "select user_id, ordinal from users
+                 where directory_id = $1 and aside is not null and ordinal > $2
+                 order by ordinal limit $3",
+                &[Value::Text(&directory), count(ordinal), count(count_max)],
+                |row| Ok((row.number(1)?, row.resource_id(0)?)),
+            ))
+        };
+        self.inner.readers.read(read).await
+    }
+
+    /// Some roles or entitlements; as [`DirectoryStore::users`].
+    pub async fn catalogue(
+        &self,
+        kind: CatalogueKind,
+        request: ListRequest<CatalogueEntry>,
+    ) -> Result<Page<CatalogueEntry>, Error> {
+        let asked = [(request.filter.as_deref(), request.sort.as_deref())];
+        let name = ListName::new(self.id, kind.as_str(), &asked);
+        let place = self.find(name, request.window.clone())?;
+        let seek = place.seek.clone();
+        let read =
+            move |session: &mut Session| at_once(catalogue::page(session, kind, &request, seek));
+        let found = self.inner.readers.read(read).await?;
+        Ok(self.leave(place, found))
+    }
+
+    /// A role or an entitlement by id.
+    pub async fn catalogue_entry(
+        &self,
+        kind: CatalogueKind,
+        id: EntryId,
+    ) -> Result<Option<CatalogueEntry>, Error> {
+        self.inner.catalogue_entry(kind, id).await
+    }
+
+    /// Whether there are roles, or entitlements, at all.
+    pub async fn has_catalogue(&self, kind: CatalogueKind) -> Result<bool, Error> {
+        let read = move |session: &mut Session| at_once(catalogue::is_there(session, kind));
+        self.inner.readers.read(read).await
+    }
+
+    /// Counts what was straightened of one request. Waits for nothing; it is kept within seconds,
+    /// and at once when somebody asks for [`ApiStore::quirks`] or the store is closed.
+    pub fn note_quirks(&self, quirks: &Quirks) {
+        self.inner.quirks.note(self.id, quirks, self.inner.environment.clock.now());
     }
 
     /// A user by id, with their groups where they are wanted.
@@ -231,16 +366,17 @@ impl DirectoryStore {
         let directory = self.id;
         self.inner
             .readers
-            .read(move |session| at_once(read::one(session, directory, id, with_groups)))
+            .read(move |session| at_once(read::one(session, directory, id, |_| with_groups)))
             .await
     }
 
-    /// Some users.
+    /// Some users. A page may be shorter than its window, where it would be long in bytes.
     ///
     /// # Errors
     ///
     /// [`Error::Cursor`] where the window begins with a cursor that was not handed out for this
-    /// list, or is too old.
+    /// list, or is too old; [`Error::Crowded`] where everybody has to be looked at, and too many
+    /// such lists of this directory wait already.
     pub async fn users(&self, request: ListRequest<UserRecord>) -> Result<Page<UserRecord>, Error> {
         self.page(request).await
     }
@@ -272,16 +408,31 @@ impl DirectoryStore {
     }
 
     /// A group by id, with its members where they are wanted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Crowded`] where it has many members, and too much of this directory is read already
+    /// that takes as long.
     pub async fn group(
         &self,
         id: ResourceId,
         with_members: bool,
     ) -> Result<Option<GroupRecord>, Error> {
-        let directory = self.id;
-        self.inner
-            .readers
-            .read(move |session| at_once(read::one(session, directory, id, with_members)))
-            .await
+        let (directory, readers) = (self.id, &self.inner.readers);
+        let has_many = |group: &GroupRecord| group.member_count > MEMBERS_AT_ONCE;
+        let found = readers
+            .read(move |session| {
+                let with_few = |group: &GroupRecord| with_members && !has_many(group);
+                at_once(read::one(session, directory, id, with_few))
+            })
+            .await?;
+        if !with_members || !found.as_ref().is_some_and(has_many) {
+            return Ok(found);
+        }
+        let read = move |session: &mut Session| {
+            at_once(read::one(session, directory, id, |_: &GroupRecord| true))
+        };
+        readers.read_long(directory, read).await
     }
 
     /// Some groups; as [`DirectoryStore::users`].
@@ -304,14 +455,11 @@ impl DirectoryStore {
         ];
         let place = self.find(ListName::new(self.id, "resources", &asked), users.window.clone())?;
         let (directory, seek) = (self.id, place.seek.clone());
-        let found = self
-            .inner
-            .readers
-            .read(move |session| {
-                at_once(list::page_of_all(session, directory, &users, &groups, seek))
-            })
-            .await?;
-        Ok(self.leave(place, found))
+        let is_long = list::is_long(&users) || list::is_long(&groups);
+        let read = move |session: &mut Session| {
+            at_once(list::page_of_all(session, directory, &users, &groups, seek))
+        };
+        Ok(self.leave(place, self.read_list(is_long, read).await?))
     }
 
     async fn page<R: Record + Send + 'static>(
@@ -320,12 +468,19 @@ impl DirectoryStore {
     ) -> Result<Page<R>, Error> {
         let place = self.find(list::name(self.id, &request), request.window.clone())?;
         let (directory, seek) = (self.id, place.seek.clone());
-        let found = self
-            .inner
-            .readers
-            .read(move |session| at_once(list::page(session, directory, &request, seek)))
-            .await?;
-        Ok(self.leave(place, found))
+        let is_long = list::is_long(&request);
+        let read =
+            move |session: &mut Session| at_once(list::page(session, directory, &request, seek));
+        Ok(self.leave(place, self.read_list(is_long, read).await?))
+    }
+
+    async fn read_list<T: Send + 'static>(
+        &self,
+        is_long: bool,
+        read: impl FnOnce(&mut Session) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let readers = &self.inner.readers;
+        if is_long { readers.read_long(self.id, read).await } else { readers.read(read).await }
     }
 
     /// Where a page is to be looked for.
@@ -356,7 +511,8 @@ impl DirectoryStore {
     fn leave<T>(&self, asked: PageAsked, found: Found<T>) -> Page<T> {
         let now = self.inner.environment.clock.now();
         let PageAsked { name, window, resumed, .. } = asked;
-        let Found { mut total, items, last, has_more } = found;
+        let Found { mut total, items, has_more } = found;
+        let last = items.last().map(|(place, _)| place);
         let next = match window.start {
             Start::Index(index) => {
                 let answered = Answered {
@@ -364,9 +520,10 @@ impl DirectoryStore {
                     count: window.count,
                     items: items.len() as u64,
                     has_more,
-                    last: last.as_ref(),
+                    last,
                 };
-                if resumed.is_some() {
+                let is_cut = has_more && answered.items < answered.count;
+                if resumed.is_some() || is_cut {
                     total = total_of_walk(total, answered);
                 }
                 if let Some(by) = self.token_id {
@@ -376,9 +533,26 @@ impl DirectoryStore {
             }
             Start::Cursor(_) => last
                 .filter(|_| has_more)
-                .map(|place| self.inner.sealer.seal_page(&name, window.count, &place, now)),
+                .map(|place| self.inner.sealer.seal_page(&name, window.count, place, now)),
         };
-        Page { total, items, next }
+        Page { total, items: items.into_iter().map(|(_, item)| item).collect(), next }
+    }
+}
+
+impl Inner {
+    /// Has the tokens of a directory looked up anew, with the schemas that it has now. Other nodes do
+    /// so within a second.
+    fn forget_types(&self, id: DirectoryId) {
+        self.tokens.forget(|found| found.directory_id == id);
+    }
+
+    async fn catalogue_entry(
+        &self,
+        kind: CatalogueKind,
+        id: EntryId,
+    ) -> Result<Option<CatalogueEntry>, Error> {
+        let read = move |session: &mut Session| at_once(catalogue::one(session, kind, &id));
+        self.readers.read(read).await
     }
 }
 
@@ -530,21 +704,118 @@ impl ApiStore {
 
     /// The directory as its own credential would see it.
     pub async fn open(&self, id: DirectoryId) -> Result<Option<DirectoryStore>, Error> {
-        let found = self.directory(id).await?;
-        Ok(found.map(|summary| DirectoryStore {
+        let inner = Arc::clone(&self.0);
+        let read = move |session: &mut Session| {
+            at_once(async {
+                session.begin_reading().await?;
+                let found = session
+                    .first(
+                        "opening a directory",
+                        "select organization_id, settings, schemas_version from directories
+                         where directory_id = $1",
+                        &[Value::Text(&id.to_string())],
+                        |row| {
+                            let settings = rows::settings(&row.text(1)?)?;
+                            Ok((row.parsed(0)?, settings, row.number(2)?))
+                        },
+                    )
+                    .await?;
+                let Some((organization_id, settings, version)) = found else { return Ok(None) };
+                let types = inner.types.at(session, id, version).await?;
+                Ok(Some((organization_id, settings, types)))
+            })
+        };
+        let found = self.0.readers.read(read).await?;
+        Ok(found.map(|(organization_id, settings, types)| DirectoryStore {
             inner: Arc::clone(&self.0),
             id,
-            organization_id: summary.directory.organization_id,
-            settings: summary.directory.settings,
+            organization_id,
+            settings,
+            types,
+            scope: TokenScope::ReadWrite,
             token_id: None,
         }))
     }
 
-    /// Keeps a new token of a directory. The secret itself is not kept.
+    /// The schemas that a directory has beside the built-in ones, in the order of their creation.
+    pub async fn schemas(&self, id: DirectoryId) -> Result<Vec<CustomSchema>, Error> {
+        let read = move |session: &mut Session| at_once(schemas::all(session, &id.to_string()));
+        self.0.readers.read(read).await
+    }
+
+    /// Gives a directory a schema, or changes one. Requests that come from now on are read by it.
+    pub async fn define_schema(
+        &self,
+        id: DirectoryId,
+        define: DefineSchema,
+    ) -> Result<Defined, Error> {
+        let defined = self.0.writer.change(id, define).await?;
+        self.0.forget_types(id);
+        Ok(defined)
+    }
+
+    /// Takes a schema that nobody has a value of from a directory.
+    pub async fn remove_schema(&self, id: DirectoryId, urn: String) -> Result<(), Error> {
+        self.0.writer.change(id, RemoveSchema { urn }).await?;
+        self.0.forget_types(id);
+        Ok(())
+    }
+
+    /// Which attributes of no schema the provider of a directory sends, by name.
+    pub async fn unknown_attributes(
+        &self,
+        id: DirectoryId,
+    ) -> Result<Vec<UnknownAttribute>, Error> {
+        let read = move |session: &mut Session| {
+            at_once(schemas::unknown_attributes(session, &id.to_string()))
+        };
+        self.0.readers.read(read).await
+    }
+
+    /// All roles or entitlements, in the order in which they were added.
+    pub async fn catalogue(&self, kind: CatalogueKind) -> Result<Vec<CatalogueEntry>, Error> {
+        let read = move |session: &mut Session| at_once(catalogue::all(session, kind));
+        let found = self.0.readers.read(read).await?;
+        Ok(found.into_iter().map(|(_, entry)| entry).collect())
+    }
+
+    /// A role or an entitlement by id.
+    pub async fn catalogue_entry(
+        &self,
+        kind: CatalogueKind,
+        id: EntryId,
+    ) -> Result<Option<CatalogueEntry>, Error> {
+        self.0.catalogue_entry(kind, id).await
+    }
+
+    /// Adds a role or an entitlement, or changes it; says how it is then.
+    pub async fn put_entry(&self, entry: NewEntry) -> Result<Option<CatalogueEntry>, Error> {
+        let (kind, id) = (entry.kind, entry.id.clone());
+        self.0.writer.act(Act::PutEntry(entry, self.now())).await?;
+        self.0.catalogue_entry(kind, id).await
+    }
+
+    /// Takes a role or an entitlement out of the catalogue. Users who have it keep it.
+    pub async fn delete_entry(&self, kind: CatalogueKind, id: EntryId) -> Result<(), Error> {
+        self.0.writer.act(Act::DeleteEntry(kind, id)).await
+    }
+
+    /// Keeps a new token of a directory, for a provider. The secret itself is not kept.
     pub async fn create_token(
         &self,
         directory_id: DirectoryId,
         secret: &Secret,
+        lifetime: SignedDuration,
+    ) -> Result<TokenSummary, Error> {
+        self.create_scoped_token(directory_id, secret, TokenScope::ReadWrite, lifetime).await
+    }
+
+    /// The same, for somebody who may do this.
+    pub async fn create_scoped_token(
+        &self,
+        directory_id: DirectoryId,
+        secret: &Secret,
+        scope: TokenScope,
         lifetime: SignedDuration,
     ) -> Result<TokenSummary, Error> {
         let created_at = self.now();
@@ -556,12 +827,14 @@ impl ApiStore {
             id: TokenId::new(self.0.environment.ids.as_ref()),
             hash: secret.hash(),
             last_four: secret.last_four().to_owned(),
+            scope,
             created_at,
             expires_at,
         };
         let summary = TokenSummary {
             id: token.id,
             last_four: token.last_four.clone(),
+            scope,
             created_at,
             expires_at,
             last_used_at: None,
@@ -570,13 +843,30 @@ impl ApiStore {
         Ok(summary)
     }
 
+    /// Takes a token back. From when this returns `Ok`, it opens nothing on this node, and on others
+    /// within a second.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::UnknownToken`] where the directory has no such token (any more), and
+    /// [`Rejection::UnknownDirectory`].
+    pub async fn revoke_token(
+        &self,
+        directory_id: DirectoryId,
+        token_id: TokenId,
+    ) -> Result<(), Error> {
+        self.0.writer.change(directory_id, RevokeToken { id: token_id }).await?;
+        self.0.tokens.forget(|found| found.token_id == token_id);
+        Ok(())
+    }
+
     /// The tokens of a directory, in the order of their creation.
     pub async fn tokens(&self, directory_id: DirectoryId) -> Result<Vec<TokenSummary>, Error> {
         let read = move |session: &mut Session| {
             at_once(session.all(
                 "loading tokens",
-                "select token_id, last_four, created_at, expires_at, last_used_at from tokens
-                 where directory_id = $1 order by token_id",
+                "select token_id, last_four, created_at, expires_at, last_used_at, scope
+                 from tokens where directory_id = $1 order by token_id",
                 &[Value::Text(&directory_id.to_string())],
                 |row| {
                     Ok(TokenSummary {
@@ -585,11 +875,19 @@ impl ApiStore {
                         created_at: row.time(2)?,
                         expires_at: row.time(3)?,
                         last_used_at: row.optional_time(4)?,
+                        scope: row.parsed(5)?,
                     })
                 },
             ))
         };
         self.0.readers.read(read).await
+    }
+
+    /// What was straightened of what a directory's provider sent, up to this moment, the most
+    /// frequent first.
+    pub async fn quirks(&self, directory_id: DirectoryId) -> Result<Vec<QuirkCount>, Error> {
+        self.0.quirks.keep().await?;
+        self.0.readers.read(move |session| quirks::read(session, directory_id)).await
     }
 
     /// Events after a cursor, or from the beginning; of one directory, or of all.

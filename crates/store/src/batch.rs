@@ -15,6 +15,7 @@ use scim::group::MemberKind;
 use crate::error::Error;
 use crate::feed;
 use crate::rows::{self, kind_from};
+use crate::schemas;
 use crate::session::{Session, Value, count};
 use crate::writer::Pending;
 
@@ -111,7 +112,7 @@ impl<'a> Batch<'a> {
             .first(
                 "loading a directory",
                 "select organization_id, settings, user_count, group_count, event_number, ordinal,
-                        active_user_count
+                        active_user_count, schemas_version
                  from directories where directory_id = $1",
                 &[Value::Text(&directory_id.to_string())],
                 |row| {
@@ -121,6 +122,7 @@ impl<'a> Batch<'a> {
                         settings: rows::settings(&row.text(1)?)?,
                         user_count: row.number(2)?,
                         group_count: row.number(3)?,
+                        schemas_version: row.number(7)?,
                         limits,
                     };
                     Ok(Working {
@@ -168,12 +170,15 @@ impl<'a> Batch<'a> {
         for (directory_id, change) in &changes {
             match change {
                 Change::Directory(change) => rows::keep_directory(session, change.after()).await?,
-                Change::Token(change) => {
-                    rows::keep_token(session, *directory_id, change.after()).await?;
-                }
+                Change::Token(change) => match change.after() {
+                    Some(token) => rows::keep_token(session, *directory_id, token).await?,
+                    None => rows::delete_token(session, *directory_id, change.id()).await?,
+                },
+                Change::Schema(change) => schemas::keep(session, *directory_id, change).await?,
                 Change::User(_) | Change::Group(_) => {}
             }
         }
+        schemas::keep_uses(session, &changes, now).await?;
         self.keep_records(session, &changes, now).await?;
         keep_memberships(session, &changes).await?;
         self.keep_events(session, events).await?;
@@ -217,7 +222,7 @@ impl<'a> Batch<'a> {
             let (id, is_new) = match change {
                 Change::User(change) => (change.id(), change.before().is_none()),
                 Change::Group(change) => (change.id(), change.before().is_none()),
-                Change::Directory(_) | Change::Token(_) => continue,
+                Change::Directory(_) | Change::Token(_) | Change::Schema(_) => continue,
             };
             if let Change::User(change) = change
                 && let Some(before) = change.before()
@@ -269,7 +274,7 @@ impl<'a> Batch<'a> {
                         }
                     }
                 }
-                Change::Directory(_) | Change::Token(_) => {}
+                Change::Directory(_) | Change::Token(_) | Change::Schema(_) => {}
             }
         }
         Ok(())
@@ -386,6 +391,9 @@ async fn learn(
             Want::AllMembers(group) => {
                 facts.learn_all_members(group, rows::members(session, group).await?);
             }
+            Want::Token(id) => {
+                facts.learn_token(id, rows::load_token(session, &directory, id).await?);
+            }
             Want::GroupsOf(member) => {
                 let groups = session
                     .all(
@@ -397,6 +405,8 @@ async fn learn(
                     .await?;
                 facts.learn_groups_of(member, groups);
             }
+            Want::Schemas => facts.learn_schemas(schemas::all(session, &directory).await?),
+            Want::Uses => facts.learn_uses(schemas::uses(session, &directory).await?),
         }
     }
     Ok(())
@@ -428,7 +438,7 @@ async fn load_user(
     session
         .first(
             "loading a user",
-            "select resource, version, created_at, modified_at
+            "select resource, version, created_at, modified_at, aside, active
              from users where directory_id = $1 and user_id = $2",
             &[Value::Text(directory), Value::Text(&id.to_string())],
             |row| {
@@ -438,6 +448,8 @@ async fn load_user(
                     version: row.number(1)?,
                     created_at: row.time(2)?,
                     modified_at: row.time(3)?,
+                    aside: rows::aside(id, row.optional_text(4)?.as_deref())?,
+                    active: row.integer(5)? != 0,
                 })
             },
         )

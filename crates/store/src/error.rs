@@ -41,6 +41,12 @@ pub enum Error {
     /// Deciding or keeping it panicked. It changed nothing, and the others of its batch went on.
     #[error("a change failed unexpectedly: {0}")]
     Panicked(String),
+    /// Too many long lists of the same directory are being read, or wait for their turn, already.
+    #[error("too many long lists of one directory are read at once")]
+    Crowded,
+    /// Who asked has gone away, so nothing more was read. Nobody is there to see it.
+    #[error("nobody waits for the answer any more")]
+    Abandoned,
     /// The server is stopping, and the write was not begun.
     #[error("the store is closed")]
     Closed,

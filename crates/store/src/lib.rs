@@ -9,16 +9,19 @@
 
 mod access;
 mod batch;
+mod catalogue;
 mod error;
 mod feed;
 mod list;
 mod migrations;
 mod narrow;
 mod place;
+mod quirks;
 mod read;
 mod readers;
 mod recent;
 mod rows;
+mod schemas;
 mod session;
 mod sqlite;
 mod walks;
@@ -32,16 +35,21 @@ use directory::{Ids, Limits, TokenId};
 use jiff::Timestamp;
 
 pub use access::{Access, ApiStore, Credential, DirectoryStore, DirectorySummary, TokenSummary};
+pub use catalogue::NewEntry;
 pub use error::Error;
 pub use feed::{BadCursor, Cursor, EventPage, EventRecord, FeedStore};
 pub use list::{AnyRecord, ListRequest, Page, Represent, Start, Window};
 pub use place::BadPageCursor;
+pub use quirks::QuirkCount;
 pub use read::{GroupRecord, GroupReference, UserRecord};
+pub use schemas::UnknownAttribute;
 
 use crate::access::FoundToken;
 use crate::feed::Sealer;
+use crate::quirks::QuirkCounter;
 use crate::readers::Readers;
 use crate::recent::Recent;
+use crate::schemas::KnownTypes;
 use crate::session::at_once;
 use crate::walks::Walks;
 use crate::writer::{Act, Writer};
@@ -72,6 +80,7 @@ impl std::fmt::Debug for Environment {
 pub struct Store {
     inner: Arc<Inner>,
     writer_thread: Option<std::thread::JoinHandle<()>>,
+    quirks_thread: Option<std::thread::JoinHandle<()>>,
 }
 
 #[derive(Debug)]
@@ -79,8 +88,10 @@ pub(crate) struct Inner {
     pub(crate) writer: Writer,
     pub(crate) readers: Readers,
     pub(crate) tokens: Recent<FoundToken>,
+    pub(crate) types: KnownTypes,
     pub(crate) sealer: Sealer,
     pub(crate) walks: Walks,
+    pub(crate) quirks: QuirkCounter,
     pub(crate) environment: Environment,
 }
 
@@ -101,11 +112,18 @@ impl Store {
             feed::open(&mut session, entropy).await
         })?;
         let readers = Readers::open(path)?;
-        let (writer, thread) = Writer::start(session, environment.clone(), limits)
-            .map_err(|source| Error::File { path: path.to_owned(), source })?;
+        let no_thread = |source| Error::File { path: path.to_owned(), source };
+        let (writer, writer_thread) =
+            Writer::start(session, environment.clone(), limits).map_err(no_thread)?;
+        let (quirks, quirks_thread) = QuirkCounter::start(writer.clone()).map_err(no_thread)?;
         let (tokens, walks) = (Recent::new(), Walks::default());
-        let inner = Arc::new(Inner { writer, readers, tokens, sealer, walks, environment });
-        Ok(Store { inner, writer_thread: Some(thread) })
+        let types = KnownTypes::default();
+        let inner = Inner { writer, readers, tokens, types, sealer, walks, quirks, environment };
+        Ok(Store {
+            inner: Arc::new(inner),
+            writer_thread: Some(writer_thread),
+            quirks_thread: Some(quirks_thread),
+        })
     }
 
     /// What a counter may hold: it opens nothing without a credential.
@@ -156,12 +174,17 @@ impl Store {
     /// Waits until everything that was handed in is kept. Nobody can hand in more: whoever still
     /// holds an [`Access`] is told that the store is closed.
     pub async fn close(mut self) {
-        let thread = self.writer_thread.take();
+        let join = async |thread: Option<std::thread::JoinHandle<()>>| {
+            if let Some(thread) = thread {
+                let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+            }
+        };
+        // What it counted has to be brought to the writer.
+        self.inner.quirks.close();
+        join(self.quirks_thread.take()).await;
         self.inner.writer.close().await;
-        if let Some(thread) = thread {
-            // The thread ends as soon as its queue is closed and empty.
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
-        }
+        // The thread ends as soon as its queue is closed and empty.
+        join(self.writer_thread.take()).await;
     }
 }
 

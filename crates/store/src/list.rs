@@ -7,6 +7,9 @@
 //!
 //! A list without filter and order is read by key. Any other is looked through once per page,
 //! because `totalResults` has to be true.
+//!
+//! A page is bounded in resources, by who asks, and in bytes, by [`PAGE_BYTES_MAX`]: one that would
+//! be longer ends early, and the next goes on from there.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -19,16 +22,25 @@ use scim::sort::{BoundSort, SortKey};
 use serde_json::{Map, Value as Json};
 
 use crate::error::Error;
-use crate::narrow::{Narrowed, mentions, narrow};
+use crate::narrow::{self, Narrowed, Related};
 use crate::place::{ListName, Place};
 use crate::read::{GroupRecord, Record, UserRecord};
-use crate::session::{Row, Session, Value, count};
+use crate::session::{Flow, Row, Session, Value, count};
 
 /// Rows that are loaded at once while all are looked at.
 const SCAN_ROWS: u64 = 500;
 
 /// The same, where each is found by its own key.
 const SCAN_ROWS_OF_KEY: usize = 500;
+
+/// Bytes of the rows that are loaded at once while all are looked at, where they are large.
+const SCAN_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes of one page, about: a thousand users as large as they may be would be a gigabyte, and so
+/// would a hundred groups with all of their members. A page ends before the resource that would
+/// make it longer, but for its first. RFC 7644 §3.4.2.4: "The service provider MUST NOT return more
+/// results than specified, although it MAY return fewer results."
+const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Places that are remembered while a list is sorted: 30 MiB with the longest keys, 5 with ordinary
 /// ones. A page that lies further behind, and that nobody walked to, is reached in several rounds
@@ -110,6 +122,14 @@ pub(crate) fn name<R: Record>(directory_id: DirectoryId, request: &ListRequest<R
     ListName::new(directory_id, R::KIND, &[asked])
 }
 
+/// Whether everybody may have to be looked at for a page of the list, which takes its time.
+pub(crate) fn is_long<R: Record>(request: &ListRequest<R>) -> bool {
+    match &request.filter {
+        Some(filter) => !narrow::finds_few::<R>(filter.condition()),
+        None => request.sort.is_some(),
+    }
+}
+
 /// Where to look for a page.
 #[derive(Clone, Debug)]
 pub(crate) enum Seek {
@@ -122,11 +142,65 @@ pub(crate) enum Seek {
 #[derive(Debug)]
 pub(crate) struct Found<T> {
     pub(crate) total: u64,
-    pub(crate) items: Vec<T>,
-    /// The place of the last item.
-    pub(crate) last: Option<Place>,
+    /// Each with its place.
+    pub(crate) items: Vec<(Place, T)>,
     /// Whether there is more after the last. Not known of a page that was to be empty.
     pub(crate) has_more: bool,
+}
+
+/// A page that is being filled.
+#[derive(Debug)]
+struct Filling<T> {
+    most: u64,
+    with_related: bool,
+    items: Vec<(Place, T)>,
+    bytes: usize,
+    /// Whether somebody had no room. Nobody who comes later gets in then, however small.
+    is_full: bool,
+}
+
+impl<T> Filling<T> {
+    fn new(most: u64, with_related: bool) -> Filling<T> {
+        Filling { most, with_related, items: Vec::new(), bytes: 0, is_full: false }
+    }
+
+    /// Puts one more onto the page, with those it is related to where they are wanted. False where
+    /// there is no room.
+    async fn take<R: Record + Into<T>>(
+        &mut self,
+        session: &mut Session,
+        directory: &str,
+        place: Place,
+        mut record: R,
+        is_related: bool,
+    ) -> Result<bool, Error> {
+        self.is_full |= self.items.len() as u64 >= self.most;
+        // A group's many members are not loaded to find that there is no room for them.
+        if self.is_full || !self.has_room(&record) {
+            return Ok(false);
+        }
+        match (self.with_related, is_related) {
+            (true, false) => record.relate(session, directory).await?,
+            (false, true) => record.forget_related(),
+            _ => {}
+        }
+        if !self.has_room(&record) {
+            return Ok(false);
+        }
+        self.bytes = self.bytes.saturating_add(record.weight(self.with_related));
+        self.items.push((place, record.into()));
+        Ok(true)
+    }
+
+    fn has_room(&mut self, record: &impl Record) -> bool {
+        let bytes = self.bytes.saturating_add(record.weight(self.with_related));
+        self.is_full |= bytes > PAGE_BYTES_MAX && !self.items.is_empty();
+        !self.is_full
+    }
+
+    fn found(self, total: u64, has_more: bool) -> Found<T> {
+        Found { total, items: self.items, has_more: has_more || self.is_full }
+    }
 }
 
 /// A page, and how many there are, in one state of the database.
@@ -138,17 +212,11 @@ pub(crate) async fn page<R: Record>(
 ) -> Result<Found<R>, Error> {
     session.begin_reading().await?;
     let directory = directory_id.to_string();
-    let mut found = match (&request.sort, &request.filter) {
-        (Some(_), _) => sorted(session, &directory, request, seek).await?,
-        (None, Some(filter)) => matching(session, &directory, request, filter, seek).await?,
-        (None, None) => everything(session, &directory, request.window.count, seek).await?,
-    };
-    if request.with_related {
-        for record in &mut found.items {
-            record.relate(session, &directory).await?;
-        }
+    match (&request.sort, &request.filter) {
+        (Some(_), _) => sorted(session, &directory, request, seek).await,
+        (None, Some(filter)) => matching(session, &directory, request, filter, seek).await,
+        (None, None) => everything(session, &directory, request, seek).await,
     }
-    Ok(found)
 }
 
 async fn total<R: Record>(session: &mut Session, directory: &str) -> Result<u64, Error> {
@@ -160,31 +228,50 @@ async fn total<R: Record>(session: &mut Session, directory: &str) -> Result<u64,
 async fn everything<R: Record>(
     session: &mut Session,
     directory: &str,
-    most: u64,
+    request: &ListRequest<R>,
     seek: Seek,
 ) -> Result<Found<R>, Error> {
+    let most = request.window.count;
     let total = total::<R>(session, directory).await?;
+    let mut filling = Filling::new(most, request.with_related);
     let is_past_the_end = matches!(seek, Seek::Skip(skipped) if skipped >= total);
     if most == 0 || is_past_the_end {
-        return Ok(Found { total, items: Vec::new(), last: None, has_more: false });
+        return Ok(filling.found(total, false));
     }
-    let one_more = most.saturating_add(1);
-    let mut rows = match seek {
-        Seek::Skip(skipped) if skipped > 0 => {
-            let values = [Value::Text(directory), count(skipped), count(one_more)];
-            session
-                .all("loading a page", R::BY_OFFSET, &values, |row| {
-                    Ok((row.last_number()?, R::read(row)?))
-                })
-                .await?
-        }
-        Seek::Skip(_) => after(session, directory, 0, one_more).await?,
-        Seek::After(place) => after(session, directory, place.ordinal, one_more).await?,
+    let (sql, from) = match seek {
+        Seek::Skip(skipped) if skipped > 0 => (R::BY_OFFSET, skipped),
+        Seek::Skip(_) => (R::BY_ORDINAL, 0),
+        Seek::After(place) => (R::BY_ORDINAL, place.ordinal),
     };
-    let has_more = rows.len() as u64 > most;
-    rows.truncate(usize::try_from(most).unwrap_or(usize::MAX));
-    let last = rows.last().map(|(ordinal, _)| unsorted(*ordinal));
-    Ok(Found { total, items: rows.into_iter().map(|(_, record)| record).collect(), last, has_more })
+    let values = [Value::Text(directory), count(from), count(most.saturating_add(1))];
+    let rows = some_rows::<R>(session, sql, &values, PAGE_BYTES_MAX).await?;
+    for (ordinal, record) in rows {
+        if !filling.take(session, directory, unsorted(ordinal), record, false).await? {
+            break;
+        }
+    }
+    Ok(filling.found(total, false))
+}
+
+/// Rows with their ordinals, until there are more bytes than so many: then the last of them, of two
+/// at least, is the one that was too much.
+async fn some_rows<R: Record>(
+    session: &mut Session,
+    sql: &'static str,
+    values: &[Value<'_>],
+    bytes_max: usize,
+) -> Result<Vec<(u64, R)>, Error> {
+    let (mut rows, mut bytes) = (Vec::new(), 0_usize);
+    session
+        .each("loading a page", sql, values, |row| {
+            let record = R::read(row)?;
+            bytes = bytes.saturating_add(record.weight(false));
+            rows.push((row.last_number()?, record));
+            let is_enough = bytes > bytes_max && rows.len() > 1;
+            Ok(if is_enough { Flow::Break(()) } else { Flow::Continue(()) })
+        })
+        .await?;
+    Ok(rows)
 }
 
 /// Those after an ordinal, with their own: a page that is found by its key, at the same cost
@@ -214,29 +301,33 @@ async fn matching<R: Record>(
         Seek::Skip(skipped) => (skipped, 0),
         Seek::After(place) => (0, place.ordinal),
     };
-    let most = request.window.count;
-    let mut found = Found { total: 0, items: Vec::new(), last: None, has_more: false };
+    let mut filling = Filling::new(request.window.count, request.with_related);
     let mut scan = Scan::new(directory, Some(filter));
+    let relates = narrow::related::<R>(filter.condition());
+    let is_related = relates == Related::Everybody;
+    let mut total = 0;
     while let Some(rows) = scan.next::<R>(session).await? {
-        for (ordinal, record) in rows {
+        for (ordinal, mut record) in rows {
+            relate(session, directory, &mut record, &relates).await?;
             if !filter.matches(&(request.represent)(&record)) {
                 continue;
             }
-            found.total += 1;
+            total += 1;
             if ordinal <= after {
                 continue;
             }
             if to_skip > 0 {
                 to_skip -= 1;
-            } else if (found.items.len() as u64) < most {
-                found.last = Some(unsorted(ordinal));
-                found.items.push(record);
-            } else {
-                found.has_more = true;
+                continue;
             }
+            if !is_related {
+                record.forget_related();
+            }
+            let place = unsorted(ordinal);
+            filling.take(session, directory, place, record, is_related).await?;
         }
     }
-    Ok(found)
+    Ok(filling.found(total, false))
 }
 
 async fn sorted<R: Record>(
@@ -245,15 +336,20 @@ async fn sorted<R: Record>(
     request: &ListRequest<R>,
     seek: Seek,
 ) -> Result<Found<R>, Error> {
-    let (total, places, has_more) = reach(request.window.count, seek, async |after, most| {
+    let most = request.window.count;
+    let (total, places, has_more) = reach(most, seek, async |after, most| {
         choose(session, directory, request, after, most).await
     })
     .await?;
-    let mut items = Vec::with_capacity(places.len());
-    for place in &places {
-        items.extend(at(session, directory, place.ordinal).await?);
+    let mut filling = Filling::new(most, request.with_related);
+    for place in places {
+        if let Some(record) = at::<R>(session, directory, place.ordinal).await?
+            && !filling.take(session, directory, place, record, false).await?
+        {
+            break;
+        }
     }
-    Ok(Found { total, items, last: places.into_iter().next_back(), has_more })
+    Ok(filling.found(total, has_more))
 }
 
 /// A page of users and groups together, and how many there are, in one state of the database.
@@ -266,32 +362,32 @@ pub(crate) async fn page_of_all(
 ) -> Result<Found<AnyRecord>, Error> {
     session.begin_reading().await?;
     let directory = directory_id.to_string();
-    let (total, places, has_more) = reach(users.window.count, seek, async |after, most| {
+    let most = users.window.count;
+    let (total, places, has_more) = reach(most, seek, async |after, most| {
         let mut chosen = choose(session, &directory, users, after, most).await?;
         let groups = choose(session, &directory, groups, after, most).await?;
         chosen.join(groups, most);
         Ok(chosen)
     })
     .await?;
-    let mut items = Vec::with_capacity(places.len());
-    for place in &places {
+    let mut filling = Filling::new(most, false);
+    for place in places {
         // An ordinal is that of a user or of a group, of one among both.
         let user: Option<UserRecord> = at(session, &directory, place.ordinal).await?;
-        if let Some(mut user) = user {
-            if users.with_related {
-                user.relate(session, &directory).await?;
-            }
-            items.push(AnyRecord::User(user));
-        } else if let Some(mut group) =
-            at::<GroupRecord>(session, &directory, place.ordinal).await?
-        {
-            if groups.with_related {
-                group.relate(session, &directory).await?;
-            }
-            items.push(AnyRecord::Group(group));
+        let has_room = if let Some(user) = user {
+            filling.with_related = users.with_related;
+            filling.take(session, &directory, place, user, false).await?
+        } else if let Some(group) = at::<GroupRecord>(session, &directory, place.ordinal).await? {
+            filling.with_related = groups.with_related;
+            filling.take(session, &directory, place, group, false).await?
+        } else {
+            true
+        };
+        if !has_room {
+            break;
         }
     }
-    Ok(Found { total, items, last: places.into_iter().next_back(), has_more })
+    Ok(filling.found(total, has_more))
 }
 
 /// The one with this ordinal.
@@ -358,9 +454,9 @@ struct Chosen {
 
 /// A place that knows which way its list goes.
 #[derive(Debug, PartialEq, Eq)]
-struct Ranked {
-    place: Place,
-    order: SortOrder,
+pub(crate) struct Ranked {
+    pub(crate) place: Place,
+    pub(crate) order: SortOrder,
 }
 
 impl Ord for Ranked {
@@ -430,11 +526,15 @@ async fn choose<R: Record>(
         return Ok(chosen);
     }
     let mut scan = Scan::new(directory, request.filter.as_deref());
-    scan.relates |= sort
-        .and_then(BoundSort::target)
-        .is_some_and(|it| it.extension().is_none() && it.attribute() == Some(R::RELATED));
+    let by = sort.and_then(|sort| sort.target()?.member());
+    let relates = match &request.filter {
+        _ if by == Some(R::RELATED) => Related::Everybody,
+        Some(filter) => narrow::related::<R>(filter.condition()),
+        None => Related::Nobody,
+    };
     while let Some(rows) = scan.next::<R>(session).await? {
-        for (ordinal, record) in rows {
+        for (ordinal, mut record) in rows {
+            relate(session, directory, &mut record, &relates).await?;
             let resource = (request.represent)(&record);
             if request.filter.as_ref().is_some_and(|filter| !filter.matches(&resource)) {
                 continue;
@@ -450,12 +550,24 @@ async fn choose<R: Record>(
     Ok(chosen)
 }
 
+/// Loads those related resources that decide.
+async fn relate<R: Record>(
+    session: &mut Session,
+    directory: &str,
+    record: &mut R,
+    related: &Related<'_>,
+) -> Result<(), Error> {
+    match related {
+        Related::Nobody => Ok(()),
+        Related::These(ids) => record.relate_to(session, directory, ids).await,
+        Related::Everybody => record.relate(session, directory).await,
+    }
+}
+
 /// Everybody who may match, in the order of creation, a few hundred at a time.
 struct Scan<'a> {
     directory: &'a str,
     filter: Option<&'a BoundFilter>,
-    /// Whether a record is looked at with those that it is related to.
-    relates: bool,
     among: Among,
 }
 
@@ -470,7 +582,7 @@ enum Among {
 
 impl<'a> Scan<'a> {
     fn new(directory: &'a str, filter: Option<&'a BoundFilter>) -> Scan<'a> {
-        Scan { directory, filter, relates: false, among: Among::Unknown }
+        Scan { directory, filter, among: Among::Unknown }
     }
 
     /// Some more; `None` when there are no more.
@@ -480,7 +592,7 @@ impl<'a> Scan<'a> {
     ) -> Result<Option<Vec<(u64, R)>>, Error> {
         let condition = self.filter.map(BoundFilter::condition);
         if matches!(self.among, Among::Unknown) {
-            self.among = match condition.and_then(narrow::<R>) {
+            self.among = match condition.and_then(narrow::narrow::<R>) {
                 None => Among::After(0),
                 Some(Narrowed { sql, key }) => {
                     let values: Vec<_> =
@@ -492,30 +604,39 @@ impl<'a> Scan<'a> {
                 }
             };
         }
-        let mut rows: Vec<(u64, R)> = match &mut self.among {
+        let rows: Vec<(u64, R)> = match &mut self.among {
             Among::Unknown => Vec::new(),
             Among::After(last) => {
-                let rows = after::<R>(session, self.directory, *last, SCAN_ROWS).await?;
+                let values = [Value::Text(self.directory), count(*last), count(SCAN_ROWS)];
+                let rows = some_rows::<R>(session, R::BY_ORDINAL, &values, SCAN_BYTES_MAX).await?;
                 *last = rows.last().map_or(*last, |(ordinal, _)| *ordinal);
                 rows
             }
             Among::These(ordinals) => {
-                let mut rows = Vec::new();
+                let (mut rows, mut bytes) = (Vec::new(), 0);
                 for ordinal in ordinals.by_ref().take(SCAN_ROWS_OF_KEY) {
                     let found = at::<R>(session, self.directory, ordinal).await?;
+                    bytes += found.as_ref().map_or(0, |record| record.weight(false));
                     rows.extend(found.map(|record| (ordinal, record)));
+                    if bytes > SCAN_BYTES_MAX {
+                        break;
+                    }
                 }
                 rows
             }
         };
-        if rows.is_empty() {
-            return Ok(None);
-        }
-        if self.relates || condition.is_some_and(|it| mentions(it, R::RELATED)) {
-            for (_, record) in &mut rows {
-                record.relate(session, self.directory).await?;
-            }
-        }
-        Ok(Some(rows))
+        Ok(Some(rows).filter(|rows| !rows.is_empty()))
+    }
+}
+
+impl From<UserRecord> for AnyRecord {
+    fn from(user: UserRecord) -> AnyRecord {
+        AnyRecord::User(user)
+    }
+}
+
+impl From<GroupRecord> for AnyRecord {
+    fn from(group: GroupRecord) -> AnyRecord {
+        AnyRecord::Group(group)
     }
 }

@@ -15,6 +15,12 @@ const MIGRATIONS: &[(&str, &str)] = &[
         include_str!("../migrations/sqlite/0001_directories_users_groups_events.sql"),
     ),
     ("0002_keys_of_lists", include_str!("../migrations/sqlite/0002_keys_of_lists.sql")),
+    (
+        "0003_schemas_and_catalogue",
+        include_str!("../migrations/sqlite/0003_schemas_and_catalogue.sql"),
+    ),
+    ("0004_quirks", include_str!("../migrations/sqlite/0004_quirks.sql")),
+    ("0005_scopes_of_tokens", include_str!("../migrations/sqlite/0005_scopes_of_tokens.sql")),
 ];
 
 /// Creates what is missing, in one transaction.

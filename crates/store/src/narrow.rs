@@ -32,6 +32,58 @@ pub(crate) fn narrow<R: Record>(condition: &Condition<Test>) -> Option<Narrowed<
     best::<R>(condition).map(|(_, narrowed)| narrowed)
 }
 
+/// Whether a key leaves so few that to look at them takes no time.
+pub(crate) fn finds_few<R: Record>(condition: &Condition<Test>) -> bool {
+    best::<R>(condition).is_some_and(|(leaves, _)| leaves < Leaves::Some)
+}
+
+/// Which related resources decide about a match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Related<'a> {
+    /// None.
+    Nobody,
+    /// Those with these ids and no others: `members eq "…"`, which Entra asks of groups of any size.
+    These(Vec<&'a str>),
+    /// All.
+    Everybody,
+}
+
+pub(crate) fn related<R: Record>(condition: &Condition<Test>) -> Related<'_> {
+    match condition {
+        Condition::And(conditions) | Condition::Or(conditions) => {
+            conditions.iter().map(related::<R>).fold(Related::Nobody, Related::and)
+        }
+        Condition::Not(condition) => related::<R>(condition),
+        Condition::Test(test) => {
+            let (target, value) = match test {
+                Test::Attribute(target, Comparison::Equal(Operand::Text(text))) => {
+                    (target, Some(text).filter(|_| target.sub_attribute() == Some("value")))
+                }
+                Test::Attribute(target, _) => (target, None),
+                Test::Values(target, filter) => (target, equal_value(filter.condition())),
+            };
+            match value.filter(|text| text.is_case_exact()) {
+                _ if target.member() != Some(R::RELATED) => Related::Nobody,
+                Some(text) => Related::These(vec![text.written()]),
+                None => Related::Everybody,
+            }
+        }
+    }
+}
+
+impl<'a> Related<'a> {
+    fn and(self, other: Related<'a>) -> Related<'a> {
+        match (self, other) {
+            (Related::Nobody, it) | (it, Related::Nobody) => it,
+            (Related::These(mut ids), Related::These(others)) => {
+                ids.extend(others);
+                Related::These(ids)
+            }
+            _ => Related::Everybody,
+        }
+    }
+}
+
 fn best<R: Record>(condition: &Condition<Test>) -> Option<(Leaves, Narrowed<'_>)> {
     match condition {
         // All of them hold, so any of them narrows.
@@ -126,17 +178,4 @@ pub(crate) fn email_keys(user: &directory::User) -> Vec<String> {
 
 fn cut(key: &str) -> &str {
     &key[..key.floor_char_boundary(EMAIL_KEY_BYTES_MAX)]
-}
-
-/// Whether the filter asks about an attribute at the top level.
-pub(crate) fn mentions(condition: &Condition<Test>, attribute: &str) -> bool {
-    match condition {
-        Condition::And(conditions) | Condition::Or(conditions) => {
-            conditions.iter().any(|condition| mentions(condition, attribute))
-        }
-        Condition::Not(condition) => mentions(condition, attribute),
-        Condition::Test(Test::Attribute(target, _) | Test::Values(target, _)) => {
-            target.extension().is_none() && target.attribute() == Some(attribute)
-        }
-    }
 }

@@ -88,7 +88,26 @@ pub(crate) trait Record: Sized {
 
     fn read(row: &Row<'_>) -> Result<Self, Error>;
     async fn relate(&mut self, session: &mut Session, directory: &str) -> Result<(), Error>;
+
+    /// The same, but only those with these ids.
+    async fn relate_to(
+        &mut self,
+        session: &mut Session,
+        directory: &str,
+        ids: &[&str],
+    ) -> Result<(), Error>;
+
+    fn forget_related(&mut self);
+
+    /// Bytes that it takes on a page, about; of those it is related to, as far as their number is
+    /// known already.
+    fn weight(&self, with_related: bool) -> usize;
 }
+
+/// Bytes around what is kept of a resource, and of each that it is related to: a URL for the most
+/// part.
+const FRAME_BYTES: usize = 512;
+const RELATED_BYTES: usize = 256;
 
 /// A statement that reads users.
 macro_rules! users {
@@ -164,10 +183,44 @@ impl Record for UserRecord {
                  from memberships m join groups g on g.directory_id = $1 and g.group_id = m.group_id
                  where m.member_id = $2 order by m.group_id",
                 &[Value::Text(directory), Value::Text(&self.id.to_string())],
-                |row| Ok(GroupReference { id: row.resource_id(0)?, display_name: row.text(1)? }),
+                group_reference,
             )
             .await?;
         Ok(())
+    }
+
+    async fn relate_to(
+        &mut self,
+        session: &mut Session,
+        directory: &str,
+        ids: &[&str],
+    ) -> Result<(), Error> {
+        let user = self.id.to_string();
+        for id in ids {
+            let group = session
+                .first(
+                    "looking for a group of a user",
+                    "select g.group_id, g.display_name
+                     from memberships m
+                     join groups g on g.directory_id = $1 and g.group_id = m.group_id
+                     where m.member_id = $2 and m.group_id = $3",
+                    &[Value::Text(directory), Value::Text(&user), Value::Text(id)],
+                    group_reference,
+                )
+                .await?;
+            self.groups.extend(group);
+        }
+        Ok(())
+    }
+
+    fn forget_related(&mut self) {
+        self.groups = Vec::new();
+    }
+
+    fn weight(&self, with_related: bool) -> usize {
+        let groups = self.groups.iter().map(|group| RELATED_BYTES + group.display_name.len());
+        let groups = if with_related { groups.sum() } else { 0 };
+        self.text.len() + FRAME_BYTES + groups
     }
 }
 
@@ -211,20 +264,55 @@ impl Record for GroupRecord {
         self.members = rows::members(session, self.id).await?;
         Ok(())
     }
+
+    async fn relate_to(
+        &mut self,
+        session: &mut Session,
+        _: &str,
+        ids: &[&str],
+    ) -> Result<(), Error> {
+        for id in ids {
+            self.members.extend(rows::member(session, self.id, id).await?);
+        }
+        Ok(())
+    }
+
+    fn forget_related(&mut self) {
+        self.members = Vec::new();
+    }
+
+    fn weight(&self, with_related: bool) -> usize {
+        let loaded = self.members.iter();
+        let display = |member: &Membership| member.display.as_ref().map_or(0, String::len);
+        let members = match (with_related, self.members.is_empty()) {
+            (false, _) => 0,
+            (true, true) => usize::try_from(self.member_count)
+                .unwrap_or(usize::MAX)
+                .saturating_mul(RELATED_BYTES),
+            (true, false) => loaded.map(|member| RELATED_BYTES + display(member)).sum(),
+        };
+        self.text.len().saturating_add(FRAME_BYTES).saturating_add(members)
+    }
 }
 
-/// One by id.
+fn group_reference(row: &Row<'_>) -> Result<GroupReference, Error> {
+    Ok(GroupReference { id: row.resource_id(0)?, display_name: row.text(1)? })
+}
+
+/// One by id, with those that it is related to where they are wanted.
 pub(crate) async fn one<R: Record>(
     session: &mut Session,
     directory_id: DirectoryId,
     id: directory::ResourceId,
-    with_related: bool,
+    with_related: impl Fn(&R) -> bool,
 ) -> Result<Option<R>, Error> {
     session.begin_reading().await?;
     let directory = directory_id.to_string();
     let values = [Value::Text(&directory), Value::Text(&id.to_string())];
     let mut found = session.first("loading a resource", R::ONE, &values, R::read).await?;
-    if let (Some(record), true) = (&mut found, with_related) {
+    if let Some(record) = &mut found
+        && with_related(record)
+    {
         record.relate(session, &directory).await?;
     }
     Ok(found)

@@ -1,10 +1,18 @@
 //! Connections that read. Each sees one state of the database while it reads, and none waits for
 //! the writer.
+//!
+//! Most reads find what they want by its key, in well under a millisecond. A few look at everybody
+//! in a directory, for as long as that takes. These *long* reads have places of their own, fewer
+//! than there are connections, so that they never hold up a short one; and each directory has few
+//! of them, so that none holds up the lists of others. Whoever finds too many waiting is told so.
+//! What nobody waits for any more is not read on.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::Semaphore;
+use directory::DirectoryId;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Error;
 use crate::session::{Session, at_once};
@@ -14,19 +22,83 @@ use crate::sqlite;
 /// the processor and not for each other.
 const READERS: usize = 8;
 
+/// Long reads at once. The other connections are always left to the short ones.
+const LONG: usize = 4;
+
+/// Long reads of one directory at once, so that two directories do not keep the others out. A
+/// provider walks through one list at a time, perhaps through two.
+const LONG_OF_ONE: usize = 2;
+
+/// Long reads of one directory that wait at once. With more, the last would wait for longer than its
+/// client does.
+const WAITING_OF_ONE: usize = 16;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Readers {
     free: Arc<Mutex<Vec<Session>>>,
     places: Arc<Semaphore>,
+    long: Arc<Long>,
+}
+
+/// Who reads long, and who waits to.
+#[derive(Debug)]
+struct Long {
+    places: Arc<Semaphore>,
+    /// Directories that have at least one of either.
+    of_one: Mutex<HashMap<DirectoryId, OfOne>>,
+}
+
+#[derive(Debug)]
+struct OfOne {
+    places: Arc<Semaphore>,
+    /// Those that read and those that wait.
+    count: usize,
+}
+
+/// A place among those of a directory that read or wait. It is given back whatever happens.
+#[derive(Debug)]
+struct Turn {
+    long: Arc<Long>,
+    directory: DirectoryId,
+    places: Arc<Semaphore>,
+}
+
+impl Long {
+    fn turn(self: &Arc<Long>, directory: DirectoryId) -> Result<Turn, Error> {
+        let mut of_one = self.of_one.lock().expect("nobody panics while holding it");
+        let here = of_one
+            .entry(directory)
+            .or_insert_with(|| OfOne { places: Arc::new(Semaphore::new(LONG_OF_ONE)), count: 0 });
+        if here.count >= LONG_OF_ONE + WAITING_OF_ONE {
+            return Err(Error::Crowded);
+        }
+        here.count += 1;
+        Ok(Turn { long: Arc::clone(self), directory, places: Arc::clone(&here.places) })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut of_one = self.long.of_one.lock().expect("nobody panics while holding it");
+        if let Some(here) = of_one.get_mut(&self.directory) {
+            here.count -= 1;
+            if here.count == 0 {
+                of_one.remove(&self.directory);
+            }
+        }
+    }
 }
 
 impl Readers {
     pub(crate) fn open(path: &Path) -> Result<Readers, Error> {
         let sessions: Vec<_> =
             (0..READERS).map(|_| sqlite::open_reader(path)).collect::<Result<_, _>>()?;
+        let long =
+            Long { places: Arc::new(Semaphore::new(LONG)), of_one: Mutex::new(HashMap::new()) };
         Ok(Readers {
             places: Arc::new(Semaphore::new(sessions.len())),
             free: Arc::new(Mutex::new(sessions)),
+            long: Arc::new(long),
         })
     }
 
@@ -35,11 +107,41 @@ impl Readers {
         &self,
         read: impl FnOnce(&mut Session) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Error::Closed)?;
+        self.read_holding((), read).await
+    }
+
+    /// Reads what may take long, because everybody in the directory is looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Crowded`] where too many of this directory wait already.
+    pub(crate) async fn read_long<T: Send + 'static>(
+        &self,
+        directory: DirectoryId,
+        read: impl FnOnce(&mut Session) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let turn = self.long.turn(directory)?;
+        // First among their own, so that those who wait do not stand in the way of others.
+        let among_own = acquire(&turn.places).await?;
+        let among_all = acquire(&self.long.places).await?;
+        self.read_holding((among_all, among_own, turn), read).await
+    }
+
+    /// Reads, and lets go of `held` when it is over: also where nobody waits for it any more.
+    async fn read_holding<T: Send + 'static>(
+        &self,
+        held: impl Send + 'static,
+        read: impl FnOnce(&mut Session) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let place = acquire(&self.places).await?;
         let free = Arc::clone(&self.free);
+        // Dropped with this future, when the request is given up.
+        let wanted = Arc::new(());
+        let is_wanted = Arc::downgrade(&wanted);
         let reading = tokio::task::spawn_blocking(move || {
             let taken = free.lock().expect("nobody panics while holding it").pop();
             let mut session = taken.expect("there is a connection for each place");
+            session.read_for(is_wanted);
             let read = std::panic::AssertUnwindSafe(|| read(&mut session));
             let outcome = std::panic::catch_unwind(read);
             // Whatever happened, the next reader begins anew: in a transaction that a panic has
@@ -49,19 +151,30 @@ impl Readers {
                 Err(error) => outcome.map(|_| Err(error)),
             };
             free.lock().expect("nobody panics while holding it").push(session);
+            // Whoever gets the place finds everything else free as well.
+            drop(held);
             drop(place);
             outcome
         });
-        match reading.await {
+        let outcome = reading.await;
+        drop(wanted);
+        match outcome {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) | Err(_) => Err(Error::Panicked("a read panicked".to_owned())),
         }
     }
 }
 
+async fn acquire(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Error> {
+    Arc::clone(places).acquire_owned().await.map_err(|_| Error::Closed)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use super::*;
+    use crate::session::Flow;
 
     #[tokio::test]
     async fn a_read_that_panics_leaves_no_transaction_open() {
@@ -84,5 +197,95 @@ mod tests {
             readers.read(|session| at_once(session.begin_reading())).await.unwrap();
         }
         std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// Rows without end.
+    fn read_for_ever(session: &mut Session) -> Result<(), Error> {
+        let sql = "with recursive n(i) as (select 1 union all select i + 1 from n) select i from n";
+        at_once(session.each("counting", sql, &[], |_| Ok(Flow::Continue(()))))
+    }
+
+    fn directory(number: u128) -> DirectoryId {
+        struct Nth(u128);
+        impl directory::Ids for Nth {
+            fn next(&self) -> uuid::Uuid {
+                uuid::Uuid::from_u128(self.0)
+            }
+        }
+        DirectoryId::new(&Nth(number))
+    }
+
+    fn opened(name: &str) -> (Readers, impl Drop) {
+        struct Folder(std::path::PathBuf);
+        impl Drop for Folder {
+            fn drop(&mut self) {
+                let _ = std::fs::remove_dir_all(&self.0);
+            }
+        }
+        let folder = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("roster.db");
+        drop(sqlite::open_writer(&path).unwrap());
+        (Readers::open(&path).unwrap(), Folder(folder))
+    }
+
+    /// Goes on until it waits.
+    async fn until_it_waits<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+        std::future::poll_fn(|context| match std::pin::Pin::new(&mut *future).poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_not_read_on() {
+        let (readers, _folder) = opened("abandoned");
+        for _ in 0..READERS {
+            let mut reading = Box::pin(readers.read(read_for_ever));
+            assert!(until_it_waits(&mut reading).await.is_none());
+        }
+        // Each connection is free again, or this would never end.
+        for _ in 0..READERS {
+            acquire(&readers.places).await.unwrap().forget();
+        }
+    }
+
+    #[tokio::test]
+    async fn long_reads_leave_room_for_others() {
+        let (readers, _folder) = opened("long");
+        let mut reading = Vec::new();
+        // Twice as many directories as there are places, each with as much as it may ask for.
+        for number in 0..u128::try_from(2 * LONG).unwrap() {
+            for _ in 0..LONG_OF_ONE + WAITING_OF_ONE {
+                let mut long = Box::pin(readers.read_long(directory(number), read_for_ever));
+                assert!(until_it_waits(&mut long).await.is_none());
+                reading.push(long);
+            }
+            let refused = readers.read_long(directory(number), read_for_ever).await;
+            assert!(matches!(refused, Err(Error::Crowded)), "{refused:?}");
+        }
+        assert_eq!(readers.places.available_permits(), READERS - LONG);
+        readers.read(|_| Ok(())).await.unwrap();
+
+        // When they are given up, their places are free, and nothing is remembered of them.
+        drop(reading);
+        readers.read_long(directory(0), |_| Ok(())).await.unwrap();
+        for _ in 0..READERS {
+            acquire(&readers.places).await.unwrap().forget();
+        }
+        assert!(readers.long.of_one.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_reads_much_lets_another_in() {
+        let (readers, _folder) = opened("fair");
+        let mut reading = Vec::new();
+        for _ in 0..LONG_OF_ONE + WAITING_OF_ONE {
+            let mut long = Box::pin(readers.read_long(directory(1), read_for_ever));
+            assert!(until_it_waits(&mut long).await.is_none());
+            reading.push(long);
+        }
+        readers.read_long(directory(2), |_| Ok(())).await.unwrap();
     }
 }

@@ -1,15 +1,16 @@
 //! Statements that keep and read single records.
 
+use directory::secret::SecretHash;
 use directory::{
-    Directory, DirectoryId, Document, Group, GroupId, Membership, ResourceId, Settings, Token,
-    User, UserId,
+    Aside, Directory, DirectoryId, Document, Group, GroupId, Membership, ResourceId, Settings,
+    Token, TokenId, User, UserId,
 };
 use jiff::Timestamp;
 use scim::group::MemberKind;
 
 use crate::error::Error;
 use crate::narrow::email_keys;
-use crate::session::{Session, Value, count};
+use crate::session::{Row, Session, Value, count};
 
 pub(crate) async fn insert_user(
     session: &mut Session,
@@ -22,8 +23,8 @@ pub(crate) async fn insert_user(
             "keeping a new user",
             "insert into users
              (directory_id, user_id, ordinal, user_name_key, external_id, active, resource,
-              version, created_at, modified_at, email_keys_version)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $8)",
+              version, created_at, modified_at, email_keys_version, aside)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11)",
             &[
                 Value::Text(&directory_id.to_string()),
                 Value::Text(&user.id.to_string()),
@@ -35,6 +36,7 @@ pub(crate) async fn insert_user(
                 count(user.version),
                 Value::Time(user.created_at),
                 Value::Time(user.modified_at),
+                Value::OptionalText(user.aside.to_text().as_deref()),
             ],
         )
         .await?;
@@ -59,7 +61,7 @@ pub(crate) async fn update_user(
             "keeping a changed user",
             "update users
              set user_name_key = $3, external_id = $4, active = $5, resource = $6, version = $7,
-                 modified_at = $8,
+                 modified_at = $8, aside = $10,
                  email_keys_version =
                      case when $9 = 1 or email_keys_version = version then $7 else 0 end
              where directory_id = $1 and user_id = $2",
@@ -73,6 +75,7 @@ pub(crate) async fn update_user(
                 count(user.version),
                 Value::Time(user.modified_at),
                 Value::Integer(has_new_keys.into()),
+                Value::OptionalText(user.aside.to_text().as_deref()),
             ],
         )
         .await?;
@@ -297,8 +300,9 @@ pub(crate) async fn keep_token(
     session
         .run(
             "keeping a new token",
-            "insert into tokens (token_id, directory_id, hash, last_four, created_at, expires_at)
-             values ($1, $2, $3, $4, $5, $6)",
+            "insert into tokens
+             (token_id, directory_id, hash, last_four, created_at, expires_at, scope)
+             values ($1, $2, $3, $4, $5, $6, $7)",
             &[
                 Value::Text(&token.id.to_string()),
                 Value::Text(&directory_id.to_string()),
@@ -306,10 +310,51 @@ pub(crate) async fn keep_token(
                 Value::Text(&token.last_four),
                 Value::Time(token.created_at),
                 Value::Time(token.expires_at),
+                Value::Text(token.scope.as_str()),
             ],
         )
         .await?;
     Ok(())
+}
+
+pub(crate) async fn load_token(
+    session: &mut Session,
+    directory_id: &str,
+    id: TokenId,
+) -> Result<Option<Token>, Error> {
+    session
+        .first(
+            "loading a token",
+            "select hash, last_four, created_at, expires_at, scope from tokens
+             where directory_id = $1 and token_id = $2",
+            &[Value::Text(directory_id), Value::Text(&id.to_string())],
+            |row| {
+                Ok(Token {
+                    id,
+                    hash: SecretHash::kept(row.text(0)?),
+                    last_four: row.text(1)?,
+                    created_at: row.time(2)?,
+                    expires_at: row.time(3)?,
+                    scope: row.parsed(4)?,
+                })
+            },
+        )
+        .await
+}
+
+pub(crate) async fn delete_token(
+    session: &mut Session,
+    directory_id: DirectoryId,
+    id: TokenId,
+) -> Result<(), Error> {
+    let changed = session
+        .run(
+            "deleting a token",
+            "delete from tokens where directory_id = $1 and token_id = $2",
+            &[Value::Text(&directory_id.to_string()), Value::Text(&id.to_string())],
+        )
+        .await?;
+    exactly_one(changed)
 }
 
 /// Everyone who belongs to a group, in the order of their ids.
@@ -323,12 +368,31 @@ pub(crate) async fn members(
             "select member_id, kind, display from memberships where group_id = $1
              order by member_id",
             &[Value::Text(&group.to_string())],
-            |row| {
-                let kind = kind_from(&row.text(1)?)?;
-                Ok(Membership { id: row.resource_id(0)?, kind, display: row.optional_text(2)? })
-            },
+            membership,
         )
         .await
+}
+
+/// One of them by id, which may be anything.
+pub(crate) async fn member(
+    session: &mut Session,
+    group: GroupId,
+    id: &str,
+) -> Result<Option<Membership>, Error> {
+    session
+        .first(
+            "looking for a member of a group",
+            "select member_id, kind, display from memberships
+             where group_id = $1 and member_id = $2",
+            &[Value::Text(&group.to_string()), Value::Text(id)],
+            membership,
+        )
+        .await
+}
+
+fn membership(row: &Row<'_>) -> Result<Membership, Error> {
+    let kind = kind_from(&row.text(1)?)?;
+    Ok(Membership { id: row.resource_id(0)?, kind, display: row.optional_text(2)? })
 }
 
 pub(crate) fn kind_from(text: &str) -> Result<MemberKind, Error> {
@@ -340,6 +404,11 @@ pub(crate) fn kind_from(text: &str) -> Result<MemberKind, Error> {
 
 pub(crate) fn document(id: ResourceId, text: &str) -> Result<Document, Error> {
     Document::from_text(text).ok_or_else(|| Error::Corrupt(format!("the resource `{id}`")))
+}
+
+pub(crate) fn aside(id: ResourceId, text: Option<&str>) -> Result<Aside, Error> {
+    let Some(text) = text else { return Ok(Aside::default()) };
+    Aside::from_text(text).ok_or_else(|| Error::Corrupt(format!("what is beside the user `{id}`")))
 }
 
 pub(crate) fn settings(text: &str) -> Result<Settings, Error> {

@@ -6,6 +6,7 @@
 //! joins as another kind of session, where the same functions wait.
 
 use std::pin::pin;
+use std::sync::Weak;
 use std::task::{Context, Poll, Waker};
 
 use jiff::Timestamp;
@@ -18,6 +19,8 @@ use crate::error::{Doing, Error};
 #[derive(Debug)]
 pub(crate) struct Session {
     connection: Connection,
+    /// Whoever waits for what is read holds the other end; where nobody does, nothing is read.
+    wanted: Option<Weak<()>>,
 }
 
 /// A parameter of a statement.
@@ -41,7 +44,19 @@ impl Session {
     pub(crate) fn new(connection: Connection) -> Session {
         // A few dozen statements in all; none is parsed twice.
         connection.set_prepared_statement_cache_capacity(128);
-        Session { connection }
+        Session { connection, wanted: None }
+    }
+
+    /// Reads for somebody who may go away meanwhile, and no longer for whoever was here before.
+    pub(crate) fn read_for(&mut self, wanted: Weak<()>) {
+        self.wanted = Some(wanted);
+    }
+
+    /// Whether somebody still waits. Asked for each row, so that a list which nobody will see ends
+    /// wherever it is.
+    fn check_wanted(&self) -> Result<(), Error> {
+        let is_wanted = self.wanted.as_ref().is_none_or(|wanted| wanted.strong_count() > 0);
+        if is_wanted { Ok(()) } else { Err(Error::Abandoned) }
     }
 
     /// Runs a statement and says how many rows it changed.
@@ -64,10 +79,12 @@ impl Session {
         values: &[Value<'_>],
         mut read: impl FnMut(&Row<'_>) -> Result<Flow, Error>,
     ) -> Result<(), Error> {
+        self.check_wanted()?;
         let mut statement = self.connection.prepare_cached(sql).doing(doing)?;
         bind(&mut statement, values).doing(doing)?;
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next().doing(doing)? {
+            self.check_wanted()?;
             if read(&Row(row))?.is_break() {
                 break;
             }
@@ -117,7 +134,7 @@ impl Session {
 
     /// Begins to read one state of the whole database.
     pub(crate) async fn begin_reading(&mut self) -> Result<(), Error> {
-        self.connection.execute_batch("begin deferred").doing("beginning to read")
+        self.run("beginning to read", "begin deferred", &[]).await.map(drop)
     }
 
     /// Keeps what was written. When this returns, it is on the disk.
@@ -130,7 +147,7 @@ impl Session {
         if self.connection.is_autocommit() {
             return Ok(());
         }
-        self.connection.execute_batch("rollback").doing("undoing what was written")
+        self.run("undoing what was written", "rollback", &[]).await.map(drop)
     }
 
     /// Moves what was kept from the log into the database itself, so that its one file is whole.

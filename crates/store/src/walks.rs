@@ -13,8 +13,8 @@
 //! A bookmark is a hint and no promise. Without one, after a restart, on another node or at an
 //! index where nobody stopped, rows are counted from the first, as RFC 7644 §3.4.2.4 has it.
 //!
-//! - **Who steps how.** Some clients add `count` to their index and some add `itemsPerPage`. Pages
-//!   are full until the last, so the two differ only after the end, and both lead there.
+//! - **Who steps how.** Some clients add `count` to their index and some add `itemsPerPage`. Both
+//!   lead on from where the page ended, also where it ended early because it was long.
 //! - **Who begins anew.** Index 1 is always the beginning, and the beginning of another walk.
 //! - **Who asks twice.** The page that was asked for last is the same when it is asked for again.
 //! - **Two walks at once.** Bookmarks are those of a credential and of a list: directory, kind,
@@ -143,7 +143,7 @@ impl Walks {
         page: Answered<'_>,
         now: Timestamp,
     ) {
-        if resumed.is_none() && page.items < page.count {
+        if resumed.is_none() && page.items < page.count && !page.has_more {
             return;
         }
         let next = [page.index.saturating_add(page.items), page.index.saturating_add(page.count)];
@@ -200,13 +200,17 @@ impl Known {
 /// `totalResults` of a page in the middle of a walk.
 ///
 /// It is how many there are now, and is moved from there only as far as a client that goes by it
-/// needs. While there is more, it is not below the next index: people that this walk has seen and
-/// who were deleted since must not hide those who are still to come. At the end, it is not above
+/// needs. While there is more, it is not below the next index, however the client steps: people that
+/// this walk has seen and who were deleted since must not hide those who are still to come, and
+/// neither must a page that ended early because it was long. At the end, it is not above
 /// the last index: who came to match the filter behind the walk's back will not come any more, and
 /// a client that waits for them would never stop.
 pub(crate) fn total_of_walk(total: u64, page: Answered<'_>) -> u64 {
-    let next = page.index.saturating_add(page.items);
-    if page.has_more { total.max(next) } else { total.min(next.saturating_sub(1)) }
+    if page.has_more {
+        total.max(page.index.saturating_add(page.items.max(page.count)))
+    } else {
+        total.min(page.index.saturating_add(page.items).saturating_sub(1))
+    }
 }
 
 #[cfg(test)]
@@ -334,5 +338,9 @@ mod tests {
         check(30, false, 30);
         check(25, false, 25);
         check(35, false, 30);
+        // A page that ended after three of the ten that were asked for, because they were long: who
+        // steps by ten must go on as well.
+        let cut = |total| total_of_walk(total, Answered { items: 3, ..answered(1, &last) });
+        assert_eq!((cut(5), cut(11), cut(30)), (11, 11, 30));
     }
 }

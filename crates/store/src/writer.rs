@@ -10,15 +10,17 @@ use std::time::{Duration, Instant};
 
 use directory::secret::SecretHash;
 use directory::{
-    Change, Decide, Directory, DirectoryId, Facts, Limits, Moment, Organization, Rejection, Stop,
-    TokenId, open_directory,
+    CatalogueKind, Change, Decide, Directory, DirectoryId, EntryId, Facts, Limits, Moment,
+    Organization, Rejection, Stop, TokenId, open_directory,
 };
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::batch::{Batch, what_it_said};
+use crate::catalogue::{self, NewEntry};
 use crate::error::Error;
 use crate::feed;
+use crate::quirks::{self, Gathered};
 use crate::session::{Session, Value, at_once};
 use crate::{Environment, to_the_microsecond};
 
@@ -72,11 +74,16 @@ pub(crate) enum Act {
         last_four: String,
         at: Timestamp,
     },
+    PutEntry(NewEntry, Timestamp),
+    DeleteEntry(CatalogueKind, EntryId),
     /// A token was used. Noted once a minute, not at every request.
     TokenUsed {
         id: TokenId,
         at: Timestamp,
     },
+    /// What was straightened lately of what providers sent. Brought every few seconds, not at every
+    /// request.
+    CountQuirks(Gathered),
 }
 
 struct Deciding<D: Decide> {
@@ -142,6 +149,13 @@ impl Writer {
     pub(crate) async fn close(&self) {
         // Where the queue is closed already there is nothing to do.
         let _ = self.0.send(Work::Close).await;
+    }
+
+    /// The same for a thread that may wait.
+    pub(crate) fn act_now(&self, act: Act) -> Result<(), Error> {
+        let (answer, kept) = oneshot::channel();
+        self.0.blocking_send(Work::Act(act, answer)).map_err(|_| Error::Closed)?;
+        kept.blocking_recv().map_err(|_| Error::Closed)?
     }
 
     /// Hands in an act whose outcome nobody waits for. It is dropped where the queue is full.
@@ -376,6 +390,8 @@ impl Act {
                     )
                     .await?;
             }
+            Act::PutEntry(entry, at) => return catalogue::put(session, entry, *at).await,
+            Act::DeleteEntry(kind, id) => return catalogue::delete(session, *kind, id).await,
             Act::TokenUsed { id, at } => {
                 session
                     .run(
@@ -385,6 +401,7 @@ impl Act {
                     )
                     .await?;
             }
+            Act::CountQuirks(gathered) => quirks::count_more(session, gathered).await?,
         }
         Ok(Ok(()))
     }

@@ -8,16 +8,16 @@ use std::sync::atomic::Ordering;
 
 use directory::secret::{Secret, SecretHash, SecretKind};
 use directory::{
-    CreateGroup, CreateUser, Decide, Decision, DeleteGroup, DeleteUser, DirectoryId, Document,
-    Facts, GroupId, Limits, Membership, Moment, PatchGroup, PatchUser, Provider, Rejection,
-    ResourceId, Settings, Stop, User, UserId, Want,
+    Aside, CreateGroup, CreateUser, Decide, Decision, DeleteGroup, DeleteUser, DirectoryId,
+    Document, Facts, GroupId, Limits, Membership, Moment, PatchGroup, PatchUser, Provider,
+    Rejection, ResourceId, Settings, Stop, TokenScope, User, UserId, Want,
 };
 use engine::{Counting, Database, Waiting, directory, in_one_batch, on_every_engine, open};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use scim::admit::admit;
-use scim::dialect::Quirks;
+use scim::dialect::{Quirk, Quirks};
 use scim::filter::{BoundFilter, Filter};
 use scim::patch::Patch;
 use scim::{Preset, Resource, ResourceType};
@@ -46,7 +46,8 @@ fn create_user(name: &str) -> CreateUser {
 }
 
 fn create_user_with(body: Value) -> CreateUser {
-    CreateUser { document: Document::new(resource(body, &ResourceType::user())) }
+    let document = Document::new(resource(body, &ResourceType::user()));
+    CreateUser { document, aside: Aside::default() }
 }
 
 fn create_group(name: &str, members: &[ResourceId]) -> CreateGroup {
@@ -152,6 +153,7 @@ fn secret(kind: SecretKind, byte: u8) -> Secret {
     Secret::new(kind, [byte; 32])
 }
 
+/// Proves S-CREATE-9.
 #[test]
 fn racing_creations_of_one_name_have_one_winner() {
     on_every_engine(async |database| {
@@ -181,6 +183,7 @@ fn racing_creations_of_one_name_have_one_winner() {
     });
 }
 
+/// Proves S-ETAG-10.
 #[test]
 fn racing_patches_are_all_kept() {
     on_every_engine(async |database| {
@@ -197,7 +200,7 @@ fn racing_patches_are_all_kept() {
                     let email = json!([{ "value": format!("{task}-{round}@example.com") }]);
                     let add = json!({ "op": "add", "path": "emails", "value": email });
                     let answer = directory.change(patch_user(user, &add)).await.unwrap();
-                    versions.push(answer.version);
+                    versions.push(answer.user.version);
                     let name = format!("u{task}-{round}");
                     let member = directory.change(create_user(&name)).await.unwrap().id;
                     directory.change(add_member(group, member)).await.unwrap();
@@ -281,7 +284,7 @@ fn two_can_exchange_their_names_within_one_batch() {
             .map(|(id, name)| -> Waiting<'_, _> { Box::pin(directory.change(rename(id, name))) });
         let mut outcomes = in_one_batch(&directory, waiting.into()).await;
         assert_eq!(rejection(outcomes.remove(3)), Rejection::UserNameTaken);
-        let versions: Vec<_> = outcomes.into_iter().map(|it| it.unwrap().version).collect();
+        let versions: Vec<_> = outcomes.into_iter().map(|it| it.unwrap().user.version).collect();
         assert_eq!(versions, [2, 2, 3, 3]);
         assert_eq!(user_names(&directory).await, ["bo", "Ana"]);
         let numbers: Vec<_> =
@@ -488,6 +491,7 @@ fn joined(terms: Vec<String>) -> impl Strategy<Value = String> {
     })
 }
 
+/// Proves S-FILTER-2.
 #[test]
 fn what_sql_narrows_is_what_the_filter_matches() {
     on_every_engine(async |database| {
@@ -559,6 +563,12 @@ fn what_sql_narrows_is_what_the_filter_matches() {
             of_groups.push(format!("members.value eq \"{id}\""));
             of_groups.push(format!("members.value eq \"{}\"", id.to_string().to_uppercase()));
             of_groups.push(format!("members[value eq \"{id}\"]"));
+            of_groups.push(format!("not (members.value eq \"{id}\")"));
+            of_groups.push(format!("members.value eq \"{id}\" or not (members[value eq \"x\"])"));
+            of_groups.push(format!("members.value eq \"{id}\" and members.type eq \"Group\""));
+            of_groups.push(format!("members[value eq \"{id}\" and type eq \"Group\"]"));
+            of_groups.push(format!("not (members[value ne \"{id}\"])"));
+            of_groups.push(format!("displayName pr and members.value sw \"{id}\""));
             of_groups.push(format!("members[value eq \"{id}\" and type eq \"User\"]"));
             of_groups.push(format!("members[value eq \"{id}\" or value eq \"{}\"]", users[1]));
         }
@@ -752,6 +762,60 @@ fn a_token_opens_its_directory_until_it_expires() {
 }
 
 #[test]
+fn a_token_that_is_revoked_opens_nothing_from_then_on() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let (one, other) = (some_directory(&store).await, some_directory(&store).await);
+        let (first, second) = (secret(SecretKind::ScimToken, 1), secret(SecretKind::ScimToken, 2));
+        let hour = SignedDuration::from_hours(1);
+        let api = store.api();
+        let token = api.create_token(one.id(), &first, hour).await.unwrap();
+        api.create_token(one.id(), &second, hour).await.unwrap();
+        let opens = async |presented: &Secret| {
+            let found = store.access().directory(&presented.hash()).await.unwrap();
+            matches!(found, Credential::Valid(_))
+        };
+        // It is remembered, and forgotten.
+        assert!(opens(&first).await && opens(&second).await);
+        // Another directory's id does not take it away.
+        let outcome = api.revoke_token(other.id(), token.id).await;
+        assert_eq!(rejection(outcome), Rejection::UnknownToken(token.id));
+        assert!(opens(&first).await);
+        api.revoke_token(one.id(), token.id).await.unwrap();
+        assert!(!opens(&first).await && opens(&second).await);
+        assert_eq!(api.tokens(one.id()).await.unwrap().len(), 1);
+        let outcome = api.revoke_token(one.id(), token.id).await;
+        assert_eq!(rejection(outcome), Rejection::UnknownToken(token.id));
+        let events = all_events(&api, Some(one.id())).await;
+        assert_eq!(events.last().unwrap().kind.as_str(), "directory.token.revoked");
+        // Not after a new start either.
+        drop(store);
+        let store = opened(&database);
+        let found = store.access().directory(&first.hash()).await.unwrap();
+        assert!(matches!(found, Credential::Unknown));
+    });
+}
+
+#[test]
+fn a_token_that_may_read_changes_nothing() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let directory = some_directory(&store).await;
+        let token = secret(SecretKind::ScimToken, 1);
+        let hour = SignedDuration::from_hours(1);
+        let made =
+            store.api().create_scoped_token(directory.id(), &token, TokenScope::Read, hour).await;
+        assert_eq!(store.api().tokens(directory.id()).await.unwrap(), [made.unwrap()]);
+        let found = store.access().directory(&token.hash()).await.unwrap();
+        let Credential::Valid(reading) = found else { panic!("{found:?}") };
+        let events = all_events(&store.api(), None).await.len();
+        let outcome = reading.change(create_user("ana")).await;
+        assert_eq!(rejection(outcome), Rejection::ReadOnly);
+        assert_eq!(all_events(&store.api(), None).await.len(), events);
+    });
+}
+
+#[test]
 fn the_use_of_a_token_is_noted_once_a_minute() {
     on_every_engine(async |database| {
         let store = opened(&database);
@@ -769,6 +833,66 @@ fn the_use_of_a_token_is_noted_once_a_minute() {
             let expected = start + SignedDuration::from_secs(expected);
             assert_eq!(tokens[0].last_used_at, Some(expected), "{wait}");
         }
+    });
+}
+
+#[test]
+fn quirks_are_counted_for_each_directory_and_across_restarts() {
+    on_every_engine(async |database| {
+        let quirks = |noted: &[Quirk]| {
+            let mut quirks = Quirks::new();
+            for quirk in noted {
+                quirks.note(*quirk);
+            }
+            quirks
+        };
+        let of = async |store: &Store, id| {
+            let found = store.api().quirks(id).await.unwrap();
+            let start = Timestamp::from_second(1_800_000_000).unwrap();
+            let since = |time: Timestamp| time.duration_since(start).as_secs();
+            found
+                .into_iter()
+                .map(|it| (it.quirk, it.request_count, since(it.first_at), since(it.last_at)))
+                .collect::<Vec<_>>()
+        };
+        let store = opened(&database);
+        let (one, other) = (some_directory(&store).await, some_directory(&store).await);
+        assert_eq!(of(&store, one.id()).await, []);
+        one.note_quirks(&Quirks::new());
+        one.note_quirks(&quirks(&[Quirk::BooleanText, Quirk::OperationCase]));
+        database.clock.move_by(10);
+        one.note_quirks(&quirks(&[Quirk::OperationCase]));
+        other.note_quirks(&quirks(&[Quirk::EmptyText]));
+        let case = (Quirk::OperationCase, 2, 0, 10);
+        assert_eq!(of(&store, one.id()).await, [case, (Quirk::BooleanText, 1, 0, 0)]);
+        assert_eq!(of(&store, other.id()).await, [(Quirk::EmptyText, 1, 10, 10)]);
+
+        // What nobody has asked for is kept when the store is closed.
+        database.clock.move_by(10);
+        one.note_quirks(&quirks(&[Quirk::BooleanText]));
+        one.note_quirks(&quirks(&[Quirk::BooleanText]));
+        let ids = (one.id(), other.id());
+        drop((one, other));
+        store.close().await;
+        let store = opened(&database);
+        let text = (Quirk::BooleanText, 3, 0, 20);
+        assert_eq!(of(&store, ids.0).await, [text, case]);
+        assert_eq!(of(&store, ids.1).await, [(Quirk::EmptyText, 1, 10, 10)]);
+        store.close().await;
+    });
+}
+
+#[test]
+fn who_asks_a_closed_store_for_quirks_is_not_kept_waiting() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let directory = some_directory(&store).await;
+        let api = store.api();
+        store.close().await;
+        let mut quirks = Quirks::new();
+        quirks.note(Quirk::EmptyText);
+        directory.note_quirks(&quirks);
+        assert!(matches!(api.quirks(directory.id()).await, Err(Error::Closed)));
     });
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use directory::secret::{Secret, SecretKind};
 use directory::{
-    CreateGroup, CreateUser, DeleteUser, Document, Limits, PatchUser, Settings, UserId,
+    Aside, CreateGroup, CreateUser, DeleteUser, Document, Limits, PatchUser, Settings, UserId,
 };
 use engine::{Database, Waiting, directory, in_one_batch, on_every_engine, open};
 use jiff::SignedDuration;
@@ -55,7 +55,8 @@ fn resource(body: Value, resource_type: &ResourceType) -> Resource {
 }
 
 fn create_user(body: Value) -> CreateUser {
-    CreateUser { document: Document::new(resource(body, &ResourceType::user())) }
+    let document = Document::new(resource(body, &ResourceType::user()));
+    CreateUser { document, aside: Aside::default() }
 }
 
 fn create_group(name: &str) -> CreateGroup {
@@ -235,6 +236,7 @@ fn name(number: usize) -> String {
     format!("u{:02}-{number}", number * 37 % 100)
 }
 
+/// Proves S-LIST-8, S-LIST-9, S-CURSOR-2, S-CURSOR-20.
 #[test]
 fn who_is_there_from_the_first_page_to_the_last_is_seen_once() {
     on_every_engine(async |database| {
@@ -357,6 +359,7 @@ fn two_walks_by_one_token_do_not_disturb_each_other() {
     });
 }
 
+/// Proves S-PAGE-9.
 #[test]
 fn a_page_can_be_asked_for_again_and_a_walk_begun_anew() {
     on_every_engine(async |database| {
@@ -393,6 +396,7 @@ fn a_page_can_be_asked_for_again_and_a_walk_begun_anew() {
     });
 }
 
+/// Proves S-CURSOR-4, S-CURSOR-7, S-CURSOR-15.
 #[test]
 fn a_cursor_is_good_for_its_list_and_its_time() {
     on_every_engine(async |database| {
@@ -451,6 +455,7 @@ fn a_cursor_is_good_for_its_list_and_its_time() {
     });
 }
 
+/// Proves S-SORT-8.
 #[test]
 fn an_order_is_that_of_the_keys_on_whatever_page() {
     on_every_engine(async |database| {
@@ -589,5 +594,119 @@ fn addresses_that_another_version_kept_are_found_too() {
         let value = json!({ "emails": [{ "value": "newer@acme.example" }] });
         directory.change(patch_user(id, &value)).await.unwrap();
         assert_eq!((found("new@acme.example").await, found("newer@acme.example").await), (0, 1));
+    });
+}
+
+/// Bytes of a page, which the store keeps to itself.
+const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+#[test]
+fn a_page_is_bounded_in_bytes_and_a_walk_over_large_users_is_whole() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let made = directory(&store, Settings::default()).await;
+        // As long as texts may be: a megabyte each.
+        let long = "x".repeat(250 * 1024);
+        for number in 0..18 {
+            let body = json!({
+                "userName": name(number), "displayName": long, "nickName": long, "title": long,
+                "userType": long,
+            });
+            made.change(create_user(body)).await.unwrap();
+        }
+        let user = ResourceType::user();
+        let mut token = 0;
+        for query in [
+            Query::default(),
+            Query { filter: Some(filter("userName pr", &user)), sort: None },
+            Query { filter: None, sort: Some(sort("userName", "ascending", &user)) },
+        ] {
+            let whole = made.users(query.at(Start::Index(1), 1_000)).await.unwrap();
+            let bytes: usize = whole.items.iter().map(|user| user.text.len()).sum();
+            assert!(whole.items.len() > 10 && bytes <= PAGE_BYTES_MAX, "{bytes}");
+            let steps = [Step::Count, Step::ItemsPerPage, Step::Cursor];
+            // The other lists end their pages in the same way.
+            let is_plain = query.filter.is_none() && query.sort.is_none();
+            for step in steps.into_iter().take(if is_plain { 3 } else { 1 }) {
+                token += 1;
+                let by = with_token(&store, &made, token).await;
+                let mut walker = Walker::new(&by, &query, 1_000, step, End::Total);
+                while !walker.is_done {
+                    walker.page().await;
+                }
+                let seen: Vec<_> = walker.seen.values().copied().collect();
+                assert_eq!((seen, walker.pages), (vec![1; 18], 2), "{step:?}");
+            }
+        }
+    });
+}
+
+/// Proves S-PROJ-11.
+#[test]
+fn a_page_of_groups_is_bounded_with_their_members() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let by_token = connected(&store, 1).await;
+        let users = fill(&by_token, (0..40).map(name)).await;
+        // What clients call members is kept as sent: 7 MiB in each group.
+        let display = "x".repeat(180 * 1024);
+        for number in 0..5 {
+            let member = |id: &UserId| scim::group::Member {
+                value: id.to_string(),
+                kind: None,
+                display: Some(display.clone()),
+            };
+            let members = users.iter().map(member).collect();
+            let create = CreateGroup { members, ..create_group(&format!("G{number}")) };
+            by_token.change(create).await.unwrap();
+        }
+        for with_related in [true, false] {
+            let (mut sizes, mut index) = (Vec::new(), 1);
+            while index <= 5 {
+                let request = ListRequest {
+                    filter: None,
+                    sort: None,
+                    window: Window::at(index, 100),
+                    with_related,
+                    represent: Arc::new(group_as_seen),
+                };
+                let page = by_token.groups(request).await.unwrap();
+                let members = page.items.iter().map(|group| group.members.len());
+                assert!(members.eq(page.items.iter().map(|_| if with_related { 40 } else { 0 })));
+                sizes.push(page.items.len());
+                index += page.items.len() as u64;
+            }
+            assert_eq!(sizes, if with_related { vec![2, 2, 1] } else { vec![5] });
+        }
+    });
+}
+
+#[test]
+fn a_group_of_many_is_read_whole() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let by_token = connected(&store, 1).await;
+        let mut users = Vec::new();
+        for part in 0..9 {
+            let numbers = part * 250..(part + 1) * 250;
+            users.extend(fill(&by_token, numbers.map(|number| format!("u{number}"))).await);
+        }
+        for count in [2_000, 2_001] {
+            let member = |id: &UserId| scim::group::Member {
+                value: id.to_string(),
+                kind: None,
+                display: None,
+            };
+            let members = users[..count].iter().map(member).collect();
+            let create = CreateGroup { members, ..create_group(&format!("G{count}")) };
+            let id = by_token.change(create).await.unwrap().group.id;
+            for with_members in [true, false] {
+                let group = by_token.group(id, with_members).await.unwrap().unwrap();
+                let expected = if with_members { count } else { 0 };
+                assert_eq!((group.members.len(), group.member_count), (expected, count as u64));
+            }
+        }
+        let nobody = directory::ResourceId::parse("019b8d4a-0000-7000-8000-00000000dead").unwrap();
+        assert_eq!(by_token.group(nobody, true).await.unwrap(), None);
     });
 }

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use directory::{
-    CreateGroup, CreateUser, Decide, Decision, DeleteGroup, DeleteUser, DirectoryId, Document,
-    Facts, GroupOutcome, Ids, Limits, Moment, PatchGroup, PatchUser, Rejection, ReplaceGroup,
-    ReplaceUser, ResourceId, Settings, Stop, UnknownMembers, User,
+    Aside, CreateGroup, CreateUser, Decide, Decision, DeleteGroup, DeleteUser, DirectoryId,
+    Document, Facts, GroupOutcome, Ids, Limits, Moment, PatchGroup, PatchUser, Rejection,
+    ReplaceGroup, ReplaceUser, ResourceId, Settings, Stop, UnknownMembers, User,
 };
 use engine::{Database, Waiting, on_every_engine};
 use jiff::Timestamp;
@@ -221,11 +221,18 @@ fn hand_in<'a>(directory: &'a DirectoryStore, act: &Act) -> Waiting<'a, Answer> 
     match act.clone() {
         Act::CreateUser(id, body) => {
             let document = Document::new(admitted(body, &user_type).resource);
-            told(directory, WithId(id, CreateUser { document }), of_user)
+            told(directory, WithId(id, CreateUser { document, aside: Aside::default() }), of_user)
         }
         Act::PutUser(id, body) => {
-            let resource = admitted(body, &user_type).resource;
-            told(directory, ReplaceUser { id, resource, resource_type: user_type }, of_user)
+            let admitted = admitted(body, &user_type);
+            let replace = ReplaceUser {
+                id,
+                resource: admitted.resource,
+                aside: Aside::default(),
+                external_id_given: admitted.external_id_given,
+                resource_type: user_type,
+            };
+            told(directory, replace, of_user)
         }
         Act::PatchUser(id, sets, spelling) => {
             let operations: Vec<_> = sets
@@ -239,7 +246,9 @@ fn hand_in<'a>(directory: &'a DirectoryStore, act: &Act) -> Waiting<'a, Answer> 
                 })
                 .collect();
             let patch = patch(&operations, &user_type);
-            told(directory, PatchUser { id, patch, resource_type: user_type }, of_user)
+            told(directory, PatchUser { id, patch, resource_type: user_type }, |outcome| {
+                of_user(&outcome.user)
+            })
         }
         Act::DeleteUser(id) => told(directory, DeleteUser { id }, |()| Answer::Gone),
         Act::CreateGroup(id, name, members) => {
@@ -251,7 +260,13 @@ fn hand_in<'a>(directory: &'a DirectoryStore, act: &Act) -> Waiting<'a, Answer> 
             let (resource, members) = group_body(&name, &members);
             told(
                 directory,
-                ReplaceGroup { id, resource, members, resource_type: group_type },
+                ReplaceGroup {
+                    id,
+                    resource,
+                    external_id_given: true,
+                    members,
+                    resource_type: group_type,
+                },
                 of_group,
             )
         }
@@ -284,7 +299,7 @@ fn of_user(user: &User) -> Answer {
 }
 
 fn of_group(outcome: &GroupOutcome) -> Answer {
-    let GroupOutcome { group, unknown_members: unknown } = outcome;
+    let GroupOutcome { group, unknown_members: unknown, .. } = outcome;
     let plain = PlainGroup {
         name: group.display_name().to_owned(),
         member_count: group.member_count,
@@ -497,10 +512,11 @@ impl Model {
             Act::PutUser(id, body) => {
                 let mut attributes = body.as_object().unwrap().clone();
                 let before = self.known_user(*id)?;
-                if let (None, Some(active)) =
-                    (attributes.get("active"), before.attributes.get("active"))
-                {
-                    attributes.insert("active".into(), active.clone());
+                for kept in ["active", "externalId"] {
+                    if let (None, Some(value)) = (attributes.get(kept), before.attributes.get(kept))
+                    {
+                        attributes.insert(kept.into(), value.clone());
+                    }
                 }
                 self.update_user(*id, attributes, now)
             }

@@ -1,9 +1,11 @@
 //! The management API, `/api/v1`: where the vendor makes organizations, directories and tokens,
 //! and reads what became of them. JSON in, JSON out, problem details for errors.
 
+mod catalogue;
 mod directories;
 mod events;
 mod organizations;
+mod schemas;
 
 use std::sync::Arc;
 
@@ -13,7 +15,8 @@ use axum::extract::{FromRef, FromRequest, FromRequestParts, OriginalUri, Request
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{delete, get, post};
+use directory::NAME_MAX;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use store::ApiStore;
@@ -27,8 +30,6 @@ use crate::{Counter, caller};
 const PAGE_DEFAULT: u64 = 100;
 /// Entries of a page at most.
 const PAGE_MAX: u64 = 1_000;
-/// Characters of a name that people give.
-const NAME_MAX: usize = 200;
 
 pub(crate) fn routes(counter: &Arc<Counter>) -> Router<Arc<Counter>> {
     Router::new()
@@ -41,10 +42,31 @@ pub(crate) fn routes(counter: &Arc<Counter>) -> Router<Arc<Counter>> {
         .route("/directories", get(directories::list))
         .route("/directories/{id}", get(directories::get))
         .route("/directories/{id}/tokens", get(directories::tokens).post(directories::create_token))
+        .route("/directories/{id}/tokens/{token}", delete(directories::revoke_token))
+        .route("/directories/{id}/quirks", get(directories::quirks))
         .route("/directories/{id}/users", get(directories::users))
         .route("/directories/{id}/users/{user}", get(directories::user))
         .route("/directories/{id}/groups", get(directories::groups))
         .route("/directories/{id}/groups/{group}", get(directories::group))
+        .route("/directories/{id}/schemas", get(schemas::list))
+        .route(
+            "/directories/{id}/schemas/{urn}",
+            get(schemas::get).put(schemas::put).delete(schemas::delete),
+        )
+        .route("/directories/{id}/unknown-attributes", get(schemas::unknown_attributes))
+        .route("/directories/{id}/unknown-attributes/adopt", post(schemas::adopt))
+        .route("/roles", get(catalogue::roles))
+        .route(
+            "/roles/{id}",
+            get(catalogue::role).put(catalogue::put_role).delete(catalogue::delete_role),
+        )
+        .route("/entitlements", get(catalogue::entitlements))
+        .route(
+            "/entitlements/{id}",
+            get(catalogue::entitlement)
+                .put(catalogue::put_entitlement)
+                .delete(catalogue::delete_entitlement),
+        )
         .route("/events", get(events::list))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
@@ -65,8 +87,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Vendor, Problem> {
         let counter = Arc::<Counter>::from_ref(state);
-        let key = caller::api_key(&parts.headers).ok_or_else(Problem::unauthorized)?;
-        let store = counter.access.api(&key).await?.ok_or_else(Problem::unauthorized)?;
+        let store = caller::vendor(&counter, parts).await?;
         Ok(Vendor { store, counter })
     }
 }
@@ -216,16 +237,14 @@ pub(crate) fn page_of<T, O>(
 
 /// A name that people give: not empty, not endless, without control characters.
 pub(crate) fn check_name(field: &str, name: &str) -> Result<String, Problem> {
-    let name = name.trim();
-    let count = name.chars().count();
-    if count == 0 || count > NAME_MAX || name.chars().any(char::is_control) {
-        return Err(Problem::invalid(
+    let name = directory::as_name(name).ok_or_else(|| {
+        Problem::invalid(
             format!(
                 "`{field}` is empty, has more than {NAME_MAX} characters, or control characters"
             ),
             format!("Give `{field}` a short text"),
-        ));
-    }
+        )
+    })?;
     Ok(name.to_owned())
 }
 

@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::scim::Error;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use directory::DirectoryId;
 use directory::secret::SecretHash;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use store::{Credential, DirectoryStore};
+use store::{ApiStore, Credential, DirectoryStore};
 
 use crate::Counter;
 use crate::error::Refusal;
+use crate::problem::Problem;
 use crate::settings::Rate;
 
 /// How much each directory has asked lately.
@@ -32,10 +34,10 @@ pub(crate) fn rates(rate: Rate) -> Rates {
 /// good as none, and what it would have found is not told.
 pub(crate) async fn directory(
     counter: &Counter,
-    headers: &HeaderMap,
+    parts: &Parts,
     named: Option<DirectoryId>,
 ) -> Result<DirectoryStore, Refusal> {
-    let token = match presented(headers) {
+    let token = match presented(&parts.headers) {
         Presented::Token(token) => token,
         Presented::Nothing => return Err(unauthorized(Challenge::Plain, NO_TOKEN)),
         Presented::Basic => return Err(unauthorized(Challenge::Plain, BASIC)),
@@ -43,8 +45,14 @@ pub(crate) async fn directory(
     };
     let store = match counter.access.directory(&SecretHash::of(token)).await? {
         Credential::Valid(store) => store,
-        Credential::Unknown => return Err(unauthorized(Challenge::InvalidToken, UNKNOWN)),
+        Credential::Unknown => {
+            if let Some(guesses) = &counter.guesses {
+                guesses.unknown(token, &parts.extensions).map_err(too_many_guesses)?;
+            }
+            return Err(unauthorized(Challenge::InvalidToken, UNKNOWN));
+        }
         Credential::Expired(at) => {
+            useless(counter, token)?;
             let detail = format!(
                 "the token expired at {}. Ask the app's team for a new one, and paste it into the \
                  provisioning settings of this app",
@@ -54,6 +62,7 @@ pub(crate) async fn directory(
         }
     };
     if named.is_some_and(|named| named != store.id()) {
+        useless(counter, token)?;
         return Err(unauthorized(Challenge::InvalidToken, ANOTHER));
     }
     if let Some(rates) = &counter.rates
@@ -113,12 +122,29 @@ fn presented(headers: &HeaderMap) -> Presented<'_> {
     }
 }
 
-/// The bearer token of a request to the management API.
-pub(crate) fn api_key(headers: &HeaderMap) -> Option<SecretHash> {
-    match presented(headers) {
-        Presented::Token(key) => Some(SecretHash::of(key)),
-        Presented::Nothing | Presented::Basic | Presented::Garbled => None,
+/// Opens the management API for the key of a request.
+pub(crate) async fn vendor(counter: &Counter, parts: &Parts) -> Result<ApiStore, Problem> {
+    let key = match presented(&parts.headers) {
+        Presented::Token(key) => key,
+        Presented::Nothing | Presented::Basic | Presented::Garbled => {
+            return Err(Problem::unauthorized());
+        }
+    };
+    if let Some(store) = counter.access.api(&SecretHash::of(key)).await? {
+        return Ok(store);
     }
+    if let Some(guesses) = &counter.guesses
+        && let Err(wait) = guesses.unknown(key, &parts.extensions)
+    {
+        return Err(Problem::too_many_guesses(seconds(wait)));
+    }
+    Err(Problem::unauthorized())
+}
+
+/// Counts a token that is known, and of no use here.
+fn useless(counter: &Counter, token: &str) -> Result<(), Refusal> {
+    let Some(guesses) = &counter.guesses else { return Ok(()) };
+    guesses.useless(token).map_err(too_many_guesses)
 }
 
 /// What the client is asked for (RFC 6750 §3): no error code when it sent no credential.
@@ -144,10 +170,26 @@ fn unauthorized(challenge: Challenge, detail: impl Into<String>) -> Refusal {
 
 /// An integer of seconds: Okta reads nothing else, and waits five minutes when it cannot read.
 fn too_many(wait: Duration) -> Refusal {
-    let seconds = wait.as_secs().saturating_add(1).min(RETRY_AFTER_MAX);
+    let seconds = seconds(wait);
     let detail = format!(
         "too many requests for this directory at once. Nothing was changed; the request can be \
          sent again in {seconds} seconds, and providers do so by themselves"
     );
     Refusal::from(Error::new(429, detail)).with_header(header::RETRY_AFTER, seconds.to_string())
+}
+
+/// Told instead of why the token is not good, which whoever has only mistyped it will see again soon.
+fn too_many_guesses(wait: Duration) -> Refusal {
+    let seconds = seconds(wait);
+    let detail = format!(
+        "too many tokens that are not good were sent from here or begin like this one. Wait \
+         {seconds} seconds, and check the token in the provisioning settings of this app: copy it \
+         again, or ask the app's team for a new one"
+    );
+    Refusal::from(Error::new(429, detail)).with_header(header::RETRY_AFTER, seconds.to_string())
+}
+
+/// For `Retry-After`.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(1).min(RETRY_AFTER_MAX)
 }

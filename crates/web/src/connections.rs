@@ -1,17 +1,24 @@
 //! Connections: which are taken in, for how long each may say nothing, and how they end.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+
+use crate::guesses::Peer;
+use crate::unreadable::Explained;
 
 /// For how long what was begun may go on after the server was told to stop. A client that has
 /// stalled must not keep it from stopping.
@@ -56,12 +63,17 @@ async fn serve_at_most(
             let place = Arc::clone(&places).acquire_owned().await.expect("it is never closed");
             (accept(&listener).await, place)
         };
-        let (stream, place) = tokio::select! {
+        let ((stream, peer), place) = tokio::select! {
             next = next => next,
             () = &mut stop => break,
         };
-        let service = TowerToHyperService::new(application.clone());
-        let connection = open.watch(http.serve_connection(TokioIo::new(stream), service));
+        let application = TowerToHyperService::new(application.clone());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            application.call(request)
+        });
+        let connection =
+            open.watch(http.serve_connection(Explained::new(TokioIo::new(stream)), service));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 // What a client does with its connection is its own affair.
@@ -77,16 +89,16 @@ async fn serve_at_most(
     }
 }
 
-/// The next connection.
-async fn accept(listener: &TcpListener) -> TcpStream {
+/// The next connection, and who is at its other end.
+async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 // An answer is written at once and whole: nothing is gained by waiting for more.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(error = &error as &dyn std::error::Error, "answers may wait");
                 }
-                return stream;
+                return (stream, peer.ip());
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {

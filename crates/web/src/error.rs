@@ -17,6 +17,10 @@ use crate::scim::{PATH_SHOWN_MAX, cut, entity_tag, shortened};
 /// The media type of everything that SCIM answers (RFC 7644 §3.8).
 pub(crate) const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/scim+json");
 
+/// RFC 6750 §3.1: the token is good, and does not reach so far.
+const INSUFFICIENT_SCOPE: &str =
+    "Bearer realm=\"Roster\", error=\"insufficient_scope\", scope=\"read_write\"";
+
 /// Why a SCIM request is not served, ready to be answered.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -34,7 +38,16 @@ impl From<Error> for Refusal {
 
 impl From<Rejection> for Refusal {
     fn from(rejection: Rejection) -> Refusal {
-        Refusal::from(as_scim(rejection))
+        let header = match rejection {
+            Rejection::SchemasChanged => Some((header::RETRY_AFTER, "1")),
+            Rejection::ReadOnly => Some((header::WWW_AUTHENTICATE, INSUFFICIENT_SCOPE)),
+            _ => None,
+        };
+        let refusal = Refusal::from(as_scim(rejection));
+        if let Some((name, value)) = header {
+            return refusal.with_header(name, value.to_owned());
+        }
+        refusal
     }
 }
 
@@ -46,6 +59,14 @@ impl From<store::Error> for Refusal {
             store::Error::Closed => {
                 let detail = "the server is stopping, and the request was not begun. Send it again";
                 Refusal::from(Error::new(503, detail))
+                    .with_header(header::RETRY_AFTER, "5".to_owned())
+            }
+            store::Error::Crowded => {
+                let detail = "too many lists of this directory are looked through at once. Nothing \
+                              was changed; send it again later, and one list at a time, or filter \
+                              by `id`, `userName`, `externalId` or an address, which is found at \
+                              once";
+                Refusal::from(Error::new(429, detail))
                     .with_header(header::RETRY_AFTER, "5".to_owned())
             }
             error if error.is_busy() => {
@@ -206,9 +227,28 @@ fn as_scim(rejection: Rejection) -> Error {
                  smaller groups"
             ),
         ),
+        Rejection::ReadOnly => Error::new(
+            403,
+            "the token of this app may read and not change anything. Ask the app's team for a \
+             token that may write, and paste it into the provisioning settings of this app",
+        ),
+        Rejection::SchemasChanged => Error::new(
+            503,
+            "the schemas of this directory were changed while the request was read, and nothing \
+             else was changed. Send it again",
+        ),
+        // Only the management API asks for what these refuse.
         Rejection::UnknownDirectory(_)
         | Rejection::UnknownOrganization(_)
-        | Rejection::ExternalIdTaken => {
+        | Rejection::ExternalIdTaken
+        | Rejection::UnknownToken(_)
+        | Rejection::UnknownSchema
+        | Rejection::SchemaOverlaps(_)
+        | Rejection::SchemaExtendsAnother(_)
+        | Rejection::SchemasFull(_)
+        | Rejection::AttributeInUse { .. }
+        | Rejection::UnknownEntry(_)
+        | Rejection::CatalogueFull(_) => {
             Error::new(404, "the directory is not there any more. Ask the app's team for a new one")
         }
         Rejection::Scim(error) => error,
@@ -216,16 +256,13 @@ fn as_scim(rejection: Rejection) -> Error {
 }
 
 /// A path that nobody serves.
-pub(crate) async fn unknown_path(
-    Extension(request_id): Extension<RequestId>,
-    request: Request,
-) -> Response {
+pub(crate) fn unknown_path(request_id: &RequestId, request: &Request) -> Response {
     let detail = format!(
         "nothing is served at `{}`. The base URL may be wrong: compare it with the one that was \
          given, to the last part of the path",
         cut(request.uri().path(), PATH_SHOWN_MAX)
     );
-    Refusal::from(Error::new(404, detail)).answer(&request_id)
+    Refusal::from(Error::new(404, detail)).answer(request_id)
 }
 
 /// A path that is served, with a method that it does not have. The routes below it add `Allow`.
@@ -235,4 +272,22 @@ pub(crate) async fn wrong_method(
 ) -> Response {
     let detail = format!("`{}` cannot be used with this address", request.method());
     Refusal::from(Error::new(405, detail)).answer(&request_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_turned_away_is_told_when_to_come_again() {
+        for (error, status) in [(store::Error::Crowded, 429), (store::Error::Closed, 503)] {
+            let refusal = Refusal::from(error);
+            let retry = refusal.headers.iter().find(|(name, _)| name == header::RETRY_AFTER);
+            // Okta reads whole seconds, of which it waits no more than thirty.
+            let seconds: Option<u64> = retry.and_then(|(_, value)| value.parse().ok());
+            assert!(seconds.is_some_and(|it| (1..=30).contains(&it)), "{refusal:?}");
+            assert_eq!(refusal.status(), status, "{refusal:?}");
+            assert!(refusal.cause.is_none(), "{refusal:?}");
+        }
+    }
 }

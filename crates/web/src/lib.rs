@@ -9,20 +9,22 @@ mod body;
 mod caller;
 mod connections;
 mod error;
+mod guesses;
 mod health;
 mod log;
 mod problem;
 mod scim;
 pub mod settings;
+mod unreadable;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use ::scim::ResourceType;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
+use axum::http::header::CACHE_CONTROL;
 use axum::middleware::Next;
 use axum::response::Response;
 use directory::Ids;
@@ -36,6 +38,8 @@ pub use settings::{BadSetting, Limits, Rate, Settings};
 
 use crate::caller::Rates;
 use crate::error::Refusal;
+use crate::guesses::Guesses;
+use crate::scim::Explanation;
 
 /// Everything that a request is served with.
 pub(crate) struct Counter {
@@ -44,8 +48,7 @@ pub(crate) struct Counter {
     ids: Arc<dyn Ids>,
     entropy: Chance,
     rates: Option<Rates>,
-    user: Arc<ResourceType>,
-    group: Arc<ResourceType>,
+    guesses: Option<Guesses>,
 }
 
 /// Where secrets come from. Chance arrives as an argument; the front door has the real one.
@@ -65,8 +68,7 @@ pub fn application(
         ids,
         entropy,
         rates: settings.limits.rate.map(caller::rates),
-        user: Arc::new(ResourceType::user()),
-        group: Arc::new(ResourceType::group()),
+        guesses: settings.limits.guesses.map(Guesses::new),
         settings,
     });
     let scim_path = counter.settings.scim_path().to_owned();
@@ -78,7 +80,7 @@ pub fn application(
         .route(&scim_path, axum::routing::any(scim::handle))
         .route(&format!("{scim_path}/"), axum::routing::any(scim::handle))
         .route(&format!("{scim_path}/{{*rest}}"), axum::routing::any(scim::handle))
-        .fallback(error::unknown_path)
+        .fallback(scim::handle_unversioned)
         .method_not_allowed_fallback(error::wrong_method)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&counter), name_request))
         .with_state(counter)
@@ -114,12 +116,19 @@ async fn name_request(
     });
     let header = HeaderValue::try_from(id.0.as_str()).expect("an id is plain ASCII");
     response.headers_mut().insert("x-request-id", header);
+    let explanation = response.extensions_mut().remove::<Explanation>();
+    let explanation = explanation.as_ref();
+    // Answers hold personal data, which nobody on the way shall keep.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     tracing::debug!(
         request_id = %id,
+        directory_id = explanation.and_then(|it| it.directory_id).map(tracing::field::display),
         %method,
         path,
         status = response.status().as_u16(),
         duration_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+        straightened = explanation.filter(|it| !it.quirks.is_empty()).map(Explanation::straightened),
+        explanation = explanation.map(tracing::field::display),
         "answered {id}",
     );
     response

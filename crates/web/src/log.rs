@@ -3,12 +3,13 @@
 use directory::{DirectoryId, OrganizationId, ResourceId};
 
 /// Segments of a path that are ours.
-const WORDS: [&str; 17] = [
+const WORDS: [&str; 18] = [
     "api",
     "v1",
     "organizations",
     "directories",
     "tokens",
+    "quirks",
     "users",
     "groups",
     "events",

@@ -16,6 +16,9 @@ pub(crate) struct Problem {
     status: u16,
     detail: String,
     hint: String,
+    /// When the request may be sent again, in seconds.
+    #[serde(skip)]
+    retry_after: Option<u64>,
     #[serde(skip)]
     cause: Option<Box<store::Error>>,
 }
@@ -35,6 +38,7 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             hint: hint.into(),
+            retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(5),
             cause: None,
         }
     }
@@ -47,6 +51,20 @@ impl Problem {
             "the header `Authorization` is missing, or its key is not known",
             "Send `Authorization: Bearer` and an API key; `roster serve` made one at its first start",
         )
+    }
+
+    /// Nobody is told apart by this: good keys are served all the same.
+    pub(crate) fn too_many_guesses(seconds: u64) -> Problem {
+        Problem {
+            retry_after: Some(seconds),
+            ..Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too-many-guesses",
+                "Too many API keys that are not good",
+                "many of them were sent from here or begin like this one",
+                format!("Wait {seconds} seconds, and check the key"),
+            )
+        }
     }
 
     /// Also for what exists and may not be known of.
@@ -87,6 +105,20 @@ impl From<store::Error> for Problem {
             store::Error::Rejected(Rejection::UnknownDirectory(_)) => {
                 Problem::not_found("directory")
             }
+            store::Error::Rejected(rejection) if is_of_schemas(&rejection) => {
+                of_schemas(&rejection)
+            }
+            store::Error::Rejected(Rejection::UnknownEntry(kind)) => {
+                Problem::not_found(&kind.as_str().to_lowercase())
+            }
+            store::Error::Rejected(Rejection::CatalogueFull(limit)) => Problem::new(
+                StatusCode::CONFLICT,
+                "catalogue-full",
+                "There are as many of them as there may be",
+                format!("there are {limit} already"),
+                "Delete what is not needed any more",
+            ),
+            store::Error::Rejected(Rejection::UnknownToken(_)) => Problem::not_found("token"),
             store::Error::Closed => Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "stopping",
@@ -119,17 +151,71 @@ impl From<store::Error> for Problem {
     }
 }
 
+fn is_of_schemas(rejection: &Rejection) -> bool {
+    matches!(
+        rejection,
+        Rejection::UnknownSchema
+            | Rejection::SchemaOverlaps(_)
+            | Rejection::SchemaExtendsAnother(_)
+            | Rejection::SchemasFull(_)
+            | Rejection::AttributeInUse { .. }
+            | Rejection::SchemasChanged
+    )
+}
+
+/// Why a schema of a directory is not defined, changed or removed.
+fn of_schemas(rejection: &Rejection) -> Problem {
+    let conflict = |kind, title, detail: String, hint: &str| {
+        Problem::new(StatusCode::CONFLICT, kind, title, detail, hint)
+    };
+    match rejection {
+        Rejection::SchemaOverlaps(urn) => conflict(
+            "schema-overlaps",
+            "The URN is too close to another schema's",
+            format!("one of it and `{urn}` would be read as the name of an attribute of the other"),
+            "Choose a URN that neither begins with the other's nor begins the other's",
+        ),
+        Rejection::SchemaExtendsAnother(kind) => conflict(
+            "schema-extends-another",
+            "What a schema extends does not change",
+            format!("it extends a {}", kind.as_str()),
+            "Define another schema, with a URN of its own",
+        ),
+        Rejection::SchemasFull(limit) => conflict(
+            "schemas-full",
+            "The directory has as many schemas as it may",
+            format!("it has {limit}"),
+            "Add the attributes to one of them, or remove one that is not needed",
+        ),
+        Rejection::AttributeInUse { path, count, of } => conflict(
+            "attribute-in-use",
+            "An attribute that has values is not removed, and keeps its type and name",
+            format!("{count} of the {}s have a value of `{path}`", of.as_str().to_lowercase()),
+            "Clear the attribute in the identity provider first, or add one of another name",
+        ),
+        Rejection::SchemasChanged => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "schemas-changed",
+            "The schemas were changed meanwhile",
+            "the request was read by the schemas as they were before",
+            "Send it again",
+        ),
+        _ => Problem::not_found("schema"),
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         if let Some(cause) = &self.cause {
             tracing::error!(error = cause.as_ref() as &dyn std::error::Error, "a request failed");
         }
         let status = StatusCode::from_u16(self.status).expect("we make no other statuses");
+        let retry_after = self.retry_after;
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(

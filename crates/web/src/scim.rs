@@ -5,8 +5,10 @@
 
 mod answer;
 mod bulk;
+mod catalogue;
 mod condition;
 mod discovery;
+mod explain;
 mod groups;
 mod list;
 mod represent;
@@ -16,18 +18,19 @@ use std::sync::Arc;
 
 use ::scim::dialect::{Quirk, Quirks};
 use ::scim::project::Projection;
-use ::scim::{Error, Preset, ResourceType};
+use ::scim::{Error, Kind, Preset, Resource, ResourceType};
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
-use directory::{Condition, DirectoryId, ResourceId};
+use directory::{CatalogueKind, Condition, DirectoryId, ResourceId};
 use serde_json::Value;
 use store::DirectoryStore;
 
 use crate::body::{self, Unread};
-use crate::error::Refusal;
+use crate::error::{self, Refusal};
 use crate::scim::answer::Answer;
+pub(crate) use crate::scim::explain::Explanation;
 use crate::scim::represent::Represent;
 pub(crate) use crate::scim::represent::entity_tag;
 use crate::{Counter, RequestId, caller};
@@ -50,10 +53,15 @@ pub(crate) struct Call {
 
 /// What a path names.
 enum Target {
+    /// Users and groups together (RFC 7644 §3.4.2.1).
+    Root,
     Users,
     User(String),
     Groups,
     Group(String),
+    /// Roles or entitlements.
+    Catalogue(CatalogueKind),
+    Entry(CatalogueKind, String),
     Bulk,
     SearchUsers,
     SearchGroups,
@@ -75,23 +83,65 @@ pub(crate) async fn handle(
     request: Request,
 ) -> Response {
     let accept = answer::MediaType::preferred(request.headers());
-    match serve(counter, &request_id, request).await {
+    let (named, target) = read_path(below_scim(&counter, request.uri().path()));
+    let has_filter = request.uri().query().is_some_and(|query| query.contains("filter="));
+    let mut explanation = Explanation::of(request.method(), &target, has_filter);
+    let outcome = serve(counter, &request_id, request, named, target, &mut explanation).await;
+    let mut response = match outcome {
         Ok(answer) => answer.into_response(accept),
         Err(refusal) => {
             tracing::debug!(%request_id, status = refusal.status(), "refused {request_id}");
             refusal.answer(&request_id)
         }
+    };
+    // For whoever tells of requests when they are answered.
+    response.extensions_mut().insert(explanation);
+    response
+}
+
+/// Serves what no route has, where it means SCIM: a base URL without its version, which is that of
+/// the newest one, and one of another version, which is refused (RFC 7644 §3.13).
+pub(crate) async fn handle_unversioned(
+    State(counter): State<Arc<Counter>>,
+    Extension(request_id): Extension<RequestId>,
+    request: Request,
+) -> Response {
+    let path = request.uri().path();
+    let below = counter.settings.path_without_version().and_then(|it| path.strip_prefix(it));
+    let Some(below) = below.filter(|below| below.starts_with('/')) else {
+        return error::unknown_path(&request_id, &request);
+    };
+    let first = below.split('/').find(|part| !part.is_empty()).unwrap_or_default();
+    if is_version(first) {
+        let detail = format!(
+            "this server speaks version 2 of SCIM and not `{}`. Use the base URL that was given, \
+             with `v2`",
+            shortened(first)
+        );
+        return Refusal::from(Error::bad(Kind::InvalidVers, detail)).answer(&request_id);
     }
+    if matches!(read_path(below).1, Target::Unknown) {
+        return error::unknown_path(&request_id, &request);
+    }
+    handle(State(counter), Extension(request_id), request).await
+}
+
+/// `v1`, `v2.1`.
+fn is_version(part: &str) -> bool {
+    let Some(number) = part.strip_prefix(['v', 'V']) else { return false };
+    number.starts_with(|first: char| first.is_ascii_digit())
+        && number.chars().all(|it| it.is_ascii_digit() || it == '.')
 }
 
 async fn serve(
     counter: Arc<Counter>,
     request_id: &RequestId,
     request: Request,
+    named: Option<DirectoryId>,
+    target: Target,
+    explanation: &mut Explanation,
 ) -> Result<Answer, Refusal> {
     let (parts, body) = request.into_parts();
-    let rest = parts.uri.path().strip_prefix(counter.settings.scim_path()).unwrap_or_default();
-    let (named, target) = read_path(rest);
 
     // What the server can do is told to anybody: a client has to know how to authenticate before
     // it can (RFC 7643 §5). Everything else is looked at only after the credential, so that
@@ -103,17 +153,21 @@ async fn serve(
     {
         return Ok(discovery::service_provider_config(&counter.settings.shared_base_url()));
     }
-    let store = caller::directory(&counter, &parts.headers, named).await?;
+    let store = caller::directory(&counter, &parts, named).await?;
+    explanation.directory_id = Some(store.id());
 
     let allowed = target.methods();
     if let Target::Unsupported(what) = target {
         return Err(Error::new(501, format!("{what} is not supported by this server")).into());
     }
     if matches!(target, Target::Unknown) {
-        return Err(unknown_target(rest));
+        return Err(unknown_target(below_scim(&counter, parts.uri.path())));
     }
     if parts.method == Method::OPTIONS {
         return Ok(Answer::empty(StatusCode::NO_CONTENT).with_header(header::ALLOW, allowed));
+    }
+    if target.is_changed_by(&parts.method) {
+        store.check_may_write()?;
     }
     let query = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
         .into_owned()
@@ -124,14 +178,30 @@ async fn serve(
     if parts.uri.query().is_some_and(|query| query.is_empty() || query.ends_with('&')) {
         quirks.note(Quirk::QueryUnfinished);
     }
-    let call = Call { counter, store, base, query, condition, is_brief: false, quirks };
+    let mut call = Call { counter, store, base, query, condition, is_brief: false, quirks };
     let incoming = Incoming::Body(&parts.headers, body);
+    let outcome = carry_out(&mut call, &parts.method, target, incoming, request_id).await;
+    // What was straightened is told and counted whether or not it was of any use.
+    call.store.note_quirks(&call.quirks);
+    explanation.quirks = call.quirks;
+    outcome
+}
+
+async fn carry_out(
+    call: &mut Call,
+    method: &Method,
+    target: Target,
+    incoming: Incoming<'_>,
+    request_id: &RequestId,
+) -> Result<Answer, Refusal> {
+    let allowed = target.methods();
     // A HEAD is a GET whose body the server leaves out.
-    match (&parts.method, target) {
+    match (method, target) {
+        (&Method::GET | &Method::HEAD, Target::Root) => list::list_all(call, None).await,
         (&Method::GET | &Method::HEAD, Target::Users) => users::list(call, None).await,
         (&Method::POST, Target::SearchUsers) => users::list(call, Some(incoming)).await,
         (&Method::POST, Target::SearchGroups) => groups::list(call, Some(incoming)).await,
-        (&Method::POST, Target::Search) => list::search_all(call, incoming).await,
+        (&Method::POST, Target::Search) => list::list_all(call, Some(incoming)).await,
         (&Method::POST, Target::Users) => users::create(call, incoming).await,
         (&Method::GET | &Method::HEAD, Target::User(id)) => users::get(call, &id).await,
         (&Method::PUT, Target::User(id)) => users::replace(call, &id, incoming).await,
@@ -143,16 +213,24 @@ async fn serve(
         (&Method::PUT, Target::Group(id)) => groups::replace(call, &id, incoming).await,
         (&Method::PATCH, Target::Group(id)) => groups::patch(call, &id, incoming).await,
         (&Method::DELETE, Target::Group(id)) => groups::delete(call, &id).await,
+        (&Method::GET | &Method::HEAD, Target::Catalogue(kind)) => {
+            catalogue::list(call, kind).await
+        }
+        (&Method::GET | &Method::HEAD, Target::Entry(kind, id)) => {
+            catalogue::get(call, kind, &id).await
+        }
         (&Method::POST, Target::Bulk) => bulk::carry_out(call, incoming, request_id).await,
         (&Method::GET | &Method::HEAD, Target::ServiceProviderConfig) => {
             Ok(discovery::service_provider_config(&call.base))
         }
-        (&Method::GET | &Method::HEAD, Target::ResourceTypes) => discovery::resource_types(&call),
-        (&Method::GET | &Method::HEAD, Target::ResourceType(id)) => {
-            discovery::resource_type(&call, &id)
+        (&Method::GET | &Method::HEAD, Target::ResourceTypes) => {
+            discovery::resource_types(call).await
         }
-        (&Method::GET | &Method::HEAD, Target::Schemas) => discovery::schemas(&call),
-        (&Method::GET | &Method::HEAD, Target::Schema(urn)) => discovery::schema(&call, &urn),
+        (&Method::GET | &Method::HEAD, Target::ResourceType(id)) => {
+            discovery::resource_type(call, &id).await
+        }
+        (&Method::GET | &Method::HEAD, Target::Schemas) => discovery::schemas(call).await,
+        (&Method::GET | &Method::HEAD, Target::Schema(urn)) => discovery::schema(call, &urn).await,
         (method, _) => {
             let detail = format!(
                 "`{method}` cannot be used with this address; it knows {allowed}. The base URL may \
@@ -162,6 +240,13 @@ async fn serve(
                 .with_header(header::ALLOW, allowed.to_owned()))
         }
     }
+}
+
+/// What of a path stands below the SCIM path, with its version or without.
+fn below_scim<'p>(counter: &Counter, path: &'p str) -> &'p str {
+    path.strip_prefix(counter.settings.scim_path())
+        .or_else(|| path.strip_prefix(counter.settings.path_without_version()?))
+        .unwrap_or_default()
 }
 
 /// Reads a path below the SCIM path. Empty parts are skipped: base URLs are typed with a slash at
@@ -176,8 +261,13 @@ fn read_path(rest: &str) -> (Option<DirectoryId>, Target) {
         parts.remove(0);
     }
     let target = match parts.as_slice() {
+        [] => Target::Root,
         ["Users"] => Target::Users,
         ["Groups"] => Target::Groups,
+        ["Roles"] => Target::Catalogue(CatalogueKind::Role),
+        ["Roles", id] => Target::Entry(CatalogueKind::Role, (*id).to_owned()),
+        ["Entitlements"] => Target::Catalogue(CatalogueKind::Entitlement),
+        ["Entitlements", id] => Target::Entry(CatalogueKind::Entitlement, (*id).to_owned()),
         ["ServiceProviderConfig"] => Target::ServiceProviderConfig,
         ["ResourceTypes"] => Target::ResourceTypes,
         ["Schemas"] => Target::Schemas,
@@ -213,6 +303,16 @@ fn unknown_target(rest: &str) -> Refusal {
 }
 
 impl Target {
+    /// Whether a request with this method is there to change something. Before the body is read:
+    /// whoever may not is not told what is wrong with it.
+    fn is_changed_by(&self, method: &Method) -> bool {
+        let is_search = matches!(self, Target::SearchUsers | Target::SearchGroups | Target::Search);
+        let is_known = self.methods().split(", ").any(|known| known == method.as_str());
+        is_known
+            && !is_search
+            && matches!(*method, Method::POST | Method::PUT | Method::PATCH | Method::DELETE)
+    }
+
     /// For `Allow`.
     fn methods(&self) -> &'static str {
         match self {
@@ -241,6 +341,16 @@ impl Call {
         self.resource(status, resource_type, projection, record)
     }
 
+    /// What a user of the directory is made of.
+    fn user_type(&self) -> Arc<ResourceType> {
+        Arc::clone(self.store.types().user())
+    }
+
+    /// What a group of the directory is made of.
+    fn group_type(&self) -> Arc<ResourceType> {
+        Arc::clone(self.store.types().group())
+    }
+
     fn preset(&self) -> Preset {
         self.store.settings().preset.into()
     }
@@ -250,6 +360,11 @@ impl Call {
         let pair = self.query.iter().find(|(it, _)| it.eq_ignore_ascii_case(name));
         pair.map(|(_, value)| value.as_str())
     }
+}
+
+/// Whether a body had a value of an attribute of an extension.
+fn in_resource(resource: &Resource) -> impl Fn(&str, &str) -> bool {
+    |urn, name| resource.get(urn).is_some_and(|values| values.get(name).is_some())
 }
 
 /// For who answers without what could not be read again after a change was kept.

@@ -25,6 +25,9 @@ pub struct Limits {
     pub api_body_bytes: usize,
     /// Requests of one directory; `None` means any number.
     pub rate: Option<Rate>,
+    /// Credentials that open nothing, from one address or of one beginning; `None` means any number.
+    /// Good ones are served all the same.
+    pub guesses: Option<Rate>,
 }
 
 /// How many requests.
@@ -41,7 +44,7 @@ pub struct Rate {
 pub enum BadSetting {
     /// The public URL is not one.
     #[error(
-        "the public URL `{0}` is not usable: write scheme and host, such as `https://roster.example.com`, without `_`, query or fragment"
+        "the public URL `{0}` is not usable: write scheme and host, such as `https://roster.example.com`, without `_`, user name, query or fragment"
     )]
     PublicUrl(String),
     /// The SCIM path is not one.
@@ -59,8 +62,18 @@ impl Default for Limits {
             group_body_bytes: 16 * MEBIBYTE,
             api_body_bytes: MEBIBYTE,
             rate: Some(Rate::default()),
+            guesses: Some(Rate::GUESSES),
         }
     }
+}
+
+impl Rate {
+    /// For credentials that open nothing. Somebody who sets up a provider and mistypes needs a dozen
+    /// tries; a provider that was left behind with an old token sends some in a second.
+    pub const GUESSES: Rate = Rate {
+        per_second: NonZeroU32::new(5).expect("it is not zero"),
+        burst: NonZeroU32::new(50).expect("it is not zero"),
+    };
 }
 
 impl Default for Rate {
@@ -79,6 +92,8 @@ impl Settings {
             matches!(url.scheme_str(), Some("http" | "https"))
                 && url.host().is_some_and(|host| !host.is_empty())
                 && url.query().is_none()
+                // RFC 7644 §7.1: no user name, and no password.
+                && url.authority().is_some_and(|it| !it.as_str().contains('@'))
         });
         if !is_usable || public.contains(['_', '#']) {
             return Err(BadSetting::PublicUrl(public_url.to_owned()));
@@ -109,6 +124,12 @@ impl Settings {
         &self.scim_path
     }
 
+    /// The path below which SCIM is spoken, without the version at its end: `/scim` of `/scim/v2`.
+    /// `None` where it does not end in one, or there is nothing before it.
+    pub(crate) fn path_without_version(&self) -> Option<&str> {
+        self.scim_path.strip_suffix("/v2").filter(|path| !path.is_empty())
+    }
+
     /// The base URL that all directories share: there the token says whose it is.
     pub fn shared_base_url(&self) -> String {
         format!("{}{}", self.public_url, self.scim_path)
@@ -130,6 +151,8 @@ mod tests {
         let check = |url: &str, path: &str| Settings::new(url, path, Limits::default());
         for url in
             ["", "roster", "ftp://a", "https://", "https://my_host", "https://a?b", "https://a#b"]
+                .into_iter()
+                .chain(["https://me@a", "https://me:secret@a"])
         {
             assert_eq!(check(url, "/scim/v2"), Err(BadSetting::PublicUrl(url.to_owned())));
         }

@@ -9,9 +9,11 @@
 //! - A request that says nothing of `Authorization` is sent with `{{token}}`, or with `{{key}}` below
 //!   `/api`. One that has the header and nothing in it is sent without.
 //! - `http ana=/id` at the beginning of a request keeps that member of the answer as `{{ana}}`, for
-//!   later requests; answers show it by that name too. `later=7d` lets days pass before the request.
+//!   later requests; answers show it by that name too. `later=7d` lets days pass before the request,
+//!   and `mistake=ours` has the server fail in the middle of what the request creates.
 //! - Of the headers of an answer, those that have no meaning here are left out: `Date`,
-//!   `Content-Length`, `Connection`, and `x-request-id`, which every answer has.
+//!   `Content-Length`, `Connection`, and two that every answer has: `x-request-id`, and
+//!   `Cache-Control`, which lets nobody keep it.
 //! - With each request a second passes. What is not shown is checked all the same: every body is
 //!   JSON, an answer of 400 and above changed nothing, and neither did a GET, HEAD or OPTIONS; and at
 //!   the end the server is started anew, and everything is as it was, to the byte.
@@ -28,6 +30,7 @@ use serde_json::Value;
 use server::{Reply, Server};
 use web::Limits;
 
+/// Proves S-GET-6: it holds for every answer.
 #[test]
 fn dialogues_go_as_they_are_written() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/dialogues");
@@ -142,6 +145,7 @@ impl Dialogue {
                     let days = days.strip_suffix('d').and_then(|days| days.parse::<i64>().ok());
                     self.server.pass(24 * 60 * 60 * days.expect("a number of days"));
                 }
+                Some(("mistake", "ours")) => self.server.break_down(),
                 Some((name, pointer)) => kept.push((name, pointer)),
                 None => panic!("{}: what is `{instruction}`?", self.name),
             }
@@ -179,6 +183,7 @@ impl Dialogue {
     fn check(&mut self, request: &str, method: &str, reply: &Reply) {
         let context = format!("{}: {request}: {reply:?}", self.name);
         assert!(reply.header("x-request-id").is_some(), "unnamed: {context}");
+        assert_eq!(reply.header("cache-control"), Some("no-store"), "kept: {context}");
         if !reply.body.is_empty() {
             reply.json();
         }
@@ -211,7 +216,9 @@ impl Dialogue {
     fn printed(&self, reply: &Reply) -> String {
         let mut printed = format!("{}\n", reply.status_line);
         for (name, value) in &reply.headers {
-            if !["connection", "content-length", "date", "x-request-id"].contains(&name.as_str()) {
+            const UNSHOWN: [&str; 5] =
+                ["cache-control", "connection", "content-length", "date", "x-request-id"];
+            if !UNSHOWN.contains(&name.as_str()) {
                 writeln!(printed, "{name}: {value}").expect("a string takes it");
             }
         }

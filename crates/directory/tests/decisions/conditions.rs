@@ -1,6 +1,6 @@
 use directory::{
-    Condition, Conditional, DeleteGroup, DeleteUser, Existing, PatchGroup, PatchUser, Rejection,
-    ReplaceGroup, ReplaceUser, Versions, Want,
+    Aside, Condition, Conditional, DeleteGroup, DeleteUser, Existing, PatchGroup, PatchUser,
+    Rejection, ReplaceGroup, ReplaceUser, Versions, Want,
 };
 use serde_json::{Value, json};
 
@@ -30,7 +30,13 @@ fn not_among(versions: &[u64]) -> Condition {
 
 fn put_user(number: u64) -> ReplaceUser {
     let resource = user_resource(json!({ "userName": "ana", "title": "x" }));
-    ReplaceUser { id: id(number), resource, resource_type: user_type() }
+    ReplaceUser {
+        id: id(number),
+        resource,
+        aside: Aside::default(),
+        external_id_given: true,
+        resource_type: user_type(),
+    }
 }
 
 fn patch_user(number: u64, operations: &Value) -> PatchUser {
@@ -44,7 +50,13 @@ fn retitle(number: u64) -> PatchUser {
 
 fn put_group(number: u64) -> ReplaceGroup {
     let resource = group_resource(json!({ "displayName": "B" }));
-    ReplaceGroup { id: id(number), resource, members: members(&[2]), resource_type: group_type() }
+    ReplaceGroup {
+        id: id(number),
+        resource,
+        external_id_given: true,
+        members: members(&[2]),
+        resource_type: group_type(),
+    }
 }
 
 fn patch_group(number: u64) -> PatchGroup {
@@ -133,7 +145,7 @@ fn of_two_changes_of_one_version_the_second_fails() {
     let mut facts = world.facts();
     let condition = among(&[3]);
     let first = Conditional { condition: condition.clone(), decide: retitle(1) };
-    assert_eq!(world.decide_knowing(&mut facts, &first).answer().version, 4);
+    assert_eq!(world.decide_knowing(&mut facts, &first).answer().user.version, 4);
     let second = Conditional { condition, decide: DeleteUser { id: id(1) } };
     let rejection = world.decide_knowing(&mut facts, &second).rejection();
     assert_eq!(rejection, Rejection::ConditionFailed { version: 4 });
@@ -148,6 +160,6 @@ fn what_changes_nothing_leaves_the_version_for_the_next() {
         let again = Conditional { condition: among(&[3]), decide: same.clone() };
         let outcome = world.decide_knowing(&mut facts, &again);
         outcome.is_nothing();
-        assert_eq!(outcome.answer().version, 3);
+        assert_eq!(outcome.answer().user.version, 3);
     }
 }

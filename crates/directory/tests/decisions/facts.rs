@@ -2,8 +2,8 @@
 //! nothing yet of what was decided.
 
 use directory::{
-    CreateGroup, CreateUser, DeleteGroup, DeleteUser, Document, Facts, PatchGroup, PatchUser,
-    Rejection, Taken,
+    Aside, CreateGroup, CreateUser, DeleteGroup, DeleteUser, Document, Facts, PatchGroup,
+    PatchUser, Rejection, Taken,
 };
 use scim::group::MemberKind;
 use serde_json::json;
@@ -13,7 +13,8 @@ use crate::world::{
 };
 
 fn create_user(name: &str) -> CreateUser {
-    CreateUser { document: Document::new(user_resource(json!({ "userName": name }))) }
+    let document = Document::new(user_resource(json!({ "userName": name })));
+    CreateUser { document, aside: Aside::default() }
 }
 
 fn create_group(name: &str, who: &[u64]) -> CreateGroup {

@@ -18,7 +18,13 @@ fn create(name: &str, who: &[u64]) -> CreateGroup {
 
 fn replace(number: u64, name: &str, who: &[u64]) -> ReplaceGroup {
     let resource = group_resource(json!({ "displayName": name }));
-    ReplaceGroup { id: id(number), resource, members: members(who), resource_type: group_type() }
+    ReplaceGroup {
+        id: id(number),
+        resource,
+        external_id_given: true,
+        members: members(who),
+        resource_type: group_type(),
+    }
 }
 
 fn change(number: u64, operations: &Value) -> PatchGroup {
@@ -99,7 +105,7 @@ fn a_new_group_is_version_1_and_its_members_are_told_after_it() {
             joined(1, "User"),
         ]
     );
-    let GroupOutcome { group, unknown_members } = outcome.answer();
+    let GroupOutcome { group, unknown_members, .. } = outcome.answer();
     assert_eq!((group.version, group.member_count), (1, 3));
     assert_eq!((group.created_at, group.modified_at), (today(), today()));
     assert!(unknown_members.is_empty());
@@ -200,6 +206,23 @@ fn a_put_says_everything() {
     check(replace(12, "Sales", &[]), &[]);
     check(replace(12, "Sales", &[3, 1]), &["+3", "+1"]);
     check(replace(12, "Sellers", &[12, 11]).without_itself(), &["updated", "+11"]);
+}
+
+/// Proves S-PUT-14.
+#[test]
+fn of_a_long_list_only_the_difference_is_kept_and_told() {
+    let everyone: Vec<u64> = (1_000..11_000).collect();
+    let mut world = World::new().with_group(11, json!({ "displayName": "Design" }), &everyone);
+    for number in 1_000..=11_000 {
+        world = world.with_user(number, json!({ "userName": format!("u{number}") }));
+    }
+    // Another order, and one for another.
+    let wanted: Vec<u64> = (1_001..=11_000).rev().collect();
+    let outcome = world.decide(&replace(11, "Design", &wanted));
+    assert_eq!(events(&outcome), ["-1000", "+11000"]);
+    let changes = outcome.decided.expect("it is decided").changes;
+    let [Change::Group(change)] = changes.as_slice() else { panic!("{changes:?}") };
+    assert_eq!((change.added().len(), change.removed().len()), (1, 1));
 }
 
 trait WithoutItself {
@@ -386,6 +409,7 @@ fn group_members_max_refuses_growth_and_nothing_else() {
     assert_eq!(limited(0).decide(&grows).rejection(), Rejection::MembersFull(0));
 }
 
+/// Proves S-GROUP-9.
 #[test]
 fn only_what_is_needed_is_asked() {
     let group = Want::Group(id(11));

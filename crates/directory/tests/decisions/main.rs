@@ -4,5 +4,7 @@
 mod conditions;
 mod facts;
 mod groups;
+mod schemas;
+mod tokens;
 mod users;
 mod world;

@@ -1,9 +1,10 @@
 //! Decisions about users.
 
 use directory::{
-    Change, Counts, CreateUser, Decide, DeleteUser, Document, Limits, PatchUser, Rejection,
+    Aside, Change, Counts, CreateUser, Decide, DeleteUser, Document, Limits, PatchUser, Rejection,
     ReplaceUser, User, Want,
 };
+use scim::dialect::Quirk;
 use serde_json::{Value, json};
 
 use crate::world::{
@@ -11,11 +12,19 @@ use crate::world::{
 };
 
 fn create(body: Value) -> CreateUser {
-    CreateUser { document: Document::new(user_resource(body)) }
+    CreateUser { document: Document::new(user_resource(body)), aside: Aside::default() }
 }
 
 fn replace(number: u64, body: Value) -> ReplaceUser {
-    ReplaceUser { id: id(number), resource: user_resource(body), resource_type: user_type() }
+    let external_id_given = body.get("externalId").is_some();
+    let resource = user_resource(body);
+    ReplaceUser {
+        id: id(number),
+        resource,
+        aside: Aside::default(),
+        external_id_given,
+        resource_type: user_type(),
+    }
 }
 
 fn change(number: u64, operations: &Value) -> PatchUser {
@@ -191,9 +200,13 @@ fn attributes_of_an_extension_change_one_by_one() {
 fn what_is_already_so_is_no_change() {
     let body = json!({ "userName": "ana", "active": true, "emails": [{ "value": "a@x" }] });
     let world = World::new().with_user(1, body.clone());
+    for body in [body, json!({ "emails": [{ "value": "a@x" }], "userName": "ana" })] {
+        let outcome = world.decide(&replace(1, body));
+        outcome.is_nothing();
+        let user = outcome.answer();
+        assert_eq!((user.version, user.modified_at), (3, yesterday()));
+    }
     let outcomes = [
-        world.decide(&replace(1, body)),
-        world.decide(&replace(1, json!({ "emails": [{ "value": "a@x" }], "userName": "ana" }))),
         world.decide(&change(1, &json!([{ "op": "replace", "value": { "active": true } }]))),
         world.decide(&change(1, &json!([{ "op": "remove", "path": "title" }]))),
         world.decide(&change(1, &json!([]))),
@@ -207,35 +220,83 @@ fn what_is_already_so_is_no_change() {
     ];
     for outcome in outcomes {
         outcome.is_nothing();
-        let user = outcome.answer();
+        let user = outcome.answer().user;
         assert_eq!((user.version, user.modified_at), (3, yesterday()));
+    }
+}
+
+/// RFC 7644 §3.5.2.2: what is removed is unassigned. That lets nobody in again, and who only reads
+/// events is told so.
+#[test]
+fn a_patch_tells_what_it_straightened_when_it_met_the_user() {
+    let world = World::new().with_user(1, json!({ "userName": "ana" }));
+    let path = "emails[type eq \"work\"].value";
+    let missed = change(1, &json!([{ "op": "replace", "path": path, "value": "a@x" }]));
+    let quirks = world.decide(&missed).answer().quirks;
+    assert_eq!(quirks.iter().collect::<Vec<_>>(), [Quirk::ReplaceWithoutMatch]);
+    let met = change(1, &json!([{ "op": "replace", "path": "title", "value": "x" }]));
+    assert!(world.decide(&met).answer().quirks.is_empty());
+}
+
+#[test]
+fn a_replacement_that_does_not_mention_the_external_id_keeps_it() {
+    let world = World::new().with_user(1, json!({ "userName": "ana", "externalId": "e1" }));
+    for (body, expected) in [
+        (json!({ "userName": "ana" }), Some("e1")),
+        (json!({ "userName": "ana", "externalId": "e2" }), Some("e2")),
+        (json!({ "userName": "ana", "externalId": null }), None),
+        (json!({ "userName": "ana", "externalId": "" }), None),
+    ] {
+        let user = world.decide(&replace(1, body.clone())).answer();
+        assert_eq!(user.external_id(), expected, "{body}");
     }
 }
 
 #[test]
 fn clearing_active_lets_nobody_in_again() {
-    let check = |active: bool, operations: Value, expected: &str| {
-        let world = World::new().with_user(1, json!({ "userName": "ana", "active": active }));
-        let user = world.decide(&change(1, &operations)).answer();
-        assert_eq!(user.document.text(), expected, "{operations}");
+    let check = |operations: Value, text: &str, changes: &Value| {
+        let world = World::new().with_user(1, json!({ "userName": "ana", "active": false }));
+        let outcome = world.decide(&change(1, &operations));
+        let events = outcome.events();
+        let user = outcome.answer().user;
+        assert_eq!(user.document.text(), text, "{operations}");
+        assert!(!user.is_active(), "{operations}");
+        assert_eq!(kinds(&events), ["user.updated"], "{operations}");
+        assert_eq!(events[0].1["user"]["active"], false, "{operations}");
+        assert_eq!(events[0].1["changes"], *changes, "{operations}");
     };
-    let out = r#"{"userName":"ana","active":false}"#;
-    check(false, json!([{ "op": "remove", "path": "active" }]), out);
-    check(false, json!([{ "op": "replace", "path": "active", "value": null }]), out);
-    check(false, json!([{ "op": "replace", "path": "active", "value": "" }]), out);
-    check(false, json!([{ "op": "replace", "value": { "active": null } }]), out);
+    let out = r#"{"userName":"ana"}"#;
+    let nothing = json!({});
+    check(json!([{ "op": "remove", "path": "active" }]), out, &nothing);
+    check(json!([{ "op": "replace", "path": "active", "value": null }]), out, &nothing);
+    check(json!([{ "op": "replace", "path": "active", "value": "" }]), out, &nothing);
+    check(json!([{ "op": "replace", "value": { "active": null } }]), out, &nothing);
     check(
-        false,
         json!([
             { "op": "remove", "path": "active" },
             { "op": "add", "path": "title", "value": "x" },
         ]),
-        r#"{"userName":"ana","title":"x","active":false}"#,
+        r#"{"userName":"ana","title":"x"}"#,
+        &json!({ "title": { "old": null, "new": "x" } }),
     );
-    let back = r#"{"userName":"ana","active":true}"#;
-    check(false, json!([{ "op": "replace", "path": "active", "value": true }]), back);
-    // Nothing is made up where nothing was taken.
-    check(true, json!([{ "op": "remove", "path": "active" }]), r#"{"userName":"ana"}"#);
+
+    // Who was silenced so stays out, whatever else is said, until somebody says yes.
+    let silenced = World::new().with_silent_user(1, json!({ "userName": "ana" }));
+    assert!(!silenced.decide(&replace(1, json!({ "userName": "bo" }))).answer().is_active());
+    let title = json!([{ "op": "add", "path": "title", "value": "x" }]);
+    let outcome = silenced.decide(&change(1, &title));
+    assert_eq!(outcome.events()[0].1["user"]["active"], false);
+    let yes = json!([{ "op": "replace", "path": "active", "value": true }]);
+    let outcome = silenced.decide(&change(1, &yes));
+    assert_eq!(kinds(&outcome.events()), ["user.reactivated"]);
+    assert!(outcome.answer().user.is_active());
+
+    // Nor is anybody locked out because the word is taken away.
+    let world = World::new().with_user(1, json!({ "userName": "ana", "active": true }));
+    let remove = json!([{ "op": "remove", "path": "active" }]);
+    let user = world.decide(&change(1, &remove)).answer().user;
+    assert_eq!(user.document.text(), out);
+    assert!(user.is_active());
 }
 
 #[test]

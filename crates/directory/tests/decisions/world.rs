@@ -1,12 +1,13 @@
 //! A directory set by hand, which answers what a decision asks and remembers what that was.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use directory::{
-    Change, Decide, Decision, DirectoryHead, DirectoryId, Document, Facts, Group, GroupId, Ids,
-    Limits, Membership, Moment, OrganizationId, Rejection, ResourceId, Settings, Stop,
-    UnknownMembers, User, Want,
+    Aside, Change, CustomSchema, Decide, Decision, DirectoryHead, DirectoryId, Document, Facts,
+    Group, GroupId, Ids, Limits, Membership, Moment, OrganizationId, Rejection, ResourceId,
+    Settings, Stop, Token, UnknownMembers, Use, User, Want,
 };
 use jiff::Timestamp;
 use scim::admit::{Admitted, admit};
@@ -87,8 +88,10 @@ pub(crate) struct World {
     users: Vec<User>,
     groups: Vec<Group>,
     memberships: Vec<(GroupId, Membership)>,
+    tokens: Vec<Token>,
     /// Name, `externalId`, id; the latest last.
     former: Vec<(String, Option<String>, ResourceId)>,
+    schemas: Vec<CustomSchema>,
 }
 
 /// What came of a decision, and what it asked for, round by round.
@@ -107,12 +110,15 @@ impl World {
                 settings: Settings::default(),
                 user_count: 0,
                 group_count: 0,
+                schemas_version: 0,
                 limits: Limits::default(),
             }),
             users: Vec::new(),
             groups: Vec::new(),
             memberships: Vec::new(),
+            tokens: Vec::new(),
             former: Vec::new(),
+            schemas: Vec::new(),
         }
     }
 
@@ -131,16 +137,48 @@ impl World {
     }
 
     /// A user of version 3, since yesterday.
-    pub(crate) fn with_user(mut self, number: u64, body: Value) -> World {
+    pub(crate) fn with_user(self, number: u64, body: Value) -> World {
+        self.with_user_of(number, body, &ResourceType::user())
+    }
+
+    /// The same, of a directory with schemas of its own.
+    pub(crate) fn with_user_of(
+        mut self,
+        number: u64,
+        body: Value,
+        resource_type: &ResourceType,
+    ) -> World {
         self.head().user_count += 1;
+        let document = Document::new(admitted(body, resource_type).resource);
         self.users.push(User {
             id: id(number),
-            document: Document::new(user_resource(body)),
+            active: document.says_active().unwrap_or(true),
+            document,
             version: 3,
             created_at: yesterday(),
             modified_at: yesterday(),
+            aside: Aside::default(),
         });
         self
+    }
+
+    /// The last user, with this beside them.
+    pub(crate) fn with_aside(mut self, values: &Value) -> World {
+        let user = self.users.last_mut().unwrap();
+        user.aside = Aside::of(values.as_object().unwrap());
+        self
+    }
+
+    pub(crate) fn with_schema(mut self, schema: CustomSchema) -> World {
+        self.schemas.push(schema);
+        self
+    }
+
+    /// The same, who may not use the app though nothing says so any more.
+    pub(crate) fn with_silent_user(self, number: u64, body: Value) -> World {
+        let mut world = self.with_user(number, body);
+        world.users.last_mut().unwrap().active = false;
+        world
     }
 
     /// A group of version 5, since yesterday, with these members.
@@ -160,6 +198,11 @@ impl World {
             let display = Some(format!("Member {member}"));
             self.memberships.push((id(number), Membership { id: id(*member), kind, display }));
         }
+        self
+    }
+
+    pub(crate) fn with_token(mut self, token: Token) -> World {
+        self.tokens.push(token);
         self
     }
 
@@ -263,11 +306,34 @@ impl World {
                 facts.learn_member(group, id, members_of(group).find(|it| it.id == id));
             }
             Want::AllMembers(group) => facts.learn_all_members(group, members_of(group).collect()),
+            Want::Token(id) => {
+                facts.learn_token(id, self.tokens.iter().find(|it| it.id == id).cloned());
+            }
             Want::GroupsOf(member) => {
                 let groups = self.memberships.iter().filter(|(_, it)| it.id == member);
                 facts.learn_groups_of(member, groups.map(|(group, _)| *group).collect());
             }
+            Want::Schemas => facts.learn_schemas(self.schemas.clone()),
+            Want::Uses => facts.learn_uses(self.uses()),
         }
+    }
+}
+
+impl World {
+    /// As if everybody had just been created.
+    fn uses(&self) -> HashMap<Use, u64> {
+        let mut uses = HashMap::new();
+        for user in &self.users {
+            let create = directory::CreateUser {
+                document: user.document.clone(),
+                aside: user.aside.clone(),
+            };
+            let created = World::new().decide(&create);
+            for (at, (more, _)) in created.changes().iter().flat_map(Change::uses) {
+                *uses.entry(at).or_default() += more.unsigned_abs();
+            }
+        }
+        uses
     }
 }
 

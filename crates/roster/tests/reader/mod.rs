@@ -68,7 +68,7 @@ impl Reader {
             (text(&member["value"]).to_owned(), text(&member["type"]).to_owned())
         };
         match kind {
-            "directory.created" | "directory.token.created" => {}
+            "directory.created" | "directory.token.created" | "directory.token.revoked" => {}
             "directory.user.created" => {
                 let (id, attributes) = subject("user");
                 assert_eq!(users.insert(id, attributes), None, "{data}");

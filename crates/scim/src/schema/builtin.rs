@@ -20,6 +20,22 @@ pub const SERVICE_PROVIDER_CONFIG: &str =
 pub const RESOURCE_TYPE: &str = "urn:ietf:params:scim:schemas:core:2.0:ResourceType";
 /// The URN of the document that describes a schema.
 pub const SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:Schema";
+/// The URN under which Okta's governance reads roles.
+pub const ROLE: &str = "urn:okta:scim:schemas:core:1.0:Role";
+/// The URN under which Okta's governance reads entitlements.
+pub const ENTITLEMENT: &str = "urn:okta:scim:schemas:core:1.0:Entitlement";
+
+/// Every URN that has a meaning here already.
+pub(crate) const URNS: [&str; 8] = [
+    USER,
+    GROUP,
+    ENTERPRISE_USER,
+    SERVICE_PROVIDER_CONFIG,
+    RESOURCE_TYPE,
+    SCHEMA,
+    ROLE,
+    ENTITLEMENT,
+];
 
 /// The attributes that every resource has (RFC 7643 §3.1). They belong to no schema document.
 pub fn common() -> &'static [Attribute] {
@@ -215,6 +231,42 @@ pub fn group() -> Arc<Schema> {
         )
     });
     GROUP_SCHEMA.clone()
+}
+
+/// A role of the app, in the shape that Okta's governance apps read: `id` and `displayName`, with
+/// the `value` that stands in a person's `roles` beside them, as in draft-ietf-scim-roles-entitlements.
+pub fn role() -> Arc<Schema> {
+    static ROLE_SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| {
+        schema(ROLE, "Role", "A role that people have in the app", catalogued(Vec::new()))
+    });
+    ROLE_SCHEMA.clone()
+}
+
+/// Something that people are entitled to in the app. Okta wants its `type` to be the name of its
+/// resource type.
+pub fn entitlement() -> Arc<Schema> {
+    static ENTITLEMENT_SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| {
+        let kind = text("type", "The name of the resource type").exact();
+        schema(
+            ENTITLEMENT,
+            "Entitlement",
+            "Something that people are entitled to in the app",
+            catalogued(vec![kind]),
+        )
+    });
+    ENTITLEMENT_SCHEMA.clone()
+}
+
+/// What roles and entitlements have in common. Only the app itself says which there are.
+fn catalogued(more: Vec<Attribute>) -> Vec<Attribute> {
+    let mut attributes = vec![
+        text("displayName", "The name to show").required(),
+        text("value", "What stands as `value` in the list of a person; the same as the id").exact(),
+        text("description", "What it allows"),
+    ];
+    attributes.extend(more);
+    attributes.iter_mut().for_each(read_only_throughout);
+    attributes
 }
 
 /// RFC 7643 §5, with what §8.7.2 forgot (erratum 8011) and what RFC 9865 §4 adds.

@@ -51,14 +51,19 @@ pub(crate) struct Counting {
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_second(self.0.load(Ordering::SeqCst)).unwrap()
+        Timestamp::from_microsecond(self.0.load(Ordering::SeqCst)).unwrap()
     }
 }
 
 impl ManualClock {
     /// Moves it on, or back.
     pub(crate) fn move_by(&self, seconds: i64) {
-        self.0.fetch_add(seconds, Ordering::SeqCst);
+        self.move_by_microseconds(seconds * 1_000_000);
+    }
+
+    /// The same, by less.
+    pub(crate) fn move_by_microseconds(&self, microseconds: i64) {
+        self.0.fetch_add(microseconds, Ordering::SeqCst);
     }
 }
 
@@ -79,7 +84,7 @@ impl Database {
         Database {
             engine,
             folder,
-            clock: Arc::new(ManualClock(AtomicI64::new(1_800_000_000))),
+            clock: Arc::new(ManualClock(AtomicI64::new(1_800_000_000_000_000))),
             ids: Arc::new(Counting { next: AtomicU64::new(1), broken: AtomicBool::new(false) }),
         }
     }

@@ -3,11 +3,11 @@
 use axum::Json;
 use axum::http::StatusCode;
 use directory::secret::{Secret, SecretKind};
-use directory::{DirectoryId, OrganizationId, Provider, ResourceId, Settings};
+use directory::{DirectoryId, OrganizationId, Provider, ResourceId, Settings, TokenId, TokenScope};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use store::{DirectoryStore, DirectorySummary, GroupRecord, TokenSummary, UserRecord};
+use store::{DirectoryStore, DirectorySummary, GroupRecord, QuirkCount, TokenSummary, UserRecord};
 
 use super::{Input, PageOf, PageQuery, Path, Query, Vendor, check_name, id, page_of};
 use crate::problem::Problem;
@@ -131,6 +131,9 @@ pub(super) async fn get(
 pub(super) struct NewToken {
     /// Days for which it is good.
     lifetime_days: Option<i64>,
+    /// What it may do.
+    #[serde(default)]
+    scope: TokenScope,
 }
 
 #[derive(Debug, Serialize)]
@@ -138,6 +141,7 @@ pub(super) struct TokenView {
     id: String,
     /// By which a person recognises it.
     last_four: String,
+    scope: TokenScope,
     created_at: String,
     expires_at: String,
     /// To the minute.
@@ -149,6 +153,7 @@ impl From<TokenSummary> for TokenView {
         TokenView {
             id: token.id.to_string(),
             last_four: token.last_four,
+            scope: token.scope,
             created_at: scim::datetime::print(token.created_at),
             expires_at: scim::datetime::print(token.expires_at),
             last_used_at: token.last_used_at.map(scim::datetime::print),
@@ -180,7 +185,7 @@ pub(super) async fn create_token(
     }
     let secret = Secret::new(SecretKind::ScimToken, (vendor.counter.entropy)());
     let lifetime = SignedDuration::from_hours(24 * days);
-    let token = vendor.store.create_token(directory, &secret, lifetime).await?;
+    let token = vendor.store.create_scoped_token(directory, &secret, new.scope, lifetime).await?;
     let created = CreatedToken { token: secret.reveal().to_owned(), view: token.into() };
     Ok((StatusCode::CREATED, Json(created)))
 }
@@ -195,6 +200,52 @@ pub(super) async fn tokens(
     Ok(Json(PageOf { data: found.into_iter().map(TokenView::from).collect(), next: None }))
 }
 
+/// `DELETE /directories/{id}/tokens/{token}`: from now on it opens nothing.
+pub(super) async fn revoke_token(
+    vendor: Vendor,
+    Path((directory, token)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    let directory: DirectoryId = id(&directory, "directory")?;
+    let token: TokenId = id(&token, "token")?;
+    vendor.store.revoke_token(directory, token).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct QuirkView {
+    /// Its name, which never changes.
+    name: &'static str,
+    /// What happened, to stand after "The provider".
+    explanation: &'static str,
+    /// In how many requests.
+    request_count: u64,
+    first_seen_at: String,
+    last_seen_at: String,
+}
+
+impl From<QuirkCount> for QuirkView {
+    fn from(count: QuirkCount) -> QuirkView {
+        QuirkView {
+            name: count.quirk.name(),
+            explanation: count.quirk.explanation(),
+            request_count: count.request_count,
+            first_seen_at: scim::datetime::print(count.first_at),
+            last_seen_at: scim::datetime::print(count.last_at),
+        }
+    }
+}
+
+/// `GET /directories/{id}/quirks`: where the provider deviates from the RFCs, and how often it was
+/// straightened; the most frequent first.
+pub(super) async fn quirks(
+    vendor: Vendor,
+    Path(directory): Path<String>,
+) -> Result<Json<PageOf<QuirkView>>, Problem> {
+    let store = open(&vendor, &directory).await?;
+    let found = vendor.store.quirks(store.id()).await?;
+    Ok(Json(PageOf { data: found.into_iter().map(QuirkView::from).collect(), next: None }))
+}
+
 #[derive(Debug, Serialize)]
 pub(super) struct UserView {
     id: String,
@@ -203,6 +254,9 @@ pub(super) struct UserView {
     attributes: Box<RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     groups: Option<Vec<Reference>>,
+    /// What else the provider says, of which no schema knows; of one person only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unknown_attributes: Option<Box<RawValue>>,
     version: u64,
     created_at: String,
     updated_at: String,
@@ -221,6 +275,7 @@ fn user_view(user: UserRecord, groups: Option<Vec<Reference>>) -> UserView {
         active: user.is_active,
         attributes: raw(user.text),
         groups,
+        unknown_attributes: None,
         version: user.version,
         created_at: scim::datetime::print(user.created_at),
         updated_at: scim::datetime::print(user.modified_at),
@@ -253,7 +308,9 @@ pub(super) async fn user(
         .into_iter()
         .map(|group| Reference { id: group.id.to_string(), name: group.display_name })
         .collect();
-    Ok(Json(user_view(user, Some(groups))))
+    let aside = store.aside(id).await?.unwrap_or_else(|| "{}".to_owned());
+    let view = user_view(user, Some(groups));
+    Ok(Json(UserView { unknown_attributes: Some(raw(aside)), ..view }))
 }
 
 #[derive(Debug, Serialize)]
@@ -318,7 +375,7 @@ pub(super) async fn group(
 }
 
 /// After which ordinal a page begins.
-fn ordinal_after(page: &PageQuery) -> Result<u64, Problem> {
+pub(super) fn ordinal_after(page: &PageQuery) -> Result<u64, Problem> {
     Ok(page.after::<Ordinal>()?.map_or(0, |Ordinal(ordinal)| ordinal))
 }
 
@@ -334,7 +391,7 @@ impl std::str::FromStr for Ordinal {
     }
 }
 
-async fn open(vendor: &Vendor, directory: &str) -> Result<DirectoryStore, Problem> {
+pub(super) async fn open(vendor: &Vendor, directory: &str) -> Result<DirectoryStore, Problem> {
     let id: DirectoryId = id(directory, "directory")?;
     let store = vendor.store.open(id).await?;
     store.ok_or_else(|| Problem::not_found("directory"))

@@ -35,14 +35,14 @@ const UNANSWERED_MAX: usize = 64;
 
 /// `POST /Bulk`.
 pub(super) async fn carry_out(
-    mut call: Call,
+    call: &mut Call,
     incoming: Incoming<'_>,
     request_id: &RequestId,
 ) -> Result<Answer, Refusal> {
     let body = incoming.json(BULK_BYTES_MAX).await?;
     let preset = call.preset();
     let request = BulkRequest::parse(body, &[USERS, GROUPS], preset, &mut call.quirks)?;
-    let mut job = Job::new(&call, request, request_id);
+    let mut job = Job::new(call, request, request_id);
     for step in job.request.steps() {
         if !job.make_room_for(step).await {
             break;
@@ -50,7 +50,10 @@ pub(super) async fn carry_out(
         job.begin(step).await;
     }
     while job.finish_one().await {}
-    Ok(Answer::json(StatusCode::OK, &job.answer()))
+    let quirks = std::mem::take(&mut job.quirks);
+    let answer = Answer::json(StatusCode::OK, &job.answer());
+    call.quirks.note_all(&quirks);
+    Ok(answer)
 }
 
 /// A bulk request that is being carried out.
@@ -65,9 +68,12 @@ struct Job<'a> {
     /// What was handed in, in that order.
     unanswered: VecDeque<(Step, Running)>,
     failures: usize,
+    /// What was straightened of the operations.
+    quirks: Quirks,
 }
 
-type Running = Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>;
+/// What became of an operation, and what of it was straightened.
+type Running = Pin<Box<dyn Future<Output = (Result<Answer, Refusal>, Quirks)> + Send>>;
 
 /// What became of an operation.
 #[derive(Default)]
@@ -90,6 +96,7 @@ impl<'a> Job<'a> {
             request,
             unanswered: VecDeque::new(),
             failures: 0,
+            quirks: Quirks::new(),
         }
     }
 
@@ -148,7 +155,10 @@ impl<'a> Job<'a> {
                 // later one could come first.
                 let first = poll_fn(|context| Poll::Ready(running.as_mut().poll(context)));
                 match unconstrained(first).await {
-                    Poll::Ready(outcome) => self.finish(step, outcome),
+                    Poll::Ready((outcome, quirks)) => {
+                        self.quirks.note_all(&quirks);
+                        self.finish(step, outcome);
+                    }
                     Poll::Pending => self.unanswered.push_back((step, running)),
                 }
             }
@@ -202,7 +212,8 @@ impl<'a> Job<'a> {
     /// Waits for the answer to what was handed in first; `false` where there is nothing.
     async fn finish_one(&mut self) -> bool {
         let Some((step, running)) = self.unanswered.pop_front() else { return false };
-        let outcome = running.await;
+        let (outcome, quirks) = running.await;
+        self.quirks.note_all(&quirks);
         self.finish(step, outcome);
         true
     }
@@ -282,7 +293,7 @@ fn place_of(step: Step) -> usize {
 
 /// Serves the operation as if it were a request of its own.
 fn single(call: &Call, operation: Operation) -> Running {
-    let call = Call {
+    let mut call = Call {
         counter: call.counter.clone(),
         store: call.store.clone(),
         base: call.base.clone(),
@@ -300,7 +311,8 @@ fn single(call: &Call, operation: Operation) -> Running {
     };
     let is_user = endpoint == USERS;
     Box::pin(async move {
-        match (act, is_user) {
+        let call = &mut call;
+        let outcome = match (act, is_user) {
             (Act::Create(data), true) => users::create(call, Incoming::Data(data)).await,
             (Act::Create(data), false) => groups::create(call, Incoming::Data(data)).await,
             (Act::Replace(data), true) => users::replace(call, &id, Incoming::Data(data)).await,
@@ -309,7 +321,8 @@ fn single(call: &Call, operation: Operation) -> Running {
             (Act::Patch(data), false) => groups::patch(call, &id, Incoming::Data(data)).await,
             (Act::Delete, true) => users::delete(call, &id).await,
             (Act::Delete, false) => groups::delete(call, &id).await,
-        }
+        };
+        (outcome, std::mem::take(&mut call.quirks))
     })
 }
 

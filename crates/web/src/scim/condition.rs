@@ -57,6 +57,23 @@ impl Call {
         Ok(self.store.change(Conditional { condition, decide }).await?)
     }
 
+    /// Why a change that cannot be understood is not made. That there is nothing to change, or that
+    /// it has another version than the client is content with, is said before what is wrong with
+    /// the change: who reads it would correct something that was never in the way.
+    pub(super) async fn refusal<R: Represent>(
+        &self,
+        found: impl Future<Output = Result<R, Refusal>>,
+        refusal: Refusal,
+    ) -> Refusal {
+        match found.await {
+            Err(error) => error,
+            Ok(record) if !self.condition.holds(record.version()) => {
+                Rejection::ConditionFailed { version: record.version() }.into()
+            }
+            Ok(_) => refusal,
+        }
+    }
+
     /// The answer to who has read this version already. RFC 9110 §13.2.2: `If-Match` comes first.
     pub(super) fn unchanged(
         &self,

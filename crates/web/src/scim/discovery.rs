@@ -4,9 +4,10 @@ use ::scim::discovery::{self, AuthenticationScheme, Bulk, Cursor, ServiceProvide
 use ::scim::limit::{BULK_BYTES_MAX, BULK_OPERATIONS_MAX, CURSOR_SECONDS, PAGE_DEFAULT, PAGE_MAX};
 use ::scim::{Error, ResourceType};
 use axum::http::StatusCode;
+use directory::CatalogueKind;
 
 use super::answer::Answer;
-use super::{Call, shortened};
+use super::{Call, catalogue, shortened};
 use crate::error::Refusal;
 
 /// `GET /ServiceProviderConfig`.
@@ -25,30 +26,31 @@ pub(super) fn service_provider_config(base: &str) -> Answer {
 }
 
 /// `GET /ResourceTypes`.
-pub(super) fn resource_types(call: &Call) -> Result<Answer, Refusal> {
+pub(super) async fn resource_types(call: &Call) -> Result<Answer, Refusal> {
     call.refuse_filter()?;
-    Ok(Answer::json(StatusCode::OK, &discovery::resource_types(&call.types(), &call.base)))
+    Ok(Answer::json(StatusCode::OK, &discovery::resource_types(&call.types().await?, &call.base)))
 }
 
 /// `GET /ResourceTypes/{id}`.
-pub(super) fn resource_type(call: &Call, id: &str) -> Result<Answer, Refusal> {
-    let types = call.types();
+pub(super) async fn resource_type(call: &Call, id: &str) -> Result<Answer, Refusal> {
+    let types = call.types().await?;
     let found = discovery::find_resource_type(&types, id).ok_or_else(|| {
-        let id = shortened(id);
-        Error::new(404, format!("there is no resource type `{id}`; there are `User` and `Group`"))
+        let names: Vec<_> = types.iter().map(|it| format!("`{}`", it.name)).collect();
+        let (id, names) = (shortened(id), names.join(", "));
+        Error::new(404, format!("there is no resource type `{id}`; this directory has {names}"))
     })?;
     Ok(Answer::json(StatusCode::OK, &discovery::resource_type(found, &call.base)))
 }
 
 /// `GET /Schemas`.
-pub(super) fn schemas(call: &Call) -> Result<Answer, Refusal> {
+pub(super) async fn schemas(call: &Call) -> Result<Answer, Refusal> {
     call.refuse_filter()?;
-    Ok(Answer::json(StatusCode::OK, &discovery::schemas(&call.types(), &call.base)))
+    Ok(Answer::json(StatusCode::OK, &discovery::schemas(&call.types().await?, &call.base)))
 }
 
 /// `GET /Schemas/{urn}`.
-pub(super) fn schema(call: &Call, urn: &str) -> Result<Answer, Refusal> {
-    let found = discovery::find_schema(&call.types(), urn).ok_or_else(|| {
+pub(super) async fn schema(call: &Call, urn: &str) -> Result<Answer, Refusal> {
+    let found = discovery::find_schema(&call.types().await?, urn).ok_or_else(|| {
         let urn = shortened(urn);
         Error::new(
             404,
@@ -59,8 +61,17 @@ pub(super) fn schema(call: &Call, urn: &str) -> Result<Answer, Refusal> {
 }
 
 impl Call {
-    fn types(&self) -> [ResourceType; 2] {
-        [ResourceType::clone(&self.counter.user), ResourceType::clone(&self.counter.group)]
+    /// Users and groups as this directory has them; roles and entitlements where there are any: a
+    /// client that reads of an endpoint goes and tries it.
+    async fn types(&self) -> Result<Vec<ResourceType>, Refusal> {
+        let types = self.store.types();
+        let mut types = vec![ResourceType::clone(types.user()), ResourceType::clone(types.group())];
+        for kind in [CatalogueKind::Role, CatalogueKind::Entitlement] {
+            if self.store.has_catalogue(kind).await? {
+                types.push(ResourceType::clone(catalogue::resource_type(kind)));
+            }
+        }
+        Ok(types)
     }
 
     /// RFC 7644 §4: a filter on these must be answered with 403, lest a client believe that it was

@@ -3,76 +3,94 @@
 use std::sync::Arc;
 
 use ::scim::admit::admit;
+use ::scim::dialect::Quirk;
 use ::scim::patch::Patch;
 use ::scim::project::Projection;
 use axum::http::{StatusCode, header};
-use directory::{CreateGroup, DeleteGroup, Document, GroupOutcome, PatchGroup, ReplaceGroup};
+use directory::{
+    CreateGroup, DeleteGroup, Document, GroupOutcome, PatchGroup, ReplaceGroup, ResourceId,
+};
+use store::GroupRecord;
 
 use super::answer::Answer;
 use super::list::{self, Among};
 use super::represent::{Represent, group_record};
-use super::{Call, Incoming, group_id, note_unread};
+use super::{Call, Incoming, group_id, in_resource, note_unread};
 use crate::error::Refusal;
 
 /// `GET /Groups` (RFC 7644 §3.4.2), and `POST /Groups/.search` (§3.4.3).
-pub(super) async fn list(mut call: Call, search: Option<Incoming<'_>>) -> Result<Answer, Refusal> {
-    let group = Arc::clone(&call.counter.group);
-    let query = list::query(&mut call, search).await?;
+pub(super) async fn list(call: &mut Call, search: Option<Incoming<'_>>) -> Result<Answer, Refusal> {
+    let group = call.group_type();
+    let query = list::query(call, search).await?;
     let list = call.list(query, &group, Among::One)?;
-    let page = call.store.groups(list.request(&call, &group, "members")).await?;
-    Ok(list.answer(page, |record| list.print(&call, &group, record)))
+    let page = call.store.groups(list.request(call, &group, "members")).await?;
+    Ok(list.answer(page, |record, text| list.print(call, &group, record, text)))
 }
 
 /// `GET /Groups/{id}` (RFC 7644 §3.4.1).
-pub(super) async fn get(call: Call, id: &str) -> Result<Answer, Refusal> {
-    let projection = call.projection(&call.counter.group)?;
+pub(super) async fn get(call: &Call, id: &str) -> Result<Answer, Refusal> {
+    let resource_type = call.group_type();
+    let projection = call.projection(&resource_type)?;
     let id = group_id(id)?;
-    let unknown = || directory::Rejection::UnknownGroup(id.to_string());
     if !call.condition.is_none() {
         // Without its members, who may be many and are not wanted if nothing has changed.
-        let group = call.store.group(id, false).await?.ok_or_else(unknown)?;
-        if let Some(answer) = call.unchanged(&call.counter.group, &group)? {
+        let group = existing(call, id).await?;
+        if let Some(answer) = call.unchanged(&resource_type, &group)? {
             return Ok(answer);
         }
     }
-    let group = call.store.group(id, projection.wants("members")).await?.ok_or_else(unknown)?;
-    Ok(call.resource(StatusCode::OK, &call.counter.group, &projection, &group))
+    let group = found(call, id, projection.wants("members")).await?;
+    Ok(call.resource(StatusCode::OK, &resource_type, &projection, &group))
 }
 
 /// `POST /Groups` (RFC 7644 §3.3). 409 where the `displayName` is taken.
-pub(super) async fn create(mut call: Call, incoming: Incoming<'_>) -> Result<Answer, Refusal> {
-    let group = Arc::clone(&call.counter.group);
+pub(super) async fn create(call: &mut Call, incoming: Incoming<'_>) -> Result<Answer, Refusal> {
+    let group = call.group_type();
     let projection = call.projection(&group)?;
     let body = incoming.json(call.counter.settings.limits.group_body_bytes).await?;
     let admitted = admit(body, &group, call.preset(), &mut call.quirks)?;
+    let projection = projection.with_sent(in_resource(&admitted.resource));
     let create = CreateGroup {
         document: Document::new(admitted.resource),
         members: admitted.members.unwrap_or_default(),
     };
     let created = call.store.change(create).await?;
     let location = group_record(&created).location(&group, &call.base);
-    let answer = changed(&call, StatusCode::CREATED, &projection, &created).await;
+    let answer = changed(call, StatusCode::CREATED, &projection, &created).await;
     Ok(answer.with_header(header::LOCATION, location))
 }
 
 /// `PUT /Groups/{id}` (RFC 7644 §3.5.1). A body without `members` leaves nobody in the group.
 pub(super) async fn replace(
-    mut call: Call,
+    call: &mut Call,
     id: &str,
     incoming: Incoming<'_>,
 ) -> Result<Answer, Refusal> {
-    let group = Arc::clone(&call.counter.group);
-    let projection = call.projection(&group)?;
-    let body = incoming.json(call.counter.settings.limits.group_body_bytes).await?;
-    let admitted = admit(body, &group, call.preset(), &mut call.quirks)?;
+    let group = call.group_type();
+    let id = group_id(id)?;
+    let read = async {
+        let projection = call.projection(&group)?;
+        let body = incoming.json(call.counter.settings.limits.group_body_bytes).await?;
+        let admitted = admit(body, &group, call.preset(), &mut call.quirks)?;
+        Ok((projection, admitted))
+    };
+    let (projection, admitted) = match read.await {
+        Ok(read) => read,
+        Err(refusal) => return Err(call.refusal(existing(call, id), refusal).await),
+    };
+    if admitted.members.is_none() {
+        call.quirks.note(Quirk::MembersMissing);
+    }
+    let projection = projection.with_sent(in_resource(&admitted.resource));
     let replace = ReplaceGroup {
-        id: group_id(id)?,
+        id,
         resource: admitted.resource,
+        external_id_given: admitted.external_id_given,
         members: admitted.members.unwrap_or_default(),
-        resource_type: Arc::clone(&group),
+        resource_type: group,
     };
     let replaced = call.change(replace).await?;
-    Ok(changed(&call, StatusCode::OK, &projection, &replaced).await)
+    Ok(changed(call, StatusCode::OK, &projection, &replaced).await)
 }
 
 /// `PATCH /Groups/{id}` (RFC 7644 §3.5.2).
@@ -80,41 +98,63 @@ pub(super) async fn replace(
 /// Answered with 204, unless the client asks for attributes: who adds one member to a group of
 /// 100,000 does not want to hear of the others (RFC 7644 §3.5.2 allows both).
 pub(super) async fn patch(
-    mut call: Call,
+    call: &mut Call,
     id: &str,
     incoming: Incoming<'_>,
 ) -> Result<Answer, Refusal> {
-    let group = Arc::clone(&call.counter.group);
-    let projection = call.projection(&group)?;
-    let body = incoming.json(call.counter.settings.limits.group_body_bytes).await?;
-    let patch = Patch::parse(body, &group, call.preset(), &mut call.quirks)?;
-    patch.check_id(id)?;
-    let patch = PatchGroup { id: group_id(id)?, patch, resource_type: Arc::clone(&group) };
+    let group = call.group_type();
+    let (named, id) = (id, group_id(id)?);
+    let read = async {
+        let projection = call.projection(&group)?;
+        let body = incoming.json(call.counter.settings.limits.group_body_bytes).await?;
+        let patch = Patch::parse(body, &group, call.preset(), &mut call.quirks)?;
+        patch.check_id(named)?;
+        Ok((projection, patch))
+    };
+    let (projection, patch) = match read.await {
+        Ok(read) => read,
+        Err(refusal) => return Err(call.refusal(existing(call, id), refusal).await),
+    };
+    let projection = projection.with_sent(|urn, name| patch.names(Some(urn), name));
+    let patch = PatchGroup { id, patch, resource_type: Arc::clone(&group) };
     let patched = call.change(patch).await?;
-    note_unknown(&patched);
+    note_outcome(call, &patched);
     if !call.asks_for_attributes() {
-        let tag = group_record(&patched).entity_tag();
-        return Ok(Answer::empty(StatusCode::NO_CONTENT).with_header(header::ETAG, tag));
+        let record = group_record(&patched);
+        return Ok(Answer::empty(StatusCode::NO_CONTENT)
+            .with_header(header::ETAG, record.entity_tag())
+            .with_header(header::LOCATION, record.location(&group, &call.base)));
     }
-    Ok(changed(&call, StatusCode::OK, &projection, &patched).await)
+    Ok(changed(call, StatusCode::OK, &projection, &patched).await)
 }
 
 /// `DELETE /Groups/{id}` (RFC 7644 §3.6).
-pub(super) async fn delete(call: Call, id: &str) -> Result<Answer, Refusal> {
+pub(super) async fn delete(call: &Call, id: &str) -> Result<Answer, Refusal> {
     call.change(DeleteGroup { id: group_id(id)? }).await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))
+}
+
+async fn found(call: &Call, id: ResourceId, with_members: bool) -> Result<GroupRecord, Refusal> {
+    let group = call.store.group(id, with_members).await?;
+    group.ok_or_else(|| directory::Rejection::UnknownGroup(id.to_string()).into())
+}
+
+/// The group that a change is meant for.
+async fn existing(call: &Call, id: ResourceId) -> Result<GroupRecord, Refusal> {
+    found(call, id, false).await
 }
 
 /// The group as the change left it, with its members where they are wanted.
 ///
 /// The change is kept: whatever fails from here on, the answer must not be that nothing was done.
 async fn changed(
-    call: &Call,
+    call: &mut Call,
     status: StatusCode,
     projection: &Projection,
     outcome: &GroupOutcome,
 ) -> Answer {
-    note_unknown(outcome);
+    note_outcome(call, outcome);
+    let resource_type = call.group_type();
     let mut record = group_record(outcome);
     if projection.wants("members") && record.member_count > 0 && !call.is_brief {
         match call.store.group(record.id, true).await {
@@ -123,18 +163,21 @@ async fn changed(
             Err(error) => {
                 note_unread(&error);
                 // To answer with no members would say that there are none.
-                let without = Projection::parse(None, Some("members"), &call.counter.group)
+                let without = Projection::parse(None, Some("members"), &resource_type)
                     .expect("one of the two is given");
-                return call.written(status, &call.counter.group, &without, &record);
+                return call.written(status, &resource_type, &without, &record);
             }
         }
     }
-    call.written(status, &call.counter.group, projection, &record)
+    call.written(status, &resource_type, projection, &record)
 }
 
-/// Members that were left out, because nobody knows them.
-fn note_unknown(outcome: &GroupOutcome) {
+/// What could be seen only when the group was at hand, and members that were left out, because
+/// nobody knows them.
+fn note_outcome(call: &mut Call, outcome: &GroupOutcome) {
+    call.quirks.note_all(&outcome.quirks);
     if !outcome.unknown_members.is_empty() {
+        call.quirks.note(Quirk::MembersUnknown);
         tracing::warn!(
             group_id = %outcome.group.id,
             unknown = outcome.unknown_members.len(),

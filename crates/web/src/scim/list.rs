@@ -9,7 +9,6 @@ use ::scim::project::Projection;
 use ::scim::sort::BoundSort;
 use ::scim::{Error, Preset, ResourceType};
 use axum::http::{StatusCode, header};
-use serde_json::value::RawValue;
 use store::{AnyRecord, ListRequest, Page, Start, Window};
 
 use super::answer::Answer;
@@ -107,7 +106,8 @@ impl Call {
         projection: &Projection,
         record: &impl Represent,
     ) -> Answer {
-        let text = project(record, resource_type, &self.base, projection);
+        let mut text = String::new();
+        project(record, resource_type, &self.base, projection, &mut text);
         Answer::text(status, text)
             .with_header(header::ETAG, record.entity_tag())
             .with_header(header::CONTENT_LOCATION, record.location(resource_type, &self.base))
@@ -130,46 +130,51 @@ impl List {
                 Start::Cursor(cursor.map(str::to_owned))
             }
         };
+        // What is kept is looked through for what the filter and the order ask about.
+        let mut wanted: Vec<String> = Vec::new();
+        wanted.extend(self.filter.iter().flat_map(|it| it.members()).map(str::to_owned));
+        let by = self.sort.as_ref().and_then(|sort| sort.target()?.member());
+        wanted.extend(by.map(str::to_owned));
         ListRequest {
             filter: self.filter.clone(),
             sort: self.sort.clone(),
             window: Window { start, count: self.query.count as u64 },
             with_related: self.projection.wants(related),
-            represent: Arc::new(move |record: &R| record.to_map(&resource_type, &base)),
+            represent: Arc::new(move |record: &R| {
+                record.members(&resource_type, &base, |name| wanted.iter().any(|it| it == name))
+            }),
         }
     }
 
-    /// A record as it stands in the list.
+    /// Prints a record as it stands in the list.
     pub(super) fn print(
         &self,
         call: &Call,
         resource_type: &ResourceType,
         record: &impl Represent,
-    ) -> Box<RawValue> {
-        let text = project(record, resource_type, &call.base, &self.projection);
-        RawValue::from_string(text).expect("what we print is JSON")
+        text: &mut String,
+    ) {
+        project(record, resource_type, &call.base, &self.projection, text);
     }
 
     /// The answer of a page.
-    pub(super) fn answer<T>(
-        &self,
-        page: Page<T>,
-        print: impl FnMut(&T) -> Box<RawValue>,
-    ) -> Answer {
-        let resources: Vec<_> = page.items.iter().map(print).collect();
+    pub(super) fn answer<T>(&self, page: Page<T>, print: impl FnMut(&T, &mut String)) -> Answer {
         let total = usize::try_from(page.total).unwrap_or(usize::MAX);
         let response = match self.query.cursor {
-            None => ListResponse::page(resources, total, self.query.start_index),
-            Some(_) => ListResponse::after_cursor(resources, total, page.next),
+            None => ListResponse::page(page.items, total, self.query.start_index),
+            Some(_) => ListResponse::after_cursor(page.items, total, page.next),
         };
-        Answer::json(StatusCode::OK, &response)
+        Answer::text(StatusCode::OK, response.print_with(print))
     }
 }
 
-/// `POST /.search`: users and groups in one list (RFC 7644 §3.4.3).
-pub(super) async fn search_all(mut call: Call, incoming: Incoming<'_>) -> Result<Answer, Refusal> {
-    let query = query(&mut call, Some(incoming)).await?;
-    let (user, group) = (Arc::clone(&call.counter.user), Arc::clone(&call.counter.group));
+/// `GET /` and `POST /.search`: users and groups in one list (RFC 7644 §3.4.2.1, §3.4.3).
+pub(super) async fn list_all(
+    call: &mut Call,
+    search: Option<Incoming<'_>>,
+) -> Result<Answer, Refusal> {
+    let query = query(call, search).await?;
+    let (user, group) = (call.user_type(), call.group_type());
     if let Some(sort) = &query.sort {
         // What neither type has is a mistake rather than an order.
         let quirks = &mut call.quirks.clone();
@@ -182,11 +187,11 @@ pub(super) async fn search_all(mut call: Call, incoming: Incoming<'_>) -> Result
     let users = call.list(query.clone(), &user, Among::Several)?;
     let groups = call.list(query, &group, Among::Several)?;
     let (of_users, of_groups) =
-        (users.request(&call, &user, "groups"), groups.request(&call, &group, "members"));
+        (users.request(call, &user, "groups"), groups.request(call, &group, "members"));
     let page = call.store.resources(of_users, of_groups).await?;
-    Ok(users.answer(page, |record| match record {
-        AnyRecord::User(record) => users.print(&call, &user, record),
-        AnyRecord::Group(record) => groups.print(&call, &group, record),
+    Ok(users.answer(page, |record, text| match record {
+        AnyRecord::User(record) => users.print(call, &user, record, text),
+        AnyRecord::Group(record) => groups.print(call, &group, record, text),
     }))
 }
 
@@ -215,15 +220,19 @@ fn read_filter(text: &str, preset: Preset, quirks: &mut Quirks) -> Result<Filter
     parsed
 }
 
+/// Prints as much of a record as is to be answered.
 fn project(
     record: &impl Represent,
     resource_type: &ResourceType,
     base: &str,
     projection: &Projection,
-) -> String {
+    text: &mut String,
+) {
     if projection.is_whole() {
-        return record.print(resource_type, base);
+        record.print(resource_type, base, text);
+        return;
     }
-    let projected = projection.apply(record.to_map(resource_type, base));
-    serde_json::to_string(&projected).expect("what we answer can be printed")
+    let mut whole = String::new();
+    record.print(resource_type, base, &mut whole);
+    projection.apply_to_text(&whole, text).expect("what we print can be read");
 }

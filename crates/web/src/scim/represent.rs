@@ -1,33 +1,94 @@
 //! Resources as clients see them: what was kept, and around it what only the server knows.
 //!
 //! What was kept is canonical JSON, so a resource that is answered whole is not parsed and rebuilt:
-//! its bytes are put between `id` and `meta`.
+//! its bytes are put between `id` and `meta`. Of one that is answered in part, or looked at by a
+//! filter, only what is wanted is built.
 
-use std::fmt::Write;
+use std::borrow::Cow;
+use std::fmt::{Display, Write};
 
 use ::scim::group::MemberKind;
-use ::scim::{ResourceType, datetime};
-use directory::{GroupId, GroupOutcome, Membership, ResourceId, User};
+use ::scim::{ResourceType, datetime, json};
+use directory::{GroupId, GroupOutcome, Membership, User};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use store::{GroupRecord, UserRecord};
 
 /// A record that can be answered.
 pub(super) trait Represent {
-    /// Prints the whole representation.
-    fn print(&self, resource_type: &ResourceType, base: &str) -> String;
+    /// What all of them have in common.
+    fn common(&self) -> Common<'_>;
 
-    /// The same as a map, for who wants a part of it.
-    fn to_map(&self, resource_type: &ResourceType, base: &str) -> Map<String, Value> {
-        let text = self.print(resource_type, base);
-        serde_json::from_str(&text).expect("what we print can be read")
+    /// The attribute that names the resources it is related to.
+    const RELATED: &'static str;
+
+    /// Prints that attribute, with a comma before it, where there is something to say.
+    fn print_related(&self, base: &str, text: &mut String);
+
+    /// Prints the whole representation behind what stands in the text.
+    fn print(&self, resource_type: &ResourceType, base: &str, text: &mut String) {
+        let common = self.common();
+        text.reserve(common.kept.len() + 640);
+        text.push('{');
+        common.print_schemas(resource_type, text);
+        common.print_id(text);
+        let kept = common.between_braces();
+        if !kept.is_empty() {
+            text.push(',');
+            text.push_str(kept);
+        }
+        self.print_related(base, text);
+        common.print_meta(resource_type, base, text);
+        text.push('}');
+    }
+
+    /// Those members of the whole that are wanted, for a filter or an order that asks about no
+    /// others: nothing else is built.
+    fn members(
+        &self,
+        resource_type: &ResourceType,
+        base: &str,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Map<String, Value> {
+        let common = self.common();
+        let mut around = String::from("{");
+        if is_wanted("schemas") {
+            common.print_schemas(resource_type, &mut around);
+        }
+        if is_wanted("id") {
+            common.print_id(&mut around);
+        }
+        if is_wanted(Self::RELATED) {
+            self.print_related(base, &mut around);
+        }
+        if is_wanted("meta") {
+            common.print_meta(resource_type, base, &mut around);
+        }
+        // Each but the first stands behind a comma.
+        if around.starts_with("{,") {
+            around.remove(1);
+        }
+        around.push('}');
+        let mut found: Map<String, Value> =
+            serde_json::from_str(&around).expect("what we print can be read");
+        for (name, value) in json::members(&common.kept).expect("what is kept can be read") {
+            if is_wanted(&name) {
+                let value = serde_json::from_str(value.get()).expect("what is kept can be read");
+                found.insert(name.into_owned(), value);
+            }
+        }
+        found
     }
 
     /// Where it is found.
-    fn location(&self, resource_type: &ResourceType, base: &str) -> String;
+    fn location(&self, resource_type: &ResourceType, base: &str) -> String {
+        format!("{base}{}/{}", resource_type.endpoint, self.common().id)
+    }
 
     /// How often it changed, and one more.
-    fn version(&self) -> u64;
+    fn version(&self) -> u64 {
+        self.common().version
+    }
 
     /// Its entity tag.
     fn entity_tag(&self) -> String {
@@ -36,71 +97,61 @@ pub(super) trait Represent {
 }
 
 impl Represent for UserRecord {
-    fn print(&self, resource_type: &ResourceType, base: &str) -> String {
-        let common = Common {
-            id: self.id,
-            kept: &self.text,
+    const RELATED: &'static str = "groups";
+
+    fn common(&self) -> Common<'_> {
+        Common {
+            id: &self.id,
+            kept: Cow::Borrowed(&self.text),
             version: self.version,
             created_at: self.created_at,
             modified_at: self.modified_at,
-        };
-        common.print(resource_type, base, |text| {
-            if self.groups.is_empty() {
-                return;
-            }
-            text.push_str(",\"groups\":[");
-            for (place, group) in self.groups.iter().enumerate() {
-                let comma = if place == 0 { "" } else { "," };
-                let name = Value::from(group.display_name.as_str());
-                let id = group.id;
-                write!(
-                    text,
-                    "{comma}{{\"value\":\"{id}\",\"$ref\":\"{base}/Groups/{id}\",\
-                     \"display\":{name},\"type\":\"direct\"}}"
-                )
-                .expect(TEXT);
-            }
-            text.push(']');
-        })
+        }
     }
 
-    fn location(&self, resource_type: &ResourceType, base: &str) -> String {
-        location(resource_type, base, self.id)
-    }
-
-    fn version(&self) -> u64 {
-        self.version
+    fn print_related(&self, base: &str, text: &mut String) {
+        if self.groups.is_empty() {
+            return;
+        }
+        text.push_str(",\"groups\":[");
+        for (place, group) in self.groups.iter().enumerate() {
+            let comma = if place == 0 { "" } else { "," };
+            let name = Value::from(group.display_name.as_str());
+            let id = group.id;
+            write!(
+                text,
+                "{comma}{{\"value\":\"{id}\",\"$ref\":\"{base}/Groups/{id}\",\
+                 \"display\":{name},\"type\":\"direct\"}}"
+            )
+            .expect(TEXT);
+        }
+        text.push(']');
     }
 }
 
 impl Represent for GroupRecord {
-    /// `members` stands there even when there are none: Okta's documentation asks for it.
-    fn print(&self, resource_type: &ResourceType, base: &str) -> String {
-        let common = Common {
-            id: self.id,
-            kept: &self.text,
+    const RELATED: &'static str = "members";
+
+    fn common(&self) -> Common<'_> {
+        Common {
+            id: &self.id,
+            kept: Cow::Borrowed(&self.text),
             version: self.version,
             created_at: self.created_at,
             modified_at: self.modified_at,
-        };
-        common.print(resource_type, base, |text| {
-            text.push_str(",\"members\":[");
-            for (place, member) in self.members.iter().enumerate() {
-                if place > 0 {
-                    text.push(',');
-                }
-                print_member(text, member, base);
+        }
+    }
+
+    /// `members` stands there even when there are none: Okta's documentation asks for it.
+    fn print_related(&self, base: &str, text: &mut String) {
+        text.push_str(",\"members\":[");
+        for (place, member) in self.members.iter().enumerate() {
+            if place > 0 {
+                text.push(',');
             }
-            text.push(']');
-        })
-    }
-
-    fn location(&self, resource_type: &ResourceType, base: &str) -> String {
-        location(resource_type, base, self.id)
-    }
-
-    fn version(&self) -> u64 {
-        self.version
+            print_member(text, member, base);
+        }
+        text.push(']');
     }
 }
 
@@ -119,25 +170,19 @@ fn print_member(text: &mut String, member: &Membership, base: &str) {
     text.push('}');
 }
 
-/// What users and groups have in common.
-struct Common<'a> {
-    id: ResourceId,
-    kept: &'a str,
-    version: u64,
-    created_at: Timestamp,
-    modified_at: Timestamp,
+/// What all records have in common.
+pub(super) struct Common<'a> {
+    pub(super) id: &'a dyn Display,
+    /// One JSON object.
+    pub(super) kept: Cow<'a, str>,
+    pub(super) version: u64,
+    pub(super) created_at: Timestamp,
+    pub(super) modified_at: Timestamp,
 }
 
 impl Common<'_> {
-    fn print(
-        &self,
-        resource_type: &ResourceType,
-        base: &str,
-        related: impl FnOnce(&mut String),
-    ) -> String {
-        let id = self.id;
-        let mut text = String::with_capacity(self.kept.len() + 640);
-        text.push_str("{\"schemas\":[");
+    fn print_schemas(&self, resource_type: &ResourceType, text: &mut String) {
+        text.push_str("\"schemas\":[");
         for (place, schema) in resource_type.schemas().enumerate() {
             if place == 0 {
                 write!(text, "\"{}\"", schema.id).expect(TEXT);
@@ -145,26 +190,30 @@ impl Common<'_> {
                 write!(text, ",\"{}\"", schema.id).expect(TEXT);
             }
         }
-        write!(text, "],\"id\":\"{id}\"").expect(TEXT);
-        // Between the braces.
-        let kept = self.kept.get(1..self.kept.len() - 1).unwrap_or_default();
-        if !kept.is_empty() {
-            text.push(',');
-            text.push_str(kept);
-        }
-        related(&mut text);
+        text.push(']');
+    }
+
+    fn print_id(&self, text: &mut String) {
+        write!(text, ",\"id\":\"{}\"", self.id).expect(TEXT);
+    }
+
+    fn between_braces(&self) -> &str {
+        self.kept.get(1..self.kept.len() - 1).unwrap_or_default()
+    }
+
+    fn print_meta(&self, resource_type: &ResourceType, base: &str, text: &mut String) {
         write!(
             text,
             ",\"meta\":{{\"resourceType\":\"{}\",\"created\":\"{}\",\"lastModified\":\"{}\",\
-             \"location\":\"{}\",\"version\":\"W/\\\"{}\\\"\"}}}}",
+             \"location\":\"{base}{}/{}\",\"version\":\"W/\\\"{}\\\"\"}}",
             resource_type.name,
             datetime::print(self.created_at),
             datetime::print(self.modified_at),
-            location(resource_type, base, id),
+            resource_type.endpoint,
+            self.id,
             self.version,
         )
         .expect(TEXT);
-        text
     }
 
     /// Whether the kept text has the extension's key. A quote inside of a value is escaped, so
@@ -174,10 +223,6 @@ impl Common<'_> {
             self.kept[..at].ends_with('"') && self.kept[at + urn.len()..].starts_with("\":{")
         })
     }
-}
-
-fn location(resource_type: &ResourceType, base: &str, id: ResourceId) -> String {
-    format!("{base}{}/{id}", resource_type.endpoint)
 }
 
 /// Weak: other projections have other bytes.
@@ -214,3 +259,198 @@ pub(super) fn group_record(outcome: &GroupOutcome) -> GroupRecord {
 }
 
 const TEXT: &str = "text takes what is written";
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ::scim::schema::builtin;
+    use directory::ResourceId;
+    use proptest::prelude::*;
+    use serde_json::json;
+    use store::GroupReference;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const BASE: &str = "https://roster.example/scim/v2/dir-7";
+
+    fn id(number: u128) -> ResourceId {
+        ResourceId::parse(&Uuid::from_u128(number).to_string()).unwrap()
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let simple = prop_oneof![
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+            // What looks like the key of an extension, and is none.
+            Just(Value::from(format!("\"{}\":{{", builtin::ENTERPRISE_USER))),
+        ];
+        simple.prop_recursive(2, 8, 3, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 1..3).prop_map(Value::from),
+                inner.prop_map(|it| json!({ "value": it })),
+            ]
+        })
+    }
+
+    /// What is kept of a user or of a group, in any order.
+    fn kept() -> impl Strategy<Value = Map<String, Value>> {
+        let name = prop::sample::select(vec!["userName", "displayName", "name", "emails", "\"ü"]);
+        let values = prop::collection::vec((name, value()), 0..5);
+        let extension = prop::option::of(value());
+        (values, extension).prop_map(|(values, extension)| {
+            let mut kept: Map<_, _> =
+                values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+            if let Some(value) = extension {
+                kept.insert(builtin::ENTERPRISE_USER.to_owned(), json!({ "department": value }));
+            }
+            kept
+        })
+    }
+
+    fn time() -> impl Strategy<Value = Timestamp> {
+        (-2_000_000_000_000_000_i64..4_000_000_000_000_000)
+            .prop_map(|microsecond| Timestamp::from_microsecond(microsecond).unwrap())
+    }
+
+    fn user() -> impl Strategy<Value = UserRecord> {
+        let groups = prop::collection::vec((any::<u128>(), any::<String>()), 0..3);
+        (any::<u128>(), kept(), any::<u32>(), time(), time(), groups).prop_map(
+            |(number, kept, version, created_at, modified_at, groups)| UserRecord {
+                id: id(number),
+                text: Value::Object(kept).to_string(),
+                is_active: true,
+                version: version.into(),
+                created_at,
+                modified_at,
+                groups: groups
+                    .into_iter()
+                    .map(|(number, display_name)| GroupReference { id: id(number), display_name })
+                    .collect(),
+            },
+        )
+    }
+
+    fn group() -> impl Strategy<Value = GroupRecord> {
+        let member = (any::<u128>(), any::<bool>(), prop::option::of(any::<String>()));
+        let members = prop::collection::vec(member, 0..3);
+        (any::<u128>(), kept(), any::<u32>(), time(), members).prop_map(
+            |(number, kept, version, at, members)| GroupRecord {
+                id: id(number),
+                text: Value::Object(kept).to_string(),
+                version: version.into(),
+                created_at: at,
+                modified_at: at,
+                member_count: members.len() as u64,
+                members: members
+                    .into_iter()
+                    .map(|(number, is_user, display)| Membership {
+                        id: id(number),
+                        kind: if is_user { MemberKind::User } else { MemberKind::Group },
+                        display,
+                    })
+                    .collect(),
+            },
+        )
+    }
+
+    /// The representation as it would be built from what is kept.
+    fn built(
+        record: &impl Represent,
+        resource_type: &ResourceType,
+        related: Option<(&str, Value)>,
+    ) -> Map<String, Value> {
+        let common = record.common();
+        let kept: Map<String, Value> = serde_json::from_str(&common.kept).unwrap();
+        let mut schemas = vec![resource_type.schema.id.clone()];
+        let extensions = resource_type.extensions.iter().map(|it| it.schema.id.clone());
+        schemas.extend(extensions.filter(|urn| kept.contains_key(urn)));
+        let mut built = Map::new();
+        built.insert("schemas".into(), schemas.into());
+        built.insert("id".into(), common.id.to_string().into());
+        built.extend(kept);
+        if let Some((name, value)) = related {
+            built.insert(name.into(), value);
+        }
+        let meta = json!({
+            "resourceType": resource_type.name,
+            "created": datetime::print(common.created_at),
+            "lastModified": datetime::print(common.modified_at),
+            "location": format!("{BASE}{}/{}", resource_type.endpoint, common.id),
+            "version": format!("W/\"{}\"", common.version),
+        });
+        built.insert("meta".into(), meta);
+        built
+    }
+
+    /// What is printed is what would be built, to the byte; and so is each part of it.
+    fn check(
+        record: &impl Represent,
+        resource_type: &ResourceType,
+        related: Option<(&str, Value)>,
+        wanted: &[&str],
+    ) -> Result<(), TestCaseError> {
+        let built = built(record, resource_type, related);
+        let mut printed = String::new();
+        record.print(resource_type, BASE, &mut printed);
+        prop_assert_eq!(printed, serde_json::to_string(&built).unwrap());
+        let part = record.members(resource_type, BASE, |name| wanted.contains(&name));
+        let expected: Map<_, _> =
+            built.into_iter().filter(|(name, _)| wanted.contains(&name.as_str())).collect();
+        prop_assert_eq!(part, expected);
+        Ok(())
+    }
+
+    fn wanted() -> impl Strategy<Value = Vec<&'static str>> {
+        let names = vec![
+            "schemas",
+            "id",
+            "meta",
+            "userName",
+            "displayName",
+            "emails",
+            "groups",
+            "members",
+            builtin::ENTERPRISE_USER,
+            "nothing",
+        ];
+        prop::sample::subsequence(names, 0..5)
+    }
+
+    proptest! {
+        #[test]
+        fn a_user_is_printed_as_it_would_be_built(user in user(), wanted in wanted()) {
+            let groups: Vec<Value> = user.groups.iter().map(|group| json!({
+                "value": group.id.to_string(),
+                "$ref": format!("{BASE}/Groups/{}", group.id),
+                "display": group.display_name,
+                "type": "direct",
+            })).collect();
+            let related = (!groups.is_empty()).then(|| ("groups", Value::from(groups)));
+            check(&user, &Arc::new(ResourceType::user()), related, &wanted)?;
+        }
+
+        #[test]
+        fn a_group_is_printed_as_it_would_be_built(group in group(), wanted in wanted()) {
+            let members: Vec<Value> = group.members.iter().map(|member| {
+                let endpoint =
+                    if member.kind == MemberKind::User { "Users" } else { "Groups" };
+                let mut value = json!({
+                    "value": member.id.to_string(),
+                    "$ref": format!("{BASE}/{endpoint}/{}", member.id),
+                    "type": member.kind.as_str(),
+                });
+                if let Some(display) = &member.display {
+                    value["display"] = display.as_str().into();
+                }
+                value
+            }).collect();
+            // Not the extension of users: what is kept of a group has none of it.
+            let group_type = ResourceType::group();
+            check(&group, &group_type, Some(("members", members.into())), &wanted)?;
+        }
+    }
+}

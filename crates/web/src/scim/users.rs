@@ -1,47 +1,49 @@
 //! `/Users` (RFC 7644 §3.3 to §3.6).
 
-use std::sync::Arc;
-
 use ::scim::admit::admit;
 use ::scim::patch::Patch;
 use ::scim::project::Projection;
 use axum::http::{StatusCode, header};
-use directory::{CreateUser, DeleteUser, PatchUser, ReplaceUser, User};
+use directory::{
+    Aside, CreateUser, DeleteUser, PatchUser, ReplaceUser, ResourceId, User, UserOutcome,
+};
+use store::UserRecord;
 
 use super::answer::Answer;
 use super::list::{self, Among};
 use super::represent::{Represent, user_record};
-use super::{Call, Incoming, note_unread, user_id};
+use super::{Call, Incoming, in_resource, note_unread, user_id};
 use crate::error::Refusal;
 
 /// `GET /Users` (RFC 7644 §3.4.2), and `POST /Users/.search` (§3.4.3).
-pub(super) async fn list(mut call: Call, search: Option<Incoming<'_>>) -> Result<Answer, Refusal> {
-    let user = Arc::clone(&call.counter.user);
-    let query = list::query(&mut call, search).await?;
+pub(super) async fn list(call: &mut Call, search: Option<Incoming<'_>>) -> Result<Answer, Refusal> {
+    let user = call.user_type();
+    let query = list::query(call, search).await?;
     let list = call.list(query, &user, Among::One)?;
-    let page = call.store.users(list.request(&call, &user, "groups")).await?;
-    Ok(list.answer(page, |record| list.print(&call, &user, record)))
+    let page = call.store.users(list.request(call, &user, "groups")).await?;
+    Ok(list.answer(page, |record, text| list.print(call, &user, record, text)))
 }
 
 /// `GET /Users/{id}` (RFC 7644 §3.4.1).
-pub(super) async fn get(call: Call, id: &str) -> Result<Answer, Refusal> {
-    let projection = call.projection(&call.counter.user)?;
-    let id = user_id(id)?;
-    let user = call.store.user(id, projection.wants("groups")).await?;
-    let user = user.ok_or_else(|| directory::Rejection::UnknownUser(id.to_string()))?;
-    if let Some(answer) = call.unchanged(&call.counter.user, &user)? {
+pub(super) async fn get(call: &Call, id: &str) -> Result<Answer, Refusal> {
+    let resource_type = call.user_type();
+    let projection = call.projection(&resource_type)?;
+    let user = found(call, user_id(id)?, projection.wants("groups")).await?;
+    if let Some(answer) = call.unchanged(&resource_type, &user)? {
         return Ok(answer);
     }
-    Ok(call.resource(StatusCode::OK, &call.counter.user, &projection, &user))
+    Ok(call.resource(StatusCode::OK, &resource_type, &projection, &user))
 }
 
 /// `POST /Users` (RFC 7644 §3.3). 409 where the `userName` is taken.
-pub(super) async fn create(mut call: Call, incoming: Incoming<'_>) -> Result<Answer, Refusal> {
-    let user = Arc::clone(&call.counter.user);
+pub(super) async fn create(call: &mut Call, incoming: Incoming<'_>) -> Result<Answer, Refusal> {
+    let user = call.user_type();
     let projection = call.projection(&user)?;
     let body = incoming.json(call.counter.settings.limits.user_body_bytes).await?;
     let admitted = admit(body, &user, call.preset(), &mut call.quirks)?;
-    let created = call.store.change(CreateUser::new(admitted.resource, &user)).await?;
+    let projection = projection.with_sent(in_resource(&admitted.resource));
+    let create = CreateUser::new(admitted.resource, &user).with_aside(Aside::of(&admitted.unknown));
+    let created = call.store.change(create).await?;
     // Nobody can have put a user into a group whose id was not known until now.
     let record = user_record(&created);
     let location = record.location(&user, &call.base);
@@ -52,43 +54,74 @@ pub(super) async fn create(mut call: Call, incoming: Incoming<'_>) -> Result<Ans
 
 /// `PUT /Users/{id}` (RFC 7644 §3.5.1). It does not create.
 pub(super) async fn replace(
-    mut call: Call,
+    call: &mut Call,
     id: &str,
     incoming: Incoming<'_>,
 ) -> Result<Answer, Refusal> {
-    let user = Arc::clone(&call.counter.user);
-    let projection = call.projection(&user)?;
-    let body = incoming.json(call.counter.settings.limits.user_body_bytes).await?;
-    let admitted = admit(body, &user, call.preset(), &mut call.quirks)?;
+    let user = call.user_type();
+    let id = user_id(id)?;
+    let read = async {
+        let projection = call.projection(&user)?;
+        let body = incoming.json(call.counter.settings.limits.user_body_bytes).await?;
+        let admitted = admit(body, &user, call.preset(), &mut call.quirks)?;
+        Ok((projection, admitted))
+    };
+    let (projection, admitted) = match read.await {
+        Ok(read) => read,
+        Err(refusal) => return Err(call.refusal(existing(call, id), refusal).await),
+    };
+    let projection = projection.with_sent(in_resource(&admitted.resource));
     let replace = ReplaceUser {
-        id: user_id(id)?,
+        id,
         resource: admitted.resource,
-        resource_type: Arc::clone(&user),
+        aside: Aside::of(&admitted.unknown),
+        external_id_given: admitted.external_id_given,
+        resource_type: user,
     };
     let replaced = call.change(replace).await?;
-    Ok(changed(&call, &projection, &replaced).await)
+    Ok(changed(call, &projection, &replaced).await)
 }
 
 /// `PATCH /Users/{id}` (RFC 7644 §3.5.2).
 pub(super) async fn patch(
-    mut call: Call,
+    call: &mut Call,
     id: &str,
     incoming: Incoming<'_>,
 ) -> Result<Answer, Refusal> {
-    let user = Arc::clone(&call.counter.user);
-    let projection = call.projection(&user)?;
-    let body = incoming.json(call.counter.settings.limits.user_body_bytes).await?;
-    let patch = Patch::parse(body, &user, call.preset(), &mut call.quirks)?;
-    patch.check_id(id)?;
-    let patch = PatchUser { id: user_id(id)?, patch, resource_type: Arc::clone(&user) };
-    let patched = call.change(patch).await?;
-    Ok(changed(&call, &projection, &patched).await)
+    let user = call.user_type();
+    let (named, id) = (id, user_id(id)?);
+    let read = async {
+        let projection = call.projection(&user)?;
+        let body = incoming.json(call.counter.settings.limits.user_body_bytes).await?;
+        let patch = Patch::parse(body, &user, call.preset(), &mut call.quirks)?;
+        patch.check_id(named)?;
+        Ok((projection, patch))
+    };
+    let (projection, patch) = match read.await {
+        Ok(read) => read,
+        Err(refusal) => return Err(call.refusal(existing(call, id), refusal).await),
+    };
+    let projection = projection.with_sent(|urn, name| patch.names(Some(urn), name));
+    let patch = PatchUser { id, patch, resource_type: user };
+    let UserOutcome { user: patched, quirks } = call.change(patch).await?;
+    call.quirks.note_all(&quirks);
+    Ok(changed(call, &projection, &patched).await)
 }
 
 /// `DELETE /Users/{id}` (RFC 7644 §3.6).
-pub(super) async fn delete(call: Call, id: &str) -> Result<Answer, Refusal> {
+pub(super) async fn delete(call: &Call, id: &str) -> Result<Answer, Refusal> {
     call.change(DeleteUser { id: user_id(id)? }).await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))
+}
+
+async fn found(call: &Call, id: ResourceId, with_groups: bool) -> Result<UserRecord, Refusal> {
+    let user = call.store.user(id, with_groups).await?;
+    user.ok_or_else(|| directory::Rejection::UnknownUser(id.to_string()).into())
+}
+
+/// The user whom a change is meant for.
+async fn existing(call: &Call, id: ResourceId) -> Result<UserRecord, Refusal> {
+    found(call, id, false).await
 }
 
 /// The user as the change left them, with the groups that they belong to.
@@ -103,5 +136,5 @@ async fn changed(call: &Call, projection: &Projection, user: &User) -> Answer {
             Err(error) => note_unread(&error),
         }
     }
-    call.written(StatusCode::OK, &call.counter.user, projection, &record)
+    call.written(StatusCode::OK, &call.user_type(), projection, &record)
 }

@@ -4,6 +4,7 @@ use web::Limits;
 
 use crate::server::Server;
 
+/// Proves S-TENANT-1, S-PROBLEM-2.
 #[test]
 fn scim_is_spoken_below_any_path_that_settings_take() {
     for path in ["/scim/v2", "/scim", "/api/scim/v2", "/api/v10", "/health/scim", "/S-1.0"] {
@@ -16,7 +17,11 @@ fn scim_is_spoken_below_any_path_that_settings_take() {
             let reply = server.call("GET", &format!("{base}/Users"), &headers, b"");
             assert_eq!((reply.status, &reply.json()["totalResults"]), (200, &0.into()), "{base}");
         }
-        let reply = server.call("GET", path, &headers, b"");
+        for root in [path, &format!("{path}/"), &to.base] {
+            let reply = server.call("GET", root, &headers, b"");
+            assert_eq!((reply.status, &reply.json()["totalResults"]), (200, &0.into()), "{root}");
+        }
+        let reply = server.call("GET", &format!("{path}/nonsense"), &headers, b"");
         assert_eq!(reply.header("content-type"), Some("application/scim+json"), "{reply:?}");
         assert_eq!(reply.status, 404, "{reply:?}");
         assert_eq!(server.api("GET", "/api/v1/organizations", b"").status, 200);
@@ -28,6 +33,7 @@ fn scim_is_spoken_below_any_path_that_settings_take() {
     }
 }
 
+/// Proves S-HTTP-3.
 #[test]
 fn the_host_of_a_request_is_nothing_to_go_by() {
     let server = Server::start("addresses-host", Limits::default());

@@ -7,7 +7,13 @@ use crate::server::{Connection, Reply, Server};
 
 const MEBIBYTE: usize = 1024 * 1024;
 
-fn scim(server: &Server, to: &Connection, method: &str, path: &str, body: &[u8]) -> Reply {
+pub(crate) fn scim(
+    server: &Server,
+    to: &Connection,
+    method: &str,
+    path: &str,
+    body: &[u8],
+) -> Reply {
     let path = format!("{}{path}", to.base);
     let authorization = format!("Bearer {}", to.token);
     server.call(method, &path, &[("Authorization", &authorization)], body)
@@ -31,6 +37,7 @@ fn post_user(number: usize) -> Value {
     json!({ "method": "POST", "path": "/Users", "bulkId": format!("u{number}"), "data": data })
 }
 
+/// Proves S-BULK-14, S-BULK-17.
 #[test]
 fn a_thousand_operations_are_carried_out_and_one_more_is_not() {
     let server = Server::start("bulk-thousand", Limits::default());
@@ -63,6 +70,7 @@ fn a_thousand_operations_are_carried_out_and_one_more_is_not() {
     assert_eq!(server.state(), before);
 }
 
+/// Proves S-BULK-17.
 #[test]
 fn a_request_is_read_up_to_four_mebibytes() {
     let server = Server::start("bulk-bytes", Limits::default());
@@ -120,6 +128,7 @@ fn operations_on_one_resource_are_made_in_their_order() {
     assert_eq!(statuses(&bulk(&server, &to, &json!({ "Operations": operations }))), expected);
 }
 
+/// Proves S-BULK-12.
 #[test]
 fn it_stops_after_as_many_failures_as_the_client_accepts() {
     let server = Server::start("bulk-failures", Limits::default());
@@ -159,6 +168,7 @@ fn it_stops_after_as_many_failures_as_the_client_accepts() {
     check(100, "xxxxx.", "xxxxx.");
 }
 
+/// Proves S-BULK-15, S-BULK-16.
 #[test]
 fn a_circle_that_is_not_closed_in_time_says_so() {
     let server = Server::start("bulk-circle", Limits::default());
@@ -203,6 +213,7 @@ fn a_bulk_request_needs_a_token_of_its_directory() {
     assert_eq!(server.state(), before);
 }
 
+/// Proves S-ME-1.
 #[test]
 fn a_token_is_nobody_that_could_be_me() {
     let server = Server::start("bulk-me", Limits::default());

@@ -55,6 +55,7 @@ fn of_many_changes_of_one_version_exactly_one_is_made() {
     assert_eq!(tag, "W/\"5\"", "four changes and no more");
 }
 
+/// Proves S-ETAG-4, S-ETAG-6.
 #[test]
 fn tags_are_compared_however_they_are_written() {
     let server = Server::start("conditions-tags", Limits::default());

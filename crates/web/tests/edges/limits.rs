@@ -9,8 +9,13 @@ use web::{Limits, Rate};
 use crate::server::{Connection, Reply, Server, text};
 
 /// Limits that are reached soon.
-const SMALL: Limits =
-    Limits { user_body_bytes: 2_000, group_body_bytes: 4_000, api_body_bytes: 1_000, rate: None };
+const SMALL: Limits = Limits {
+    user_body_bytes: 2_000,
+    group_body_bytes: 4_000,
+    api_body_bytes: 1_000,
+    rate: None,
+    guesses: None,
+};
 
 const USER: &str = r#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"ana""#;
 const GROUP: &str =
@@ -134,6 +139,7 @@ fn bodies_of_the_api_have_a_limit_too() {
     assert_eq!(server.state(), before);
 }
 
+/// Proves S-HTTP-23.
 #[test]
 fn what_is_too_deep_or_no_text_is_refused() {
     let server = Server::start("limits-text", Limits::default());
@@ -144,6 +150,8 @@ fn what_is_too_deep_or_no_text_is_refused() {
             .into_bytes()
     };
     let text = |inside: &[u8]| [br#"{"userName":""#, inside, br#""}"#].concat();
+    let created = scim(&server, &to, "POST", "/Users", format!("{USER}}}").as_bytes()).json();
+    let somebody = format!("/Users/{}", created["id"].as_str().expect("an id"));
     let before = server.state();
     let check = |method: &str, path: &str, body: &[u8], detail: &str| {
         let reply = scim(&server, &to, method, path, body);
@@ -151,9 +159,9 @@ fn what_is_too_deep_or_no_text_is_refused() {
         assert_eq!(reply.json()["scimType"], "invalidSyntax", "{reply:?}");
         assert_eq!(server.state(), before);
     };
-    let somebody = "/Users/019b8d4a-0000-7000-8000-00000000dead";
+    let paths = ["/Users", &somebody, "/Groups"];
     for (method, path) in
-        [("POST", "/Users"), ("PUT", somebody), ("PATCH", somebody), ("POST", "/Groups")]
+        [("POST", paths[0]), ("PUT", paths[1]), ("PATCH", paths[1]), ("POST", paths[2])]
     {
         check(method, path, &nested("[", "]"), "nested more than 32 deep");
         check(method, path, &nested(r#"{"a":"#, "}"), "nested more than 32 deep");
@@ -168,9 +176,12 @@ fn what_is_too_deep_or_no_text_is_refused() {
         check(method, path, &text(&b"y".repeat(256 * 1024 + 1)), "longer than");
         check(method, path, b"\xff\xfe{\0}\0", "not valid JSON");
         check(method, path, b" \r\n\t ", "no body");
+        check(method, path, b"{", "the body ends too early");
+        check(method, path, br#"{"userName":"ana",}"#, "trailing comma");
     }
 }
 
+/// Proves S-HTTP-24.
 #[test]
 fn filters_and_paths_have_limits() {
     let server = Server::start("limits-filters", Limits::default());
@@ -184,6 +195,36 @@ fn filters_and_paths_have_limits() {
     check(&format!("{}active%20pr{}", "(".repeat(depth), ")".repeat(depth)), "deep");
     check(&vec!["active%20pr"; 201].join("%20and%20"), "more than 200");
     check(&format!("userName%20eq%20%22{}%22", "y".repeat(9_000)), "8192");
+}
+
+/// Proves S-HTTP-24.
+#[test]
+fn values_and_operations_are_counted() {
+    let server = Server::start("limits-counts", Limits::default());
+    let to = server.connect("Acme", "Okta");
+    let emails = |count: usize| {
+        let emails: Vec<_> =
+            (0..count).map(|it| format!(r#"{{"value":"{it}@example.com"}}"#)).collect();
+        format!(r#"{USER},"emails":[{}]}}"#, emails.join(","))
+    };
+    let reply = scim(&server, &to, "POST", "/Users", emails(1_001).as_bytes());
+    assert_refused(&reply, 400, "1000");
+    let made = scim(&server, &to, "POST", "/Users", emails(1_000).as_bytes());
+    assert_eq!(made.status, 201, "{made:?}");
+    let path = format!("/Users/{}", text(&made.json(), "id"));
+    let patch = |count: usize| {
+        let operation = r#"{"op":"add","path":"title","value":"x"}"#;
+        let operations = vec![operation; count].join(",");
+        let schema = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
+        format!(r#"{{"schemas":["{schema}"],"Operations":[{operations}]}}"#)
+    };
+    let before = server.state();
+    let reply = scim(&server, &to, "PATCH", &path, patch(2_001).as_bytes());
+    assert_refused(&reply, reply.status, "2000");
+    assert!(matches!(reply.status, 400 | 413), "{reply:?}");
+    assert_eq!(server.state(), before);
+    let reply = scim(&server, &to, "PATCH", &path, patch(2_000).as_bytes());
+    assert_eq!(reply.status, 200, "{reply:?}");
 }
 
 #[test]
@@ -243,15 +284,50 @@ fn bytes_that_are_no_request_are_survived() {
     check("CONNECT roster.example:443 HTTP/1.1", 404);
     check("TRACE /scim/v2/Users HTTP/1.1", 405);
     check("GET scim HTTP/1.1", 404);
-    // FIXME: the HTTP library answers these itself, without a body; Okta wants JSON everywhere.
-    check("GET /scim/v2/Users?filter=userName%20eq%20\"ana\" HTTP/1.1", 400);
-    check("GET /scim/v2/Users HTTP/1.1\r\nContent-Length: 18446744073709551615", 431);
+    // What is no HTTP is explained too, though the HTTP library answers it by itself.
+    let check = |request: &[u8], status: u16, detail: &str| {
+        assert_refused(&server.send(request), status, detail);
+    };
+    let filter = b"GET /scim/v2/Users?filter=userName%20eq%20\"ana\" HTTP/1.1\r\nHost: a\r\n\r\n";
+    check(filter, 400, "is written `%22`");
+    check(b"GET /scim/v2/Users HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n", 400, "is no HTTP");
+    check(b"what is this?\r\n\r\n", 400, "is no HTTP");
+    let length = b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551615\r\n\r\n";
+    check(length, 431, "names a length that no body has");
+    let headers = "X: y\r\n".repeat(200);
+    check(format!("GET / HTTP/1.1\r\n{headers}\r\n").as_bytes(), 431, "too large");
+    let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "y".repeat(70_000));
+    check(long.as_bytes(), 414, "too long");
+    // Also behind a request that was one, on the same connection.
+    let mut both =
+        format!("GET /scim/v2/Users HTTP/1.1\r\nHost: a\r\n{credential}\r\n").into_bytes();
+    both.extend_from_slice(filter);
+    let reply = server.send(&both);
+    assert_eq!(reply.status, 200);
+    let rest = String::from_utf8_lossy(&reply.body).into_owned();
+    assert!(rest.contains("HTTP/1.1 400 Bad Request\r\n") && rest.contains("is written"), "{rest}");
     // A header that is no text is not a credential.
     let bytes = b"GET /scim/v2/Users HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer \xff\r\n\r\n";
     assert_refused(&server.send(bytes), 401, "cannot be read");
     assert_eq!(server.state(), before);
 }
 
+/// Entra wants 25 requests a second, and sends them in bursts.
+///
+/// Proves S-ENTRA-6.
+#[test]
+fn the_limit_that_nobody_has_set_is_more_than_entra_needs() {
+    let rate = Limits::default().rate.expect("there is a limit");
+    assert!(rate.per_second.get() >= 25, "{rate:?}");
+    let server = Server::start("limits-entra", Limits::default());
+    let entra = server.connect("Acme", "Entra");
+    // Eight seconds' worth at once.
+    for _ in 0..200 {
+        assert_eq!(scim(&server, &entra, "GET", "/Users?count=0", b"").status, 200);
+    }
+}
+
+/// Proves S-OKTA-9, S-ERROR-16, S-SEC-7.
 #[test]
 fn who_asks_too_often_is_told_when_to_ask_again() {
     let one = NonZeroU32::new(1).expect("it is not zero");
@@ -278,9 +354,43 @@ fn who_asks_too_often_is_told_when_to_ask_again() {
     // The one directory's haste is not the other's, and not the vendor's.
     assert_eq!(scim(&server, &second, "GET", "/Users?count=0", b"").status, 200);
     assert_eq!(server.state(), before);
-    // A token that opens nothing uses up nothing.
+    // A token that opens nothing uses up nothing of the directory's.
     let stranger = Connection { token: "nonsense".to_owned(), ..server.connect("Initech", "Okta") };
     for _ in 0..20 {
         assert_eq!(scim(&server, &stranger, "POST", "/Users", body.as_bytes()).status, 401);
     }
+}
+
+/// Proves S-AUTH-17, S-PROBLEM-4.
+#[test]
+fn who_guesses_is_slowed_down_and_locks_nobody_out() {
+    let server = Server::start("limits-guesses", Limits { rate: None, ..Limits::default() });
+    let to = server.connect("Acme", "Okta");
+    let before = server.state();
+    let guess = |path: &str, number: usize| {
+        let authorization = format!("Bearer {number:0>64}");
+        server.call("GET", path, &[("Authorization", &authorization)], b"")
+    };
+    let seconds = |reply: &Reply| {
+        let seconds = reply.header("retry-after").and_then(|it| it.parse::<u64>().ok());
+        assert!(seconds.is_some_and(|it| (1..=30).contains(&it)), "{reply:?}");
+    };
+    // Some are told what is wrong. However slow this machine is: more come than are forgotten.
+    let path = format!("{}/Users", to.base);
+    let mut replies = (0..2_000).map(|number| guess(&path, number));
+    assert!(replies.by_ref().take(20).all(|reply| reply.status == 401));
+    let refused = replies.find(|reply| reply.status != 401).expect("a limit");
+    assert_refused(&refused, 429, "too many tokens that are not good");
+    seconds(&refused);
+    // From the same place, as behind a proxy: who may is served, and so is the vendor.
+    assert_eq!(scim(&server, &to, "GET", "/Users", b"").status, 200);
+    assert_eq!(server.state(), before);
+    // Keys of the management API are guessed no faster.
+    let mut replies = (0..2_000).map(|number| guess("/api/v1/events", number));
+    let refused = replies.find(|reply| reply.status != 401).expect("a limit");
+    assert_eq!(refused.status, 429, "{refused:?}");
+    assert_eq!(refused.header("content-type"), Some("application/problem+json"));
+    assert_eq!(refused.json()["type"], "urn:roster:problem:too-many-guesses");
+    seconds(&refused);
+    assert_eq!(server.state(), before);
 }

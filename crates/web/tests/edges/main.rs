@@ -5,8 +5,14 @@ mod addresses;
 mod bulk;
 mod conditions;
 mod limits;
+mod lists;
 mod noise;
+mod passwords;
 mod restarts;
+mod schemas;
 #[path = "../server/mod.rs"]
 mod server;
 mod strangers;
+mod tenants;
+mod texts;
+mod transport;

@@ -124,6 +124,7 @@ fn query() -> impl Strategy<Value = String> {
     })
 }
 
+/// Proves S-HTTP-25, S-ERROR-14.
 #[test]
 fn whatever_is_asked_is_answered_in_json_and_is_not_our_fault() {
     let server = Server::start("noise", Limits { rate: None, ..Limits::default() });
@@ -170,6 +171,15 @@ fn whatever_is_asked_is_answered_in_json_and_is_not_our_fault() {
         let reply = server.call(method, &target, &headers, body.as_bytes());
         prop_assert!(reply.status < 500 || reply.status == 501, "{method} {target} {body}: {reply:?}");
         prop_assert!(reply.header("x-request-id").is_some(), "{method} {target}: {reply:?}");
+        // Nobody is sent elsewhere, so no method and no body is lost on the way.
+        prop_assert!(!(300..400).contains(&reply.status), "{method} {target}: {reply:?}");
+        if reply.status >= 400 {
+            // Neither who asks, nor who else is there, nor how it is made.
+            let told = String::from_utf8_lossy(&reply.body).to_lowercase();
+            for secret in [&to.token, &server.key, "sql", "select ", ".rs:", "panic", "\\\"ben\\\""] {
+                prop_assert!(!told.contains(secret), "{secret}: {method} {target}: {reply:?}");
+            }
+        }
         if reply.status == 204 {
             prop_assert!(reply.body.is_empty());
         } else {

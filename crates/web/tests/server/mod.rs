@@ -8,7 +8,7 @@ use std::io::{Read, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -93,6 +93,11 @@ impl Server {
     /// Moves the clock.
     pub(crate) fn pass(&self, seconds: i64) {
         self.clock.0.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    /// Makes the next thing that is created fail, as a mistake of ours would.
+    pub(crate) fn break_down(&self) {
+        self.ids.is_broken.store(true, Ordering::Relaxed);
     }
 
     /// Makes a directory and a token for it, as a vendor would.
@@ -287,11 +292,16 @@ impl Clock for HandClock {
 
 /// Ids that count: each sorts after the one before.
 #[derive(Default)]
-struct CountedIds(AtomicU64);
+struct CountedIds {
+    last: AtomicU64,
+    /// Panics when the next one is wanted, once.
+    is_broken: AtomicBool,
+}
 
 impl Ids for CountedIds {
     fn next(&self) -> Uuid {
-        let number = 1 + self.0.fetch_add(1, Ordering::Relaxed);
+        assert!(!self.is_broken.swap(false, Ordering::Relaxed), "there is no id this time");
+        let number = 1 + self.last.fetch_add(1, Ordering::Relaxed);
         Uuid::from_u128(0x019b_8d4a_0000_7000_8000_0000_0000_0000 + u128::from(number))
     }
 }

@@ -1,0 +1,72 @@
+//! What holds whatever is sent: each claim is a function of bytes that panics where it is broken.
+//!
+//! The fuzzers in `fuzz/` look for bytes that break a claim, and the tests of this crate hold the
+//! claims against every input that the fuzzers have kept. What makes filters, resources and
+//! patches of [`Choices`] is here too, for other tests that need many of them.
+//!
+//! Nothing of this is a part of the product.
+
+mod admission;
+mod bulk;
+mod choices;
+mod cursor;
+mod filter;
+pub mod make;
+mod patch;
+mod path;
+
+pub use choices::Choices;
+use scim::dialect::Quirks;
+use scim::{Preset, ResourceType};
+
+/// A claim, and the name of its fuzzer and of the folder in which its inputs are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    /// `filter`
+    pub name: &'static str,
+    /// Panics when the input breaks the claim.
+    pub check: fn(&[u8]),
+}
+
+/// All of them.
+pub const CLAIMS: &[Claim] = &[
+    Claim { name: "filter", check: filter::check },
+    Claim { name: "path", check: path::check },
+    Claim { name: "patch", check: patch::check },
+    Claim { name: "admission", check: admission::check },
+    Claim { name: "cursor", check: cursor::check },
+    Claim { name: "bulk", check: bulk::check },
+];
+
+/// Checks one input. `name` is that of a claim.
+pub fn check(name: &str, input: &[u8]) {
+    let claim = CLAIMS.iter().find(|claim| claim.name == name).expect("a claim has this name");
+    (claim.check)(input);
+}
+
+const PRESETS: [Preset; 2] = [Preset::Lenient, Preset::Strict];
+
+/// How an input is read. Its first byte says that; the digits from `0` to `7` are all there is, so
+/// that an input which is text can be read and written by people.
+struct Header {
+    preset: Preset,
+    resource_type: ResourceType,
+    /// Whether the rest is made into something that is nearly right. Otherwise it is what a
+    /// client would send.
+    is_made: bool,
+}
+
+impl Header {
+    fn read(input: &[u8]) -> Option<(Header, &[u8])> {
+        let (first, rest) = input.split_first()?;
+        let preset = PRESETS[usize::from(first & 1)];
+        let resource_type =
+            if first & 2 == 0 { ResourceType::user() } else { ResourceType::group() };
+        Some((Header { preset, resource_type, is_made: first & 4 != 0 }, rest))
+    }
+}
+
+/// Where nobody looks at what was straightened.
+fn unseen() -> Quirks {
+    Quirks::new()
+}

@@ -1,0 +1,184 @@
+//! The roles and entitlements of the vendor's app. There are few, so a list is made in memory: every
+//! filter and order that SCIM has, over all of them.
+
+use directory::{CATALOGUE_MAX, CatalogueEntry, CatalogueKind, EntryId, Rejection};
+use jiff::Timestamp;
+use scim::sort::BoundSort;
+
+use crate::error::Error;
+use crate::list::{Found, ListRequest, Ranked, Seek};
+use crate::place::Place;
+use crate::session::{Row, Session, Value, count};
+
+/// What is to be kept of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEntry {
+    /// Role or entitlement.
+    pub kind: CatalogueKind,
+    /// Its id.
+    pub id: EntryId,
+    /// The name to show.
+    pub display_name: String,
+    /// What it allows.
+    pub description: Option<String>,
+}
+
+fn entry(kind: CatalogueKind, row: &Row<'_>) -> Result<CatalogueEntry, Error> {
+    Ok(CatalogueEntry {
+        kind,
+        id: row.parsed(0)?,
+        display_name: row.text(1)?,
+        description: row.optional_text(2)?,
+        created_at: row.time(3)?,
+        modified_at: row.time(4)?,
+    })
+}
+
+/// All of a kind with their ordinals, in the order in which they came into the list.
+pub(crate) async fn all(
+    session: &mut Session,
+    kind: CatalogueKind,
+) -> Result<Vec<(u64, CatalogueEntry)>, Error> {
+    session
+        .all(
+            "loading the catalogue",
+            "select entry_id, display_name, description, created_at, modified_at, ordinal
+             from catalogue where kind = $1 order by ordinal",
+            &[Value::Text(kind.as_str())],
+            |row| Ok((row.last_number()?, entry(kind, row)?)),
+        )
+        .await
+}
+
+/// One by its id.
+pub(crate) async fn one(
+    session: &mut Session,
+    kind: CatalogueKind,
+    id: &EntryId,
+) -> Result<Option<CatalogueEntry>, Error> {
+    session
+        .first(
+            "loading an entry of the catalogue",
+            "select entry_id, display_name, description, created_at, modified_at
+             from catalogue where kind = $1 and entry_id = $2",
+            &[Value::Text(kind.as_str()), Value::Text(id.as_str())],
+            |row| entry(kind, row),
+        )
+        .await
+}
+
+/// Whether there is any of a kind.
+pub(crate) async fn is_there(session: &mut Session, kind: CatalogueKind) -> Result<bool, Error> {
+    let values = [Value::Text(kind.as_str())];
+    let sql = "select 1 from catalogue where kind = $1 limit 1";
+    let found = session.first("looking into the catalogue", sql, &values, |_| Ok(())).await?;
+    Ok(found.is_some())
+}
+
+/// A part of a list of entries.
+pub(crate) async fn page(
+    session: &mut Session,
+    kind: CatalogueKind,
+    request: &ListRequest<CatalogueEntry>,
+    seek: Seek,
+) -> Result<Found<CatalogueEntry>, Error> {
+    let sort = request.sort.as_deref();
+    let order = sort.map(BoundSort::order).unwrap_or_default();
+    let mut matching = Vec::new();
+    for (ordinal, entry) in all(session, kind).await? {
+        let resource = (request.represent)(&entry);
+        if request.filter.as_ref().is_none_or(|filter| filter.matches(&resource)) {
+            let key = sort.map(|sort| sort.key(&resource)).unwrap_or_default();
+            matching.push((Ranked { place: Place { key, ordinal }, order }, entry));
+        }
+    }
+    matching.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let total = matching.len() as u64;
+    let skipped = match seek {
+        Seek::Skip(skipped) => usize::try_from(skipped).unwrap_or(usize::MAX),
+        Seek::After(place) => {
+            let after = Ranked { place, order };
+            matching.partition_point(|(ranked, _)| *ranked <= after)
+        }
+    };
+    let most = usize::try_from(request.window.count).unwrap_or(usize::MAX);
+    let has_more = matching.len().saturating_sub(skipped) > most;
+    let items = matching.into_iter().skip(skipped).take(most);
+    let items = items.map(|(ranked, entry)| (ranked.place, entry)).collect();
+    Ok(Found { total, items, has_more })
+}
+
+/// Keeps an entry. One that is as it was asked for is left alone.
+pub(crate) async fn put(
+    session: &mut Session,
+    new: &NewEntry,
+    at: Timestamp,
+) -> Result<Result<(), Rejection>, Error> {
+    let before = one(session, new.kind, &new.id).await?;
+    let is_same = before.as_ref().is_some_and(|before| {
+        (&before.display_name, &before.description) == (&new.display_name, &new.description)
+    });
+    if is_same {
+        return Ok(Ok(()));
+    }
+    let kind = new.kind.as_str();
+    let values = [
+        Value::Text(kind),
+        Value::Text(new.id.as_str()),
+        Value::Text(&new.display_name),
+        Value::OptionalText(new.description.as_deref()),
+        Value::Time(at),
+    ];
+    if before.is_some() {
+        session
+            .run(
+                "keeping a changed entry of the catalogue",
+                "update catalogue
+                 set display_name = $3, description = $4, modified_at = $5
+                 where kind = $1 and entry_id = $2",
+                &values,
+            )
+            .await?;
+        return Ok(Ok(()));
+    }
+    let (entries, latest) = session
+        .first(
+            "counting the catalogue",
+            "select count(*), coalesce(max(ordinal), 0) from catalogue where kind = $1",
+            &[Value::Text(kind)],
+            |row| Ok((row.number(0)?, row.number(1)?)),
+        )
+        .await?
+        .unwrap_or_default();
+    if entries >= CATALOGUE_MAX as u64 {
+        return Ok(Err(Rejection::CatalogueFull(CATALOGUE_MAX as u64)));
+    }
+    let mut values = values.to_vec();
+    values.push(count(latest + 1));
+    session
+        .run(
+            "keeping a new entry of the catalogue",
+            "insert into catalogue
+             (kind, entry_id, ordinal, display_name, description, created_at, modified_at)
+             values ($1, $2, $6, $3, $4, $5, $5)",
+            &values,
+        )
+        .await?;
+    Ok(Ok(()))
+}
+
+/// Takes an entry out. Users who have it keep it: that is what their provider says.
+pub(crate) async fn delete(
+    session: &mut Session,
+    kind: CatalogueKind,
+    id: &EntryId,
+) -> Result<Result<(), Rejection>, Error> {
+    let deleted = session
+        .run(
+            "deleting an entry of the catalogue",
+            "delete from catalogue where kind = $1 and entry_id = $2",
+            &[Value::Text(kind.as_str()), Value::Text(id.as_str())],
+        )
+        .await?;
+    Ok(if deleted == 1 { Ok(()) } else { Err(Rejection::UnknownEntry(kind)) })
+}

@@ -1,0 +1,115 @@
+//! Roster itself: the built binary, serving a fresh database as it would anybody.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+use crate::command::capture;
+
+/// The longest that the server may take to say where it listens.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A running server. It ends with this.
+#[derive(Debug)]
+pub(crate) struct Server {
+    process: Child,
+    binary: PathBuf,
+    data: PathBuf,
+    address: SocketAddr,
+}
+
+/// What a provider is given to enter.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    /// Its own base URL.
+    pub(crate) base_url: String,
+    /// The one that it shares with the others.
+    pub(crate) shared_base_url: String,
+    pub(crate) token: String,
+}
+
+impl Server {
+    /// Starts on any free port, with its data in this folder, and without a limit of requests.
+    pub(crate) fn start(binary: &Path, data: &Path) -> anyhow::Result<Server> {
+        let mut process = Command::new(binary)
+            .args(["serve", "--listen", "127.0.0.1:0", "--requests-per-second", "0", "--data"])
+            .arg(data)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("`roster serve` could not be started")?;
+        let output = process.stdout.take().expect("the output was asked for as a pipe");
+        let (sender, receiver) = mpsc::channel();
+        // It goes on reading to the end, so that the server never waits for its reader.
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if let Some((_, url)) = line.split_once(" listens on http://") {
+                    drop(sender.send(url.trim().to_owned()));
+                }
+            }
+        });
+        let mut server = Server {
+            process,
+            binary: binary.to_owned(),
+            data: data.to_owned(),
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        };
+        let address = receiver
+            .recv_timeout(PATIENCE)
+            .context("`roster serve` did not say where it listens")?;
+        server.address = address.parse().context("`roster serve` listens nowhere")?;
+        Ok(server)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where its data is.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Makes a directory of this name and a token for it, with `roster directory create`.
+    pub(crate) fn create_directory(
+        &self,
+        name: &str,
+        arguments: &[&str],
+    ) -> anyhow::Result<Directory> {
+        let created = capture(
+            Command::new(&self.binary)
+                .args(["directory", "create", "--organization", "Example", "--json"])
+                .args(["--name", name])
+                .args(arguments)
+                .arg("--data")
+                .arg(&self.data),
+        )?;
+        let created: Value =
+            serde_json::from_str(&created).context("`roster directory create` printed no JSON")?;
+        let text = |name: &str| {
+            let text = created[name].as_str().map(str::to_owned);
+            text.with_context(|| format!("`roster directory create` did not tell the `{name}`"))
+        };
+        Ok(Directory {
+            base_url: text("base_url")?,
+            shared_base_url: text("shared_base_url")?,
+            token: text("token")?,
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself; its database is thrown away either way.
+        let _ = self.process.kill().and_then(|()| self.process.wait());
+    }
+}

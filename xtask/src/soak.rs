@@ -1,0 +1,39 @@
+//! `cargo xtask soak`: the tests that are made of chance, for longer than a change can wait.
+
+use std::path::Path;
+
+use crate::command::{cargo, run, say};
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Arguments {
+    /// Random requests, to the server and to a plain map beside it
+    #[arg(long, default_value_t = 1_000_000)]
+    requests: u64,
+    /// Pairs of a random filter and a random resource, asked of each database and of the evaluator
+    #[arg(long, default_value_t = 10_000_000)]
+    pairs: u64,
+    /// With which seed to begin; a failure names its own
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// Plays requests, then asks filters. What is 0 is left out.
+pub(crate) fn play(root: &Path, arguments: &Arguments) -> anyhow::Result<()> {
+    for (package, test, variable, count) in [
+        ("web", "model", "ROSTER_REQUESTS", arguments.requests),
+        ("store", "filters", "ROSTER_PAIRS", arguments.pairs),
+    ] {
+        if count == 0 {
+            continue;
+        }
+        say(format_args!("\n== {test}: {count}, from seed {} on", arguments.seed));
+        let mut command =
+            cargo(root, ["test", "--quiet", "--profile", "soak", "--package", package]);
+        command
+            .args(["--test", test, "--", "--nocapture"])
+            .env(variable, count.to_string())
+            .env("ROSTER_SEED", arguments.seed.to_string());
+        run(&mut command)?;
+    }
+    Ok(())
+}

@@ -34,7 +34,8 @@ const KINDS: &[&str] = &["work", "home", "other"];
 #[derive(Clone, Debug)]
 pub(crate) enum Act {
     Create(Kind, Attributes, Vec<Named>),
-    Replace(Kind, String, Condition, Attributes, Vec<Named>),
+    /// Without members, those of the group stay.
+    Replace(Kind, String, Condition, Attributes, Option<Vec<Named>>),
     Patch(Kind, String, Condition, Vec<Change>),
     Delete(Kind, String, Condition),
     Get(Kind, String, Condition),
@@ -244,9 +245,14 @@ impl Client {
             7..10 => {
                 let id = self.some_id(kind, plain);
                 let condition = self.some_condition(kind, &id, plain);
-                let Act::Create(kind, attributes, members) = self.some_creation(kind, plain) else {
+                let Act::Create(kind, mut attributes, members) = self.some_creation(kind, plain)
+                else {
                     unreachable!("that is what it makes")
                 };
+                if self.once_in(6) {
+                    attributes.insert("externalId".into(), Value::Null);
+                }
+                let members = (kind == Kind::Group).then_some(members);
                 Act::Replace(kind, id, condition, attributes, members)
             }
             10..20 => {
@@ -399,6 +405,10 @@ impl Client {
             ),
             _ => (Method::GET, format!("{all}?sortBy=shoeSize"), Value::Null, value("invalidPath")),
         };
+        // What is not there is said before what is wrong.
+        let is_of_one = method == Method::PUT || method == Method::PATCH;
+        let is_missing = is_of_one && !plain.all(kind).contains_key(&id);
+        let refused = if is_missing { (404, None) } else { refused };
         let body = (!body.is_null()).then_some(body);
         let sent = Sent { method, path, headers: Vec::new(), body };
         Request { act: Act::Wrong(refused), wanted: Wanted::All, sent }
@@ -408,11 +418,12 @@ impl Client {
     pub(crate) fn spelt(&mut self, act: &Act, wanted: &Wanted) -> Sent {
         let (method, path, condition, body) = match act {
             Act::Create(kind, attributes, members) => {
+                let members = (!members.is_empty() || self.once_in(2)).then_some(&**members);
                 let body = self.spelt_resource(*kind, attributes, members);
                 (Method::POST, kind.endpoint().to_owned(), &Condition::None, Some(body))
             }
             Act::Replace(kind, id, condition, attributes, members) => {
-                let body = self.spelt_resource(*kind, attributes, members);
+                let body = self.spelt_resource(*kind, attributes, members.as_deref());
                 (Method::PUT, format!("{}/{id}", kind.endpoint()), condition, Some(body))
             }
             Act::Patch(kind, id, condition, changes) => {
@@ -454,7 +465,12 @@ impl Client {
 
     /// A resource as providers send it: names in any case, booleans as text, what is not set as
     /// null or empty, what only the server sets as they like.
-    fn spelt_resource(&mut self, kind: Kind, attributes: &Attributes, members: &[Named]) -> Value {
+    fn spelt_resource(
+        &mut self,
+        kind: Kind,
+        attributes: &Attributes,
+        members: Option<&[Named]>,
+    ) -> Value {
         let mut body = Map::new();
         let schema = if kind == Kind::User { USER } else { GROUP };
         if !self.once_in(4) {
@@ -490,7 +506,7 @@ impl Client {
             if self.once_in(6) {
                 body.insert("groups".into(), json!([{ "value": "7" }]));
             }
-        } else if !members.is_empty() || self.once_in(2) {
+        } else if let Some(members) = members {
             body.insert("members".into(), self.spelt_members(members));
         }
         if self.once_in(6) {

@@ -606,7 +606,7 @@ fn carry_out(plain: &mut Plain, act: &Act, new_id: &str, now: Timestamp) -> Resu
             plain.create(*kind, new_id, attributes.clone(), members, now)
         }
         Act::Replace(kind, id, condition, attributes, members) => {
-            plain.replace(*kind, id, condition, attributes.clone(), members, now)
+            plain.replace(*kind, id, condition, attributes.clone(), members.as_deref(), now)
         }
         Act::Patch(kind, id, condition, changes) => plain.patch(*kind, id, condition, changes, now),
         Act::Delete(kind, id, condition) => plain.delete(*kind, id, condition, now),

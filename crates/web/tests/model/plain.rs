@@ -17,6 +17,9 @@ pub(crate) type Attributes = Map<String, Value>;
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
     pub(crate) attributes: Attributes,
+    /// The last word on whether the person may use the app. Who takes the attribute away takes the
+    /// word away, and not what it said.
+    is_active: bool,
     pub(crate) version: u64,
     /// The place in the order of creation.
     pub(crate) ordinal: u64,
@@ -206,6 +209,7 @@ impl Plain {
         self.created += 1;
         let record = Record {
             attributes: attributes.clone(),
+            is_active: said_active(&attributes).unwrap_or(true),
             version: 1,
             ordinal: self.created,
             created_at: now,
@@ -225,7 +229,7 @@ impl Plain {
             let same = self.former.iter().filter(same).filter(|it| Some(it.at) == latest);
             previous.extend(same.map(|it| it.id.clone()));
         }
-        self.tell((kind, id), "created", &attributes, News { previous, ..News::at(now) });
+        self.tell((kind, id), "created", told(&record), News { previous, ..News::at(now) });
         self.tell_members(id, &record, &roll, now);
         Ok(())
     }
@@ -237,10 +241,18 @@ impl Plain {
         id: &str,
         condition: &Condition,
         mut attributes: Attributes,
-        members: &[Named],
+        members: Option<&[Named]>,
         now: Timestamp,
     ) -> Result<(), Refused> {
         let before = self.existing(kind, id, condition)?;
+        // Nobody is made a stranger to the provider by being left out, nor is a group emptied.
+        match attributes.get("externalId") {
+            Some(Value::Null) => _ = attributes.remove("externalId"),
+            Some(_) => {}
+            None => attributes.extend(
+                before.attributes.get("externalId").map(|it| ("externalId".into(), it.clone())),
+            ),
+        }
         // Who may not use the app is not let in again by being left out.
         if let (false, Some(active)) =
             (attributes.contains_key("active"), before.attributes.get("active"))
@@ -248,7 +260,9 @@ impl Plain {
             attributes.insert("active".into(), active.clone());
         }
         let mut roll = Roll::of(&before);
-        roll.replace(self, members);
+        if let Some(members) = members {
+            roll.replace(self, members);
+        }
         self.keep(kind, id, &before, &attributes, &roll, now)
     }
 
@@ -272,9 +286,6 @@ impl Plain {
                 Change::ReplaceMembers(members) => roll.replace(self, members),
                 of_attributes => apply(of_attributes, &mut attributes)?,
             }
-        }
-        if before.attributes.get("active") == Some(&Value::Bool(false)) {
-            attributes.entry("active").or_insert(Value::Bool(false));
         }
         self.keep(kind, id, &before, &attributes, &roll, now)
     }
@@ -300,7 +311,7 @@ impl Plain {
         let mut roll = Roll::of(&before);
         roll.remove_if(|_, _| true);
         self.tell_members(id, &before, &roll, now);
-        self.tell((kind, id), "deleted", &before.attributes, News::at(now));
+        self.tell((kind, id), "deleted", told(&before), News::at(now));
         if kind == Kind::User {
             self.former.push(Former {
                 name: fold(before.attributes["userName"].as_str().expect("it is required")),
@@ -364,6 +375,7 @@ impl Plain {
             .extend(before.members.clone().into_iter().filter(|(it, _)| roll.now.contains_key(it)));
         let after = Record {
             attributes: attributes.clone(),
+            is_active: said_active(attributes).unwrap_or(before.is_active),
             version: before.version + 1,
             modified_at: now,
             members,
@@ -371,25 +383,23 @@ impl Plain {
         };
         self.all_mut(kind).insert(id.to_owned(), after.clone());
         if !is_same {
-            let is_active = |it: &Attributes| it.get("active") != Some(&Value::Bool(false));
-            let what = match (is_active(&before.attributes), is_active(attributes)) {
+            let what = match (before.is_active, after.is_active) {
                 (true, false) => "deactivated",
                 (false, true) => "reactivated",
                 _ => "updated",
             };
-            let changes = Some(differences(&before.attributes, attributes));
-            self.tell((kind, id), what, attributes, News { changes, ..News::at(now) });
+            let changes = Some(differences(&told(before), &told(&after)));
+            self.tell((kind, id), what, told(&after), News { changes, ..News::at(now) });
         }
         self.tell_members(id, &after, roll, now);
         Ok(())
     }
 
-    fn tell(&mut self, (kind, id): (Kind, &str), what: &str, attributes: &Attributes, news: News) {
+    fn tell(&mut self, (kind, id): (Kind, &str), what: &str, mut told: Attributes, news: News) {
         let subject = match kind {
             Kind::User => "user",
             Kind::Group => "group",
         };
-        let mut told = attributes.clone();
         told.insert("id".into(), id.into());
         let mut data = json!({ subject: told });
         if let Some(changes) = news.changes {
@@ -488,6 +498,20 @@ impl Plain {
         let kinds = [Kind::User, Kind::Group];
         kinds.into_iter().find(|kind| self.all(*kind).contains_key(id)).map(Kind::name)
     }
+}
+
+/// What it says of whether the person may use the app.
+fn said_active(attributes: &Attributes) -> Option<bool> {
+    attributes.get("active")?.as_bool()
+}
+
+/// What the app is told: of who may not use it always that, said or not.
+fn told(record: &Record) -> Attributes {
+    let mut told = record.attributes.clone();
+    if !record.is_active {
+        told.insert("active".into(), false.into());
+    }
+    told
 }
 
 /// Who belongs to a group while it is changed.

@@ -243,7 +243,7 @@ fn limits_are_reached_without_being_passed() {
     assert_eq!(admitted.resource.get("emails"), Some(&emails));
 }
 
-/// Proves S-CREATE-7.
+/// Proves S-CREATE-7, S-SCHEMA-9.
 #[test]
 fn the_letter_of_the_rfc_allows_less() {
     let with =

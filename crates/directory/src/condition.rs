@@ -72,6 +72,8 @@ pub struct Conditional<D> {
 impl<D: Existing> Decide for Conditional<D> {
     type Answer = D::Answer;
 
+    const IS_READ_BY_SCHEMAS: bool = D::IS_READ_BY_SCHEMAS;
+
     fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<D::Answer>, Stop> {
         let version = self.decide.version(facts)?;
         if !self.condition.holds(version) {
@@ -82,7 +84,8 @@ impl<D: Existing> Decide for Conditional<D> {
 }
 
 /// A decision about what was read by the schemas of a directory as they were at a version. When they
-/// have changed since, it could keep values that nobody can read any more.
+/// have changed since, it could keep values that nobody can read any more. A decision for which no
+/// schema is read ([`Decide::IS_READ_BY_SCHEMAS`]) is made all the same.
 #[derive(Clone, Debug)]
 pub struct ReadBy<D> {
     /// How often the schemas had changed.
@@ -94,8 +97,10 @@ pub struct ReadBy<D> {
 impl<D: Decide> Decide for ReadBy<D> {
     type Answer = D::Answer;
 
+    const IS_READ_BY_SCHEMAS: bool = D::IS_READ_BY_SCHEMAS;
+
     fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<D::Answer>, Stop> {
-        if facts.directory()?.schemas_version != self.schemas_version {
+        if D::IS_READ_BY_SCHEMAS && facts.directory()?.schemas_version != self.schemas_version {
             return Err(Rejection::SchemasChanged.into());
         }
         self.decide.decide(facts, moment)

@@ -16,6 +16,10 @@ pub trait Decide: Send + Sync + 'static {
     /// What the caller is told when the changes are kept.
     type Answer: Send + 'static;
 
+    /// Whether it was read by the schemas of the directory, so that it may be made only while they
+    /// are the same ([`ReadBy`](crate::ReadBy)). To take somebody out, no schema is read.
+    const IS_READ_BY_SCHEMAS: bool = true;
+
     /// Says what is to change, which may be nothing: then there is no new version, no new
     /// `lastModified` and no event.
     fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<Self::Answer>, Stop>;

@@ -118,7 +118,7 @@ impl Decide for CreateGroup {
 pub struct ReplaceGroup {
     /// Which.
     pub id: GroupId,
-    /// What the provider says, as admitted.
+    /// What the provider says, as [`scim::admit::admit_replacement`] reads it.
     pub resource: Resource,
     /// Whether it says anything of `externalId`. Where it does not, that stays.
     pub external_id_given: bool,
@@ -136,6 +136,7 @@ impl Decide for ReplaceGroup {
 
     fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<GroupOutcome>, Stop> {
         let before = facts.existing_group(self.id)?;
+        self.resource.check_required(before.document.resource(), &self.resource_type)?;
         self.resource.check_fixed(before.document.resource(), &self.resource_type)?;
         let mut roll = Roll::of_everyone(facts, self.id)?;
         roll.replace(Known::among(facts, &self.members)?);
@@ -245,6 +246,8 @@ pub struct DeleteGroup {
 
 impl Decide for DeleteGroup {
     type Answer = ();
+
+    const IS_READ_BY_SCHEMAS: bool = false;
 
     fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<()>, Stop> {
         let before = facts.existing_group(self.id)?.clone();

@@ -168,7 +168,7 @@ impl Decide for CreateUser {
 pub struct ReplaceUser {
     /// Whom.
     pub id: UserId,
-    /// What the provider says, as admitted.
+    /// What the provider says, as [`scim::admit::admit_replacement`] reads it.
     pub resource: Resource,
     /// What else it says, of which no schema knows.
     pub aside: Aside,
@@ -184,6 +184,7 @@ impl Decide for ReplaceUser {
     fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<User>, Stop> {
         let before = facts.existing_user(self.id)?;
         let resource = self.resource.clone();
+        resource.check_required(before.document.resource(), &self.resource_type)?;
         resource.check_fixed(before.document.resource(), &self.resource_type)?;
         let mut after = resource.keeping(before.document.resource(), &self.resource_type);
         if !self.external_id_given {
@@ -209,11 +210,14 @@ impl Decide for PatchUser {
 
     fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<UserOutcome>, Stop> {
         let before = facts.existing_user(self.id)?;
-        // What became known since it was sent is a value before it is patched. What does not fit is
-        // older than the patch, and would come back after it.
+        // What became known since it was sent is a value before it is patched. What does not fit stays
+        // where it is, unless the patch says it anew: then it is older, and would come back later.
         let adopted = adopt(before, &self.resource_type);
         let (resource, aside) = match &adopted {
-            Some((late, left)) => (&late.resource, left.without(late.unfit.iter())),
+            Some((late, left)) => {
+                let is_older = |path: &&String| self.patch.aims_at(path, &self.resource_type);
+                (&late.resource, left.without(late.unfit.iter().filter(is_older)))
+            }
             None => (before.document.resource(), before.aside.clone()),
         };
         let aside = aside.with(self.patch.unknown());
@@ -260,6 +264,8 @@ pub struct DeleteUser {
 
 impl Decide for DeleteUser {
     type Answer = ();
+
+    const IS_READ_BY_SCHEMAS: bool = false;
 
     fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<()>, Stop> {
         let before = facts.existing_user(self.id)?.clone();

@@ -30,14 +30,15 @@ pub struct Admitted {
     /// Whether `externalId` was mentioned, if only to say that there is none. A PUT that is silent
     /// about it keeps it.
     pub external_id_given: bool,
-    /// What stands in no schema, by the path at which it stood. Neither kept nor answered, but
-    /// shown to the IT admin, who can correct a mapping.
+    /// What stands in no schema, by the path at which it stood; the attributes of a schema that
+    /// nobody knows each by its own path. It is no part of the resource. Of a user it is kept beside
+    /// them and shown to the IT admin, who can correct a mapping or define a schema.
     pub unknown: Map<String, Value>,
     /// Whether there was a password. It is gone by now.
     pub password_given: bool,
 }
 
-/// Reads the body of a POST or PUT.
+/// Reads the body of a POST; that of a PUT is read by [`admit_replacement`].
 ///
 /// Attributes that only the server sets are ignored (RFC 7644 §3.3, §3.5.1). Under
 /// [`Preset::Lenient`] so are unknown ones, and types are straightened where the meaning is plain;
@@ -60,6 +61,24 @@ pub struct Admitted {
 /// # Ok::<(), scim::Error>(())
 /// ```
 pub fn admit(
+    body: Value,
+    resource_type: &ResourceType,
+    preset: Preset,
+    quirks: &mut Quirks,
+) -> Result<Admitted, Error> {
+    let admitted = admit_replacement(body, resource_type, preset, quirks)?;
+    check_extensions(None, &admitted.resource, resource_type)?;
+    Ok(admitted)
+}
+
+/// Reads the body of a PUT: as [`admit`] does, except that it does not ask for what extensions
+/// require. Only who knows what is kept can tell what of that may go on missing:
+/// [`Resource::check_required`](crate::Resource::check_required).
+///
+/// # Errors
+///
+/// Those of [`admit`].
+pub fn admit_replacement(
     body: Value,
     resource_type: &ResourceType,
     preset: Preset,
@@ -120,7 +139,9 @@ pub fn admit(
     }
     let attributes = assemble(entries)?;
     check_schemas(schemas.as_ref(), &attributes, resource_type, &mut reader)?;
-    check_required(&attributes, resource_type)?;
+    if let Some(name) = lacking(&attributes, &resource_type.schema).next() {
+        return Err(missing(Place::top(name)));
+    }
     let resource = Resource::from_canonical(attributes);
     check_user_name(&resource, resource_type)?;
     Ok(Admitted { resource, members, external_id_given, unknown, password_given })
@@ -251,8 +272,19 @@ impl Reader<'_> {
                 ),
             ));
         }
-        // Of the same part of many list elements, one is example enough.
-        self.unknown.entry(place.to_string()).or_insert(value);
+        // Of the same part of many list elements one is example enough; of several operations, the
+        // last one holds.
+        match value {
+            // The attributes of a schema that nobody knows, each by its own path.
+            Value::Object(parts) if place.schema.is_none() && is_urn(place) => {
+                for (part, value) in parts {
+                    self.unknown.insert(format!("{place}:{part}"), value);
+                }
+            }
+            value => {
+                self.unknown.insert(place.to_string(), value);
+            }
+        }
         Ok(())
     }
 
@@ -536,35 +568,45 @@ fn check_schemas(
     }
 }
 
-/// RFC 7643 §7: a resource without a required attribute is refused.
-fn check_required(
-    attributes: &Map<String, Value>,
+/// That a resource has what its extensions require (RFC 7643 §7): all of it, if it is new. What a
+/// resource that is there lacks already was not required when it was written, and may go on missing:
+/// else nobody could be deactivated any more once a vendor requires what they never had.
+pub(crate) fn check_extensions(
+    before: Option<&Resource>,
+    after: &Resource,
     resource_type: &ResourceType,
 ) -> Result<(), Error> {
-    if let Some(name) = lacking(attributes, &resource_type.schema) {
-        return Err(missing(Place::top(name)));
-    }
     for extension in &resource_type.extensions {
-        match attributes.get(&extension.schema.id).and_then(Value::as_object) {
-            Some(values) => check_required_of(values, &extension.schema)?,
-            None if extension.required => return Err(missing(Place::top(&extension.schema.id))),
+        let schema = &extension.schema;
+        let had = before.and_then(|before| values_of(before, schema));
+        match values_of(after, schema) {
+            Some(values) => check_required_of(had, values, schema)?,
+            None if extension.required && (before.is_none() || had.is_some()) => {
+                return Err(missing(Place::top(&schema.id)));
+            }
             None => {}
         }
     }
     Ok(())
 }
 
-fn check_required_of(values: &Map<String, Value>, schema: &Schema) -> Result<(), Error> {
-    match lacking(values, schema) {
+/// That the values of an extension are not without a required one, unless it was missing before.
+fn check_required_of(
+    before: Option<&Map<String, Value>>,
+    after: &Map<String, Value>,
+    schema: &Schema,
+) -> Result<(), Error> {
+    let lacked_before = |name: &str| before.is_some_and(|before| is_blank(before.get(name)));
+    match lacking(after, schema).find(|name| !lacked_before(name)) {
         Some(name) => Err(missing(Place { schema: Some(&schema.id), ..Place::top(name) })),
         None => Ok(()),
     }
 }
 
-/// The first required attribute that has no value.
-fn lacking<'a>(values: &Map<String, Value>, schema: &'a Schema) -> Option<&'a str> {
-    let mut required = schema.attributes.iter().filter(|it| it.required && !it.is_read_only());
-    required.find(|it| is_blank(values.get(&it.name))).map(|it| it.name.as_str())
+/// The required attributes that have no value.
+fn lacking<'a>(values: &Map<String, Value>, schema: &'a Schema) -> impl Iterator<Item = &'a str> {
+    let required = schema.attributes.iter().filter(|it| it.required && !it.is_read_only());
+    required.filter(|it| is_blank(values.get(&it.name))).map(|it| it.name.as_str())
 }
 
 /// That a PATCH leaves an extension with what it requires. What was missing before, because it was not
@@ -576,14 +618,20 @@ pub(crate) fn check_extension_kept(
 ) -> Result<(), Error> {
     let schema = &extension.schema;
     match (values_of(before, schema), values_of(after, schema)) {
+        // RFC 7644 §3.5.2.2 has a `scimType` for it.
         (Some(_), None) if extension.required => Err(Error::mutability(format!(
             "`{}` is required and would be left without any value; replace its values instead",
             schema.id
         ))),
-        (Some(before), Some(_)) if lacking(before, schema).is_some() => Ok(()),
-        (_, Some(after)) => check_required_of(after, schema),
+        (before, Some(after)) => check_required_of(before, after, schema),
         (_, None) => Ok(()),
     }
+}
+
+/// Whether this names a schema and not an attribute.
+fn is_urn(place: Place<'_>) -> bool {
+    let start = place.attribute.get(..4);
+    place.sub_attribute.is_none() && start.is_some_and(|start| start.eq_ignore_ascii_case("urn:"))
 }
 
 fn values_of<'a>(resource: &'a Resource, extension: &Schema) -> Option<&'a Map<String, Value>> {
@@ -664,7 +712,7 @@ pub fn admit_late(
             }
             taken.push(path.clone());
         }
-        if is_changed && lacking(&values, schema).is_some() {
+        if is_changed && lacking(&values, schema).next().is_some() {
             late.unfit.append(&mut taken);
         }
         if is_changed && !taken.is_empty() {
@@ -676,7 +724,7 @@ pub fn admit_late(
 }
 
 /// The attribute of a schema that a path names with the URN.
-fn attribute_at<'a>(schema: &'a Schema, path: &str) -> Option<&'a Attribute> {
+pub(crate) fn attribute_at<'a>(schema: &'a Schema, path: &str) -> Option<&'a Attribute> {
     let (urn, name) = path.split_at_checked(schema.id.len())?;
     let name = name.strip_prefix(':').filter(|_| urn.eq_ignore_ascii_case(&schema.id))?;
     schema.attribute(name)

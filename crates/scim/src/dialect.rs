@@ -213,7 +213,9 @@ impl Quirk {
             Quirk::TextForObject => "sent text instead of an object with a `value`",
             Quirk::RoleInText => "sent a role as JSON inside a string",
             Quirk::EmptyText => "sent `\"\"` to clear an attribute",
-            Quirk::UnknownAttribute => "sent an attribute that no schema has; it was set aside",
+            Quirk::UnknownAttribute => {
+                "sent an attribute that no schema has; it was taken and is no part of the resource"
+            }
             Quirk::ReadOnlyInValue => "sent an attribute that only the server sets; it was ignored",
             Quirk::PathAsName => "sent a path as the name of an attribute",
             Quirk::RemoveWithValue => {

@@ -242,9 +242,11 @@ pub enum Operand {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text {
     written: String,
-    /// `None` where case matters, or where folding changes nothing.
+    /// `None` where what is compared is what was written.
     folded: Option<String>,
     case_exact: bool,
+    /// Whether it is a reference, whose scheme and host have no case even where the rest has.
+    is_reference: bool,
 }
 
 impl Text {
@@ -253,10 +255,11 @@ impl Text {
         &self.written
     }
 
-    /// What is compared: the text as written where case matters, otherwise [`fold`]ed. It is
-    /// ordered by its bytes.
+    /// What is compared: the text as written where case matters, otherwise [`fold`]ed; a reference
+    /// with its scheme and host in small letters ([`reference_key`]). It is ordered by its bytes.
     ///
     /// [`fold`]: crate::text::fold
+    /// [`reference_key`]: crate::text::reference_key
     pub fn key(&self) -> &str {
         self.folded.as_deref().unwrap_or(&self.written)
     }

@@ -12,7 +12,8 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use crate::admit::{
-    Place, Reader, Target, check_extension_kept, check_user_name, is_blank, kind_of, missing,
+    Place, Reader, Target, attribute_at, check_extension_kept, check_user_name, is_blank, kind_of,
+    missing,
 };
 use crate::dialect::{Quirk, Quirks};
 use crate::error::{Error, Kind};
@@ -232,13 +233,20 @@ impl Patch {
         })
     }
 
+    /// Whether an operation aims at the attribute of an extension that a path names with the URN.
+    pub fn aims_at(&self, path: &str, resource_type: &ResourceType) -> bool {
+        resource_type.extensions.iter().map(|it| &it.schema).any(|schema| {
+            attribute_at(schema, path).is_some_and(|it| self.names(Some(&schema.id), &it.name))
+        })
+    }
+
     /// What to do with the members of a group, in the order of the request.
     pub fn members(&self) -> &[MemberOperation] {
         &self.members
     }
 
-    /// What stands in no schema, by its path, out of path-less values. Neither kept nor answered,
-    /// but shown to the IT admin.
+    /// What stands in no schema, by its path, out of path-less values: the latest value of each.
+    /// It is no part of the resource. Of a user it is kept beside them and shown to the IT admin.
     pub fn unknown(&self) -> &Map<String, Value> {
         &self.unknown
     }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use crate::admit::Place;
+use crate::admit::{Place, check_extensions};
 use crate::error::Error;
 use crate::schema::{Attribute, Mutability, ResourceType};
 
@@ -129,6 +129,21 @@ impl Resource {
         if let Some(rank) = rank_of(urn) {
             insert(&mut self.0, rank, urn, Value::Object(values), rank_of);
         }
+    }
+
+    /// Whether a PUT leaves the resource with what its extensions require. What it lacked before,
+    /// because that was not required then, may go on missing; an extension that it begins is asked
+    /// for all of it.
+    ///
+    /// # Errors
+    ///
+    /// `invalidValue` when a required value was there and would go, or a new extension lacks one.
+    pub fn check_required(
+        &self,
+        before: &Resource,
+        resource_type: &ResourceType,
+    ) -> Result<(), Error> {
+        check_extensions(Some(before), self, resource_type)
     }
 
     /// Whether a PUT leaves alone what may be set only once: RFC 7644 §3.5.1, "If one or more

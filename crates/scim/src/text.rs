@@ -40,6 +40,41 @@ pub fn fold(text: &str) -> Cow<'_, str> {
     Cow::Owned(lower.nfc().collect())
 }
 
+/// The key under which references are compared: scheme and host in small letters, in which they are
+/// the same in any case, and all else as it is (RFC 3986 §6.2.2.1). What has no scheme is its own key:
+/// it is relative, or it is no URI.
+///
+/// ```
+/// use scim::text::reference_key;
+///
+/// assert_eq!(reference_key("HTTPS://Ana@People.Example:443/Ana"), "https://Ana@people.example:443/Ana");
+/// assert_eq!(reference_key("Users/7"), "Users/7");
+/// ```
+pub fn reference_key(reference: &str) -> Cow<'_, str> {
+    let is_of_scheme = |it: u8| it.is_ascii_alphanumeric() || b"+-.".contains(&it);
+    let scheme = reference.split_once(':').map(|(scheme, _)| scheme).filter(|scheme| {
+        scheme.starts_with(|it: char| it.is_ascii_alphabetic()) && scheme.bytes().all(is_of_scheme)
+    });
+    let Some(scheme) = scheme else { return Cow::Borrowed(reference) };
+    let host = match reference[scheme.len()..].strip_prefix("://") {
+        Some(rest) => {
+            let start = reference.len() - rest.len();
+            let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+            let user_info = authority.rfind('@').map_or(0, |at| at + 1);
+            start + user_info..start + authority.len()
+        }
+        None => 0..0,
+    };
+    let has_capitals = |text: &str| text.bytes().any(|byte| byte.is_ascii_uppercase());
+    if !has_capitals(scheme) && !has_capitals(&reference[host.clone()]) {
+        return Cow::Borrowed(reference);
+    }
+    let mut key = reference.to_owned();
+    key[..scheme.len()].make_ascii_lowercase();
+    key[host].make_ascii_lowercase();
+    Cow::Owned(key)
+}
+
 /// The ordinary form of a full-width or half-width character: one step of its decomposition
 /// (RFC 8264 §5.2.1).
 fn narrow(wide: char) -> char {
@@ -109,6 +144,27 @@ mod tests {
         check("ﬁ", "ﬁ");
         check("²", "²");
         check("\u{212A}", "k");
+    }
+
+    #[test]
+    fn of_a_reference_only_scheme_and_host_have_no_case() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(reference_key(text), expected, "{text}");
+            assert_eq!(reference_key(expected), expected, "{text}");
+        };
+        check("", "");
+        check("https://people.example/Ana", "https://people.example/Ana");
+        check("HTTPS://PEOPLE.example/Ana?Q=A#B", "https://people.example/Ana?Q=A#B");
+        check("Https://Me:Secret@A@Host:8443", "https://Me:Secret@A@host:8443");
+        check("http://[2001:DB8::A]/X", "http://[2001:db8::a]/X");
+        check("HTTP://HÖST?X", "http://hÖst?X");
+        check("https:///Path", "https:///Path");
+        check("URN:Example:A", "urn:Example:A");
+        check("MAILTO:Ana@Example.com", "mailto:Ana@Example.com");
+        for own in ["Users/7", "/Users/A:B", "//Host/A", "1A:B", ":A", "A B:C", "Ä:B"] {
+            check(own, own);
+        }
+        assert!(matches!(reference_key("https://a.example/A"), Cow::Borrowed(_)));
     }
 
     #[test]

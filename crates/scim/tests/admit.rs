@@ -243,7 +243,7 @@ fn limits_are_reached_without_being_passed() {
     assert_eq!(admitted.resource.get("emails"), Some(&emails));
 }
 
-/// Proves S-CREATE-7.
+/// Proves S-CREATE-7, S-SCHEMA-9.
 #[test]
 fn the_letter_of_the_rfc_allows_less() {
     let with =
@@ -284,12 +284,13 @@ fn unknown_attributes_are_kept_apart() {
     let body = json!({
         "userName": "ana", "shoeSize": 43, "manager": "7",
         "name": { "givenName": "A", "nick": "B" },
-        "urn:example:unknown": { "a": 1 },
+        "urn:example:unknown": { "a": 1, "b": { "c": 2 } }, "urn:example:unknown:a": 3,
         ENTERPRISE: { "floor": 3, "department": "D" },
     });
     let admitted = read(body, &ResourceType::user(), Preset::Lenient).expect("it is admitted");
     let expected = json!({
-        "shoeSize": 43, "manager": "7", "name.nick": "B", "urn:example:unknown": { "a": 1 },
+        "shoeSize": 43, "manager": "7", "name.nick": "B",
+        "urn:example:unknown:a": 3, "urn:example:unknown:b": { "c": 2 },
         format!("{ENTERPRISE}:floor"): 3,
     });
     assert_eq!(Value::Object(admitted.unknown), expected);

@@ -179,6 +179,16 @@ fn what_no_schema_has_is_set_aside_in_values_and_refused_in_paths() {
     let after = patch.apply(&Resource::from_text(ANA).unwrap(), &user).unwrap();
     assert_eq!(after.to_text(), r#"{"userName":"ana","title":"T"}"#);
 
+    // Of several operations, the last one holds.
+    let operations = json!([
+        { "op": "add", "value": { "shoeSize": 43, "urn:x:y": { "a": 1, "b": 1 } } },
+        { "op": "add", "value": { "shoeSize": 44, "urn:x:y:a": 2 } },
+        { "op": "add", "value": { "urn:x:y": { "a": 3 } } },
+    ]);
+    let patch = parse(operations, &user, Preset::Lenient).unwrap();
+    let expected = json!({ "shoeSize": 44, "urn:x:y:a": 3, "urn:x:y:b": 1 });
+    assert_eq!(Value::Object(patch.unknown().clone()), expected);
+
     for path in ["shoeSize", "name.nick", "urn:x:y", "a b", "emails[0]", "/title", "title."] {
         refuse(
             ANA,

@@ -1,12 +1,15 @@
 use std::sync::Arc;
 
 use directory::{
-    AdoptAside, Adopted, Aside, CreateUser, CustomSchema, DefineSchema, Document, PatchUser,
-    ReadBy, Rejection, RemoveSchema, ReplaceUser, SCHEMAS_MAX, Types,
+    AdoptAside, Adopted, Aside, Condition, Conditional, CreateUser, CustomSchema, DefineSchema,
+    DeleteUser, Document, PatchUser, ReadBy, Rejection, RemoveSchema, ReplaceUser, SCHEMAS_MAX,
+    Types,
 };
+use scim::admit::admit_replacement;
+use scim::dialect::Quirks;
 use scim::group::MemberKind;
 use scim::schema::custom::Definition;
-use scim::{ResourceType, Schema};
+use scim::{Preset, ResourceType, Schema};
 use serde_json::{Value, json};
 
 use crate::world::{World, id, patch, today, user_resource, user_type, yesterday};
@@ -121,6 +124,9 @@ fn what_was_decided_a_moment_ago_counts() {
     let title =
         PatchUser { id: id(1), patch: patch(&title, &user_type()), resource_type: user_type() };
     world.decide_knowing(&mut facts, &ReadBy { schemas_version: 1, decide: title }).answer();
+    // To let somebody go, no schema is read.
+    let leave = Conditional { condition: Condition::default(), decide: DeleteUser { id: id(1) } };
+    world.decide_knowing(&mut facts, &ReadBy { schemas_version: 0, decide: leave }).answer();
 }
 
 #[test]
@@ -191,7 +197,8 @@ fn what_becomes_known_is_older_than_the_patch_that_adopts_it() {
     };
     let user = world.decide(&remove).answer().user;
     assert_eq!(user.document.text(), r#"{"userName":"ana"}"#, "it does not come back");
-    assert_eq!(user.aside, Aside::of(json!({ "else": 1 }).as_object().unwrap()));
+    let left = json!({ beside("floor"): "third", "else": 1 });
+    assert_eq!(user.aside, Aside::of(left.as_object().unwrap()), "of the floor it said nothing");
 
     let adopt = AdoptAside { id: id(1), resource_type: badge_type() };
     let outcome = world.decide(&adopt);
@@ -201,6 +208,78 @@ fn what_becomes_known_is_older_than_the_patch_that_adopts_it() {
     world.decide(&nobody).is_nothing();
     let without = AdoptAside { id: id(1), resource_type: user_type() };
     world.decide(&without).is_nothing();
+}
+
+/// A badge needs a floor and a team since Ana got what she has of it.
+fn stricter() -> Arc<ResourceType> {
+    let attributes = json!([
+        { "name": "floor", "type": "integer" },
+        { "name": "team", "required": true },
+        { "name": "desk", "required": true },
+    ]);
+    Arc::clone(Types::new(2, &[custom(BADGE, &attributes)]).user())
+}
+
+#[test]
+fn a_patch_of_something_else_destroys_nothing_that_is_kept_beside() {
+    let beside = |name: &str| format!("{BADGE}:{name}");
+    let kept = json!({ beside("floor"): 3, beside("team"): "A" });
+    let world = World::new().with_user(1, json!({ "userName": "ana" })).with_aside(&kept);
+    let patched = |operations: &Value| {
+        let patch = patch(operations, &stricter());
+        let user = PatchUser { id: id(1), patch, resource_type: stricter() };
+        world.decide(&user).answer().user
+    };
+    let title = patched(&json!([{ "op": "add", "path": "title", "value": "Guard" }]));
+    assert_eq!(title.document.text(), r#"{"userName":"ana","title":"Guard"}"#);
+    assert_eq!(title.aside, Aside::of(kept.as_object().unwrap()), "a badge without a desk is none");
+
+    // What the patch says anew is older, and would come back later.
+    let add =
+        |name: &str| json!({ "op": "add", "path": beside(&name.to_uppercase()), "value": "B" });
+    let said = patched(&json!([add("team"), add("desk")]));
+    assert_eq!(said.aside, Aside::of(json!({ beside("floor"): 3 }).as_object().unwrap()));
+    let gone = patched(&json!([{ "op": "remove", "path": BADGE.to_uppercase() }]));
+    assert!(gone.aside.is_empty());
+}
+
+#[test]
+fn who_lacks_what_is_required_since_can_still_be_deactivated() {
+    let before = json!({ "userName": "ana", BADGE: { "floor": 3, "team": "A" } });
+    let world = World::new()
+        .with_user_of(1, before, &badge_type())
+        .with_user(2, json!({ "userName": "bo" }));
+    let put = |number: u64, badge: &Value| {
+        let mut body = json!({ "userName": "somebody", "active": false });
+        body[BADGE] = badge.clone();
+        let read = admit_replacement(body, &stricter(), Preset::Lenient, &mut Quirks::new());
+        let replace = ReplaceUser {
+            id: id(number),
+            resource: read.unwrap().resource,
+            aside: Aside::default(),
+            external_id_given: false,
+            resource_type: stricter(),
+        };
+        world.decide(&replace)
+    };
+    for (number, badge) in [
+        (1, json!({ "floor": 3, "team": "A" })),
+        (1, json!({ "team": "B" })),
+        (1, json!({ "team": "A", "desk": "7" })),
+        (1, json!(null)),
+        (2, json!(null)),
+        (2, json!({ "team": "A", "desk": "7" })),
+    ] {
+        assert!(!put(number, &badge).answer().is_active(), "{number} {badge}");
+    }
+    for (number, badge, lost) in [
+        (1, json!({ "floor": 3 }), "team"),
+        (1, json!({ "desk": "7" }), "team"),
+        (2, json!({ "team": "A" }), "desk"),
+    ] {
+        let Rejection::Scim(error) = put(number, &badge).rejection() else { panic!("{badge}") };
+        assert!(error.detail().contains(&format!("{BADGE}:{lost}")), "{error:?}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::path::{AttributePath, Resolved, Target, excerpt, list};
 use crate::preset::Preset;
 use crate::schema::{Attribute, Mutability, ResourceType, Returned, Type};
-use crate::text::fold;
+use crate::text::{fold, reference_key};
 
 pub(super) fn filter(
     filter: &Filter,
@@ -440,7 +440,7 @@ impl Term<'_> {
             }
             _ => return Err(self.mismatch(literal)),
         };
-        Ok(Text::new(written, self.case_exact))
+        Ok(Text::new(written, self.case_exact, self.definition.kind == Type::Reference))
     }
 
     fn mismatch(&self, literal: &Literal) -> Error {
@@ -460,11 +460,16 @@ impl Term<'_> {
 }
 
 impl Text {
-    fn new(written: String, case_exact: bool) -> Text {
-        let folded = match fold(&written) {
-            Cow::Owned(folded) if !case_exact => Some(folded),
-            _ => None,
+    fn new(written: String, case_exact: bool, is_reference: bool) -> Text {
+        let key = match (case_exact, is_reference) {
+            (false, _) => fold(&written),
+            (true, true) => reference_key(&written),
+            (true, false) => Cow::Borrowed(written.as_str()),
         };
-        Text { written, folded, case_exact }
+        let folded = match key {
+            Cow::Owned(folded) => Some(folded),
+            Cow::Borrowed(_) => None,
+        };
+        Text { written, folded, case_exact, is_reference }
     }
 }

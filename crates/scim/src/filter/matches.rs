@@ -1,5 +1,6 @@
 //! What a filter means: the one place where a resource is compared with it.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use serde_json::{Map, Number, Value};
@@ -7,7 +8,7 @@ use serde_json::{Map, Number, Value};
 use super::{Comparison, Condition, Operand, Test, Text, ValueTest};
 use crate::datetime;
 use crate::path::Target;
-use crate::text::fold;
+use crate::text::{fold, reference_key};
 
 pub(super) fn resource(condition: &Condition<Test>, resource: &Map<String, Value>) -> bool {
     condition.holds(&|test| match test {
@@ -128,9 +129,14 @@ fn order_of_numbers(left: &Number, right: &Number) -> Option<Ordering> {
 /// Values are nearly always ASCII. Their lower case is compared as it is made, and nothing is
 /// allocated; others are folded first.
 impl Text {
+    /// A value where case matters, as it is compared.
+    fn exact<'a>(&self, value: &'a str) -> Cow<'a, str> {
+        if self.is_reference { reference_key(value) } else { Cow::Borrowed(value) }
+    }
+
     fn equals(&self, value: &str) -> bool {
         if self.case_exact {
-            value == self.key()
+            self.exact(value) == self.key()
         } else if value.is_ascii() {
             value.eq_ignore_ascii_case(self.key())
         } else {
@@ -141,7 +147,7 @@ impl Text {
     fn begins(&self, value: &str) -> bool {
         let key = self.key();
         if self.case_exact {
-            value.starts_with(key)
+            self.exact(value).starts_with(key)
         } else if value.is_ascii() {
             value.get(..key.len()).is_some_and(|start| start.eq_ignore_ascii_case(key))
         } else {
@@ -152,7 +158,7 @@ impl Text {
     fn ends(&self, value: &str) -> bool {
         let key = self.key();
         if self.case_exact {
-            value.ends_with(key)
+            self.exact(value).ends_with(key)
         } else if value.is_ascii() {
             let start = value.len().checked_sub(key.len());
             start.is_some_and(|start| value[start..].eq_ignore_ascii_case(key))
@@ -166,7 +172,7 @@ impl Text {
         const STEPS_MAX: usize = 1024;
         let key = self.key();
         if self.case_exact {
-            value.contains(key)
+            self.exact(value).contains(key)
         } else if value.is_ascii() && !key.is_empty() && value.len() * key.len() <= STEPS_MAX {
             value.as_bytes().windows(key.len()).any(|it| it.eq_ignore_ascii_case(key.as_bytes()))
         } else {
@@ -177,7 +183,7 @@ impl Text {
     fn order(&self, value: &str) -> Ordering {
         let key = self.key();
         if self.case_exact {
-            value.cmp(key)
+            self.exact(value).as_ref().cmp(key)
         } else if value.is_ascii() {
             value.bytes().map(|byte| byte.to_ascii_lowercase()).cmp(key.bytes())
         } else {

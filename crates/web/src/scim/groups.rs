@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ::scim::admit::admit;
+use ::scim::admit::{admit, admit_replacement};
 use ::scim::dialect::Quirk;
 use ::scim::patch::Patch;
 use ::scim::project::Projection;
@@ -71,7 +71,7 @@ pub(super) async fn replace(
     let read = async {
         let projection = call.projection(&group)?;
         let body = incoming.json(call.counter.settings.limits.group_body_bytes).await?;
-        let admitted = admit(body, &group, call.preset(), &mut call.quirks)?;
+        let admitted = admit_replacement(body, &group, call.preset(), &mut call.quirks)?;
         Ok((projection, admitted))
     };
     let (projection, admitted) = match read.await {

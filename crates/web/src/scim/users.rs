@@ -1,6 +1,6 @@
 //! `/Users` (RFC 7644 §3.3 to §3.6).
 
-use ::scim::admit::admit;
+use ::scim::admit::{admit, admit_replacement};
 use ::scim::patch::Patch;
 use ::scim::project::Projection;
 use axum::http::{StatusCode, header};
@@ -63,7 +63,7 @@ pub(super) async fn replace(
     let read = async {
         let projection = call.projection(&user)?;
         let body = incoming.json(call.counter.settings.limits.user_body_bytes).await?;
-        let admitted = admit(body, &user, call.preset(), &mut call.quirks)?;
+        let admitted = admit_replacement(body, &user, call.preset(), &mut call.quirks)?;
         Ok((projection, admitted))
     };
     let (projection, admitted) = match read.await {

@@ -13,7 +13,7 @@ use crate::change::{Change, GroupChange, Membership};
 use crate::decide::{Decide, Decision, Moment, Stop};
 use crate::facts::{Facts, Missing, Taken, together};
 use crate::id::{GroupId, ResourceId};
-use crate::organization::UnknownMembers;
+use crate::organization::{OmittedMembers, UnknownMembers};
 use crate::rejection::Rejection;
 use crate::user::{Document, leave_groups};
 
@@ -122,11 +122,9 @@ pub struct ReplaceGroup {
     pub resource: Resource,
     /// Whether it says anything of `externalId`. Where it does not, that stays.
     pub external_id_given: bool,
-    /// Who belongs to it.
-    ///
-    /// Where the request does not say, nobody does: RFC 7644 §3.5.1 lets an omitted attribute be
-    /// cleared, and Keycloak empties groups so. Okta always says.
-    pub members: Vec<Member>,
+    /// Who belongs to it. `None`: the request does not say, and the directory's setting
+    /// [`OmittedMembers`] does.
+    pub members: Option<Vec<Member>>,
     /// What a group of this directory is made of.
     pub resource_type: Arc<ResourceType>,
 }
@@ -138,8 +136,14 @@ impl Decide for ReplaceGroup {
         let before = facts.existing_group(self.id)?;
         self.resource.check_required(before.document.resource(), &self.resource_type)?;
         self.resource.check_fixed(before.document.resource(), &self.resource_type)?;
-        let mut roll = Roll::of_everyone(facts, self.id)?;
-        roll.replace(Known::among(facts, &self.members)?);
+        let roll = match (&self.members, facts.directory()?.settings.omitted_members) {
+            (None, OmittedMembers::Keep) => Roll::of_some(facts, self.id, &[])?,
+            (members, _) => {
+                let mut roll = Roll::of_everyone(facts, self.id)?;
+                roll.replace(Known::among(facts, members.as_deref().unwrap_or_default())?);
+                roll
+            }
+        };
         let mut after = self.resource.clone();
         if !self.external_id_given {
             after = after.keeping_external_id(before.document.resource(), &self.resource_type);

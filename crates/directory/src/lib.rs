@@ -40,8 +40,9 @@ pub use id::{
     DirectoryId, EventId, GroupId, Ids, OrganizationId, RequestId, ResourceId, TokenId, UserId,
 };
 pub use organization::{
-    CreateToken, Directory, DirectoryHead, Limits, NAME_MAX, Organization, Provider, RevokeToken,
-    Settings, SettingsPreset, Token, TokenScope, UnknownMembers, as_name, open_directory,
+    CreateToken, Directory, DirectoryHead, Limits, NAME_MAX, OmittedMembers, Organization,
+    Provider, RevokeToken, Settings, SettingsPreset, Token, TokenScope, UnknownMembers, as_name,
+    open_directory,
 };
 pub use rejection::Rejection;
 pub use schemas::{CustomSchema, DefineSchema, Defined, RemoveSchema, SCHEMAS_MAX, Types};

@@ -157,6 +157,28 @@ pub struct Settings {
     pub preset: SettingsPreset,
     /// What happens when a group is to have members that nobody knows.
     pub unknown_members: UnknownMembers,
+    /// What happens when a group is replaced and nothing is said of its members.
+    pub omitted_members: OmittedMembers,
+}
+
+impl Settings {
+    /// How the directory of a provider behaves where nobody says.
+    ///
+    /// ```
+    /// use directory::{OmittedMembers, Provider, Settings};
+    ///
+    /// assert_eq!(Settings::of(Provider::Okta), Settings::default());
+    /// assert_eq!(Settings::of(Provider::Keycloak).omitted_members, OmittedMembers::Clear);
+    /// ```
+    pub fn of(provider: Provider) -> Settings {
+        let omitted_members = match provider {
+            // Its plugin prints no list for a group that has become empty, and so has no other
+            // way to say it.
+            Provider::Keycloak => OmittedMembers::Clear,
+            _ => OmittedMembers::Keep,
+        };
+        Settings { omitted_members, ..Settings::default() }
+    }
 }
 
 /// [`Preset`], as a setting.
@@ -190,6 +212,19 @@ pub enum UnknownMembers {
     Skip,
     /// The whole write is refused.
     Refuse,
+}
+
+/// What happens to the members of a group that is replaced by a body without `members`. RFC 7644
+/// §3.5.1 leaves it to the server what becomes of an omitted attribute. `[]` and `null` are not
+/// omitted: they say that nobody belongs to the group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OmittedMembers {
+    /// They stay: who renames a group does not mean to take everybody's access away.
+    #[default]
+    Keep,
+    /// Nobody belongs to the group any more.
+    Clear,
 }
 
 /// What a decision needs to know of the directory itself.

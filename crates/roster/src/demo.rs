@@ -71,7 +71,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut told = Vec::new();
     for preset in presets {
         let lifetime = SignedDuration::from_hours(24);
-        let behaviour = directory::Settings::default();
+        let behaviour = directory::Settings::of(Provider::Okta);
         let created =
             create_directory(&api, &acme, preset.name(), Provider::Okta, behaviour, lifetime)
                 .await?;

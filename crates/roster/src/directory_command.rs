@@ -99,7 +99,7 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Preset::Lenient => SettingsPreset::Lenient,
         Preset::Strict => SettingsPreset::Strict,
     };
-    let behaviour = Settings { preset, ..Settings::default() };
+    let behaviour = Settings { preset, ..Settings::of(create.provider) };
     let created =
         create_directory(&api, &organization, &create.name, create.provider, behaviour, lifetime)
             .await?;

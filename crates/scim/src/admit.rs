@@ -24,8 +24,8 @@ use crate::schema::{Attribute, Extension, Mutability, ResourceType, Schema, Type
 pub struct Admitted {
     /// The attributes that we keep.
     pub resource: Resource,
-    /// The members of a group. `None`: the body does not say, or says null, which is the same as
-    /// not to say (RFC 7643 §2.5); `Some` and empty: nobody.
+    /// The members of a group. `None`: the body does not say; `Some` and empty: nobody, for which
+    /// null stands as well as an empty list (RFC 7643 §2.5).
     pub members: Option<Vec<Member>>,
     /// Whether `externalId` was mentioned, if only to say that there is none. A PUT that is silent
     /// about it keeps it.
@@ -115,10 +115,11 @@ pub fn admit_replacement(
             Target::Attribute(_, attribute) if attribute.mutability == Mutability::WriteOnly => {
                 password_given |= attribute.name == "password" && !value.is_null();
             }
-            Target::Attribute(_, attribute)
-                if group::is_members(resource_type, attribute) && value.is_null() => {}
             Target::Attribute(_, attribute) if group::is_members(resource_type, attribute) => {
-                let read = group::read_members(value, &mut reader)?;
+                let read = match value {
+                    Value::Null => Vec::new(),
+                    value => group::read_members(value, &mut reader)?,
+                };
                 if members.replace(read).is_some() {
                     return Err(given_twice(&attribute.name));
                 }

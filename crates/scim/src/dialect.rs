@@ -94,8 +94,9 @@ pub enum Quirk {
     FilterEncodedTwice,
     /// `OneLogin`: `GET …/Users?filter=…&`, `PUT …/Users/7?`. We ignore the end.
     QueryUnfinished,
-    /// Keycloak's plugin, for a group that has become empty: a PUT of a group without `members`.
-    /// The RFC allows to clear what is left out, so nobody belongs to the group afterwards.
+    /// Keycloak's plugin, for a group that has become empty, and others, who only rename it: a PUT
+    /// of a group without `members`. The RFC allows to clear what is left out and to keep it; the
+    /// directory says which.
     MembersMissing,
     /// Okta after a person was created anew, Entra for people who are not in scope: the id of a
     /// member that nobody has. We leave it out, and apply the others.
@@ -242,7 +243,8 @@ impl Quirk {
             Quirk::FilterEncodedTwice => "sent a filter that is percent-encoded twice",
             Quirk::QueryUnfinished => "ended the address with `?` or `&`",
             Quirk::MembersMissing => {
-                "replaced a group without saying who its `members` are; it was emptied"
+                "replaced a group without saying who its `members` are; they were kept or cleared, \
+                 as the directory's setting `omitted_members` says"
             }
             Quirk::MembersUnknown => {
                 "named members whom this directory does not know; they were left out"

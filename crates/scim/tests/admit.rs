@@ -344,7 +344,7 @@ fn members_are_read_however_they_are_spelt() {
     let member = |value: &str| Member { value: value.into(), kind: None, display: None };
     for (sent, expected) in [
         (None, None),
-        (Some(json!(null)), None),
+        (Some(json!(null)), Some(vec![])),
         (Some(json!([])), Some(vec![])),
         (Some(json!([{ "value": "1" }, { "VALUE": "2" }])), Some(vec![member("1"), member("2")])),
         (Some(json!({ "value": "1" })), Some(vec![member("1")])),

@@ -1,8 +1,8 @@
 //! How often each directory's provider deviates from the RFCs, and how.
 //!
 //! A request that had to be straightened must not pay for being counted: it adds to a few numbers
-//! in memory and goes on. A thread of its own brings these to the writer every few seconds, as one
-//! small act that shares a flush with the changes beside it. So a restart loses nothing, and a
+//! in memory and goes on. A thread of its own brings these to the writer every few seconds, a few
+//! hundred at a time: small acts that share a flush with the changes beside them. So a restart loses nothing, and a
 //! crash the last seconds. Whoever reads the counts has everything brought over first.
 
 use std::collections::BTreeMap;
@@ -21,6 +21,10 @@ use crate::writer::{Act, Writer};
 
 /// How long counts are gathered before they are kept: what a crash can lose.
 const GATHERED_FOR: Duration = Duration::from_secs(5);
+
+/// Counts that are kept by one act of the writer. Each is a statement, and whoever changes something
+/// waits for the act before.
+const COUNTS_AT_ONCE: usize = 256;
 
 /// One quirk of one directory's provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,12 +142,17 @@ impl Shared {
 
     fn bring_to(&self, writer: &Writer) {
         loop {
-            let (gathered, waiting, is_closing) = self.next();
-            let outcome = if gathered.is_empty() {
-                Ok(())
-            } else {
-                writer.act_now(Act::CountQuirks(gathered.clone()))
-            };
+            let (mut gathered, waiting, is_closing) = self.next();
+            let mut outcome = Ok(());
+            while outcome.is_ok() && !gathered.is_empty() {
+                let rest = split_off(&mut gathered, COUNTS_AT_ONCE);
+                outcome = writer.act_now(Act::CountQuirks(gathered.clone()));
+                if outcome.is_ok() {
+                    gathered = rest;
+                } else {
+                    gathered.extend(rest);
+                }
+            }
             if let Err(error) = &outcome {
                 tracing::warn!(
                     error = error as &dyn std::error::Error,
@@ -183,6 +192,14 @@ impl Shared {
             .wait_timeout_while(state, GATHERED_FOR, |state| !is_asked(state))
             .expect("nobody panics while holding it");
         (std::mem::take(&mut state.gathered), std::mem::take(&mut state.waiting), state.is_closing)
+    }
+}
+
+/// Leaves the first few where they are, and returns the others.
+fn split_off(gathered: &mut Gathered, count: usize) -> Gathered {
+    match gathered.keys().nth(count).copied() {
+        Some(first) => gathered.split_off(&first),
+        None => Gathered::new(),
     }
 }
 
@@ -239,4 +256,29 @@ pub(crate) fn read(
         },
     ))?;
     Ok(found.into_iter().flatten().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_counts_are_kept_a_few_at_a_time() {
+        let id: DirectoryId = "dir-01m80caaf5evcr9sjyhpkxd558".parse().expect("an id");
+        let now = Timestamp::UNIX_EPOCH;
+        let tally = Tally { request_count: 1, first_at: now, last_at: now };
+        let all: Gathered = Quirk::ALL.iter().map(|quirk| ((id, *quirk), tally)).collect();
+        let mut rest = all.clone();
+        let mut kept = Vec::new();
+        while !rest.is_empty() {
+            let next = split_off(&mut rest, 10);
+            assert!((1..=10).contains(&rest.len()));
+            kept.extend(rest.into_keys());
+            rest = next;
+        }
+        assert!(kept.iter().eq(all.keys()));
+        let mut few = all.clone();
+        assert!(split_off(&mut few, all.len()).is_empty());
+        assert_eq!(few.len(), all.len());
+    }
 }

@@ -883,6 +883,31 @@ fn quirks_are_counted_for_each_directory_and_across_restarts() {
 }
 
 #[test]
+fn more_quirks_than_are_kept_at_once_are_kept() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let mut all = Quirks::new();
+        for quirk in Quirk::ALL {
+            all.note(*quirk);
+        }
+        let mut directories = Vec::new();
+        for _ in 0..20 {
+            directories.push(some_directory(&store).await);
+        }
+        for directory in &directories {
+            directory.note_quirks(&all);
+        }
+        for directory in &directories {
+            let found = store.api().quirks(directory.id()).await.unwrap();
+            assert_eq!(found.len(), Quirk::ALL.len());
+            assert!(found.iter().all(|it| it.request_count == 1), "{found:?}");
+        }
+        drop(directories);
+        store.close().await;
+    });
+}
+
+#[test]
 fn who_asks_a_closed_store_for_quirks_is_not_kept_waiting() {
     on_every_engine(async |database| {
         let store = opened(&database);

@@ -264,7 +264,7 @@ fn hand_in<'a>(directory: &'a DirectoryStore, act: &Act) -> Waiting<'a, Answer> 
                     id,
                     resource,
                     external_id_given: true,
-                    members,
+                    members: Some(members),
                     resource_type: group_type,
                 },
                 of_group,

@@ -3,7 +3,7 @@
 use directory::{DirectoryId, OrganizationId, ResourceId};
 
 /// Segments of a path that are ours.
-const WORDS: [&str; 18] = [
+const WORDS: [&str; 26] = [
     "api",
     "v1",
     "organizations",
@@ -12,6 +12,11 @@ const WORDS: [&str; 18] = [
     "quirks",
     "users",
     "groups",
+    "schemas",
+    "unknown-attributes",
+    "adopt",
+    "roles",
+    "entitlements",
     "events",
     "health",
     "ready",
@@ -20,7 +25,10 @@ const WORDS: [&str; 18] = [
     "ServiceProviderConfig",
     "ResourceTypes",
     "Schemas",
+    "Roles",
+    "Entitlements",
     "Bulk",
+    ".search",
     "Me",
 ];
 
@@ -68,6 +76,15 @@ mod tests {
             &format!("/scim/v2/{directory}/Users/{user}"),
             &format!("/api/v1/directories/{directory}/users/{user}"),
             "/api/v1/organizations/org-01m80caaf5evcr9sjyhpkxd558/directories",
+            &format!("/api/v1/directories/{directory}/schemas"),
+            &format!("/api/v1/directories/{directory}/unknown-attributes"),
+            &format!("/api/v1/directories/{directory}/unknown-attributes/adopt"),
+            "/api/v1/roles",
+            "/api/v1/entitlements",
+            &format!("/scim/v2/{directory}/Roles"),
+            &format!("/scim/v2/{directory}/Entitlements"),
+            "/scim/v2/.search",
+            "/scim/v2/Users/.search",
         ] {
             check(path, path);
         }

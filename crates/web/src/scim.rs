@@ -41,7 +41,7 @@ pub(crate) struct Call {
     store: DirectoryStore,
     /// The directory's own base URL, below which all locations are.
     base: String,
-    query: Vec<(String, String)>,
+    query: Query,
     /// What is asked of the version of what is to be read or changed.
     condition: Condition,
     /// Whether nobody reads the resource in the answer, so that it is not made: what is read for it
@@ -49,6 +49,23 @@ pub(crate) struct Call {
     is_brief: bool,
     /// What was straightened so far.
     quirks: Quirks,
+}
+
+/// The parameters of an address, decoded.
+#[derive(Clone, Debug, Default)]
+struct Query(Vec<(String, String)>);
+
+impl Query {
+    fn parse(text: Option<&str>) -> Query {
+        let pairs = form_urlencoded::parse(text.unwrap_or_default().as_bytes());
+        Query(pairs.into_owned().collect())
+    }
+
+    /// The value of a parameter, whose name is read in any case.
+    fn parameter(&self, name: &str) -> Option<&str> {
+        let pair = self.0.iter().find(|(it, _)| it.eq_ignore_ascii_case(name));
+        pair.map(|(_, value)| value.as_str())
+    }
 }
 
 /// What a path names.
@@ -84,9 +101,10 @@ pub(crate) async fn handle(
 ) -> Response {
     let accept = answer::MediaType::preferred(request.headers());
     let (named, target) = read_path(below_scim(&counter, request.uri().path()));
-    let has_filter = request.uri().query().is_some_and(|query| query.contains("filter="));
-    let mut explanation = Explanation::of(request.method(), &target, has_filter);
-    let outcome = serve(counter, &request_id, request, named, target, &mut explanation).await;
+    let query = Query::parse(request.uri().query());
+    let mut explanation = Explanation::of(request.method(), &target, &query);
+    let outcome =
+        serve(counter, &request_id, request, named, target, query, &mut explanation).await;
     let mut response = match outcome {
         Ok(answer) => answer.into_response(accept),
         Err(refusal) => {
@@ -139,6 +157,7 @@ async fn serve(
     request: Request,
     named: Option<DirectoryId>,
     target: Target,
+    query: Query,
     explanation: &mut Explanation,
 ) -> Result<Answer, Refusal> {
     let (parts, body) = request.into_parts();
@@ -169,9 +188,6 @@ async fn serve(
     if target.is_changed_by(&parts.method) {
         store.check_may_write()?;
     }
-    let query = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
-        .into_owned()
-        .collect();
     let base = counter.settings.directory_base_url(store.id());
     let condition = condition::of(&parts.headers);
     let mut quirks = Quirks::new();
@@ -296,8 +312,9 @@ fn unknown_target(rest: &str) -> Refusal {
     let rest = cut(rest, PATH_SHOWN_MAX);
     let detail = format!(
         "nothing is served at `{rest}` below the base URL. It knows `/Users`, `/Groups`, \
-         `/ServiceProviderConfig`, `/ResourceTypes` and `/Schemas`, spelled so; compare the base \
-         URL with the one that was given"
+         `/.search`, `/Bulk`, `/Roles`, `/Entitlements`, `/ServiceProviderConfig`, \
+         `/ResourceTypes` and `/Schemas`, spelled so; compare the base URL with the one that was \
+         given"
     );
     Error::new(404, detail).into()
 }
@@ -357,8 +374,7 @@ impl Call {
 
     /// The value of a parameter, whose name is read in any case.
     fn parameter(&self, name: &str) -> Option<&str> {
-        let pair = self.query.iter().find(|(it, _)| it.eq_ignore_ascii_case(name));
-        pair.map(|(_, value)| value.as_str())
+        self.query.parameter(name)
     }
 }
 

@@ -253,13 +253,16 @@ fn the_log_explains_each_request_and_names_nobody() {
     let stranger = server.call("GET", &format!("{}/Groups", okta.base), &[], b"");
     assert_eq!(stranger.status, 401, "{stranger:?}");
 
+    let roles = send(&server, &okta, "GET", "/Roles?xfilter=1", &Value::Null);
+    assert_eq!(roles.status, 200, "{roles:?}");
+
     for (reply, directory, straightened, explanation) in [
         (
             &created,
             Some(okta.directory.as_str()),
             Some("unknown-attribute boolean-text schemas-missing"),
             "The provider tried to create a user. It sent an attribute that no schema has; it was \
-             ignored. It sent `\"True\"` or `\"False\"` in quotes, instead of a boolean. It left \
+             set aside. It sent `\"True\"` or `\"False\"` in quotes, instead of a boolean. It left \
              out `schemas`.",
         ),
         (
@@ -273,6 +276,12 @@ fn the_log_explains_each_request_and_names_nobody() {
             Some(okta.directory.as_str()),
             Some("filter-quotes-missing"),
             "The provider tried to find a user. It sent a filter with text that is not in quotes.",
+        ),
+        (
+            &roles,
+            Some(okta.directory.as_str()),
+            None,
+            "The provider tried to learn which roles the app has.",
         ),
         (&stranger, None, None, "The provider tried to read the list of groups."),
     ] {

@@ -54,7 +54,7 @@ fn put_group(number: u64) -> ReplaceGroup {
         id: id(number),
         resource,
         external_id_given: true,
-        members: members(&[2]),
+        members: Some(members(&[2])),
         resource_type: group_type(),
     }
 }

@@ -22,7 +22,7 @@ fn replace(number: u64, name: &str, who: &[u64]) -> ReplaceGroup {
         id: id(number),
         resource,
         external_id_given: true,
-        members: members(who),
+        members: Some(members(who)),
         resource_type: group_type(),
     }
 }
@@ -231,16 +231,36 @@ trait WithoutItself {
 
 impl WithoutItself for ReplaceGroup {
     fn without_itself(mut self) -> ReplaceGroup {
-        self.members.retain(|member| member.value != self.id.to_string());
+        let itself = self.id.to_string();
+        self.members.iter_mut().for_each(|it| it.retain(|member| member.value != itself));
         self
     }
+}
+
+/// Proves S-PUT-4: of the members of a group.
+#[test]
+fn of_a_group_that_is_replaced_without_members_the_setting_says_what_becomes_of_them() {
+    let omitting =
+        |name| ReplaceGroup { members: None, external_id_given: false, ..replace(11, name, &[]) };
+    let kept = world().decide(&omitting("Creation"));
+    assert_eq!(events(&kept), ["updated"]);
+    // Nobody is read who stays anyway.
+    assert!(!kept.asked.iter().flatten().any(|it| *it == Want::AllMembers(id(11))));
+    world().decide(&omitting("Design")).is_nothing();
+
+    let clearing = || world().clearing_omitted_members();
+    assert_eq!(events(&clearing().decide(&omitting("Creation"))), ["updated", "-1", "-2"]);
+    // Who is named is meant, under either.
+    let put = replace(11, "Design", &[1]);
+    assert_eq!(events(&clearing().decide(&put)), events(&world().decide(&put)));
 }
 
 #[test]
 fn who_belongs_already_keeps_the_name_it_came_with() {
     let mut put = replace(12, "Sales", &[1]);
-    put.members[0].display = Some("Ana".into());
-    put.members[0].kind = Some(MemberKind::Group);
+    let named = put.members.as_mut().expect("it names one");
+    named[0].display = Some("Ana".into());
+    named[0].kind = Some(MemberKind::Group);
     let mut facts = world().facts();
     let outcome = world().decide_knowing(&mut facts, &put);
     let [Change::Group(change)] = outcome.changes() else { panic!() };
@@ -248,7 +268,7 @@ fn who_belongs_already_keeps_the_name_it_came_with() {
     // What somebody is, we know better than the provider.
     assert_eq!((added.kind, added.display.as_deref()), (MemberKind::User, Some("Ana")));
 
-    put.members[0].display = Some("Ana Maria".into());
+    put.members.as_mut().expect("it names one")[0].display = Some("Ana Maria".into());
     world().decide_knowing(&mut facts, &put).is_nothing();
 }
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use directory::{
     Aside, Change, CustomSchema, Decide, Decision, DirectoryHead, DirectoryId, Document, Facts,
-    Group, GroupId, Ids, Limits, Membership, Moment, OrganizationId, Rejection, ResourceId,
-    Settings, Stop, Token, UnknownMembers, Use, User, Want,
+    Group, GroupId, Ids, Limits, Membership, Moment, OmittedMembers, OrganizationId, Rejection,
+    ResourceId, Settings, Stop, Token, UnknownMembers, Use, User, Want,
 };
 use jiff::Timestamp;
 use scim::admit::{Admitted, admit};
@@ -128,6 +128,11 @@ impl World {
 
     pub(crate) fn refusing_unknown_members(mut self) -> World {
         self.head().settings.unknown_members = UnknownMembers::Refuse;
+        self
+    }
+
+    pub(crate) fn clearing_omitted_members(mut self) -> World {
+        self.head().settings.omitted_members = OmittedMembers::Clear;
         self
     }
 

@@ -3,7 +3,10 @@
 use axum::Json;
 use axum::http::StatusCode;
 use directory::secret::{Secret, SecretKind};
-use directory::{DirectoryId, OrganizationId, Provider, ResourceId, Settings, TokenId, TokenScope};
+use directory::{
+    DirectoryId, OmittedMembers, OrganizationId, Provider, ResourceId, Settings, SettingsPreset,
+    TokenId, TokenScope, UnknownMembers,
+};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -24,7 +27,28 @@ pub(super) struct NewDirectory {
     name: String,
     provider: Provider,
     #[serde(default)]
-    settings: Settings,
+    settings: NewSettings,
+}
+
+/// How a directory is to behave, as far as anybody says.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct NewSettings {
+    preset: Option<SettingsPreset>,
+    unknown_members: Option<UnknownMembers>,
+    omitted_members: Option<OmittedMembers>,
+}
+
+impl NewSettings {
+    /// Where nobody says, the directory behaves as suits its provider.
+    fn of(self, provider: Provider) -> Settings {
+        let Settings { preset, unknown_members, omitted_members } = Settings::of(provider);
+        Settings {
+            preset: self.preset.unwrap_or(preset),
+            unknown_members: self.unknown_members.unwrap_or(unknown_members),
+            omitted_members: self.omitted_members.unwrap_or(omitted_members),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -71,8 +95,9 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Json<DirectoryView>), Problem> {
     let organization: OrganizationId = id(&organization, "organization")?;
     let name = check_name("name", &new.name)?;
+    let settings = new.settings.of(new.provider);
     let directory =
-        vendor.store.create_directory(organization, name, new.provider, new.settings).await?;
+        vendor.store.create_directory(organization, name, new.provider, settings).await?;
     let summary = DirectorySummary {
         directory,
         user_count: 0,

@@ -60,7 +60,8 @@ pub(super) async fn create(call: &mut Call, incoming: Incoming<'_>) -> Result<An
     Ok(answer.with_header(header::LOCATION, location))
 }
 
-/// `PUT /Groups/{id}` (RFC 7644 §3.5.1). A body without `members` leaves nobody in the group.
+/// `PUT /Groups/{id}` (RFC 7644 §3.5.1). What a body without `members` means is a setting of the
+/// directory.
 pub(super) async fn replace(
     call: &mut Call,
     id: &str,
@@ -86,7 +87,7 @@ pub(super) async fn replace(
         id,
         resource: admitted.resource,
         external_id_given: admitted.external_id_given,
-        members: admitted.members.unwrap_or_default(),
+        members: admitted.members,
         resource_type: group,
     };
     let replaced = call.change(replace).await?;

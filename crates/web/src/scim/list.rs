@@ -37,7 +37,7 @@ pub(super) async fn query(
     search: Option<Incoming<'_>>,
 ) -> Result<ListQuery, Refusal> {
     let Some(incoming) = search else {
-        let pairs = call.query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let pairs = call.query.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         return Ok(ListQuery::parse(pairs)?);
     };
     let body = incoming.json(SEARCH_BYTES_MAX).await?;
@@ -85,7 +85,7 @@ impl Call {
         const NAMES: [&str; 2] = ["attributes", "excludedAttributes"];
         let is_one = |name: &str| NAMES.iter().any(|it| it.eq_ignore_ascii_case(name));
         // Read as those of a list, so that what is refused there is refused here.
-        let pairs = self.query.iter().filter(|(name, _)| is_one(name));
+        let pairs = self.query.0.iter().filter(|(name, _)| is_one(name));
         let query = ListQuery::parse(pairs.map(|(name, value)| (name, value)))?;
         let (attributes, excluded) = (query.attributes, query.excluded_attributes);
         Ok(Projection::parse(attributes.as_deref(), excluded.as_deref(), resource_type)?)

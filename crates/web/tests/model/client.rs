@@ -252,7 +252,7 @@ impl Client {
                 if self.once_in(6) {
                     attributes.insert("externalId".into(), Value::Null);
                 }
-                let members = (kind == Kind::Group).then_some(members);
+                let members = (kind == Kind::Group && !self.once_in(4)).then_some(members);
                 Act::Replace(kind, id, condition, attributes, members)
             }
             10..20 => {

@@ -305,6 +305,7 @@ fn proofs(root: &Path) -> anyhow::Result<BTreeMap<String, BTreeSet<Proof>>> {
     for entry in fs::read_dir(root.join("crates")).context("reading `crates`")? {
         collect(&entry?.path().join("tests"), &mut files)?;
     }
+    collect(&root.join("claims").join("tests"), &mut files)?;
     collect(&root.join("xtask"), &mut files)?;
     files.sort();
     let mut proofs: BTreeMap<String, BTreeSet<Proof>> = BTreeMap::new();

@@ -12,7 +12,7 @@ use claims::{CLAIMS, Choices};
 const CORPUS_BYTES_MAX: u64 = 400 * 1024;
 
 fn fuzz() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz")
 }
 
 /// The inputs that are kept for a claim, with their names, in the order of these.

@@ -23,6 +23,11 @@ use crate::command::say;
 /// The list, relative to the workspace.
 const LIST: &str = "docs/conformance.md";
 
+/// Requirements that there are: what the sources in the third column ask, line by line. A row that
+/// goes would be missed by nobody, so a list of any other length is wrong; whoever adds a
+/// requirement changes this number with it.
+const REQUIREMENTS: usize = 520;
+
 /// Links of one requirement that are shown; of more, the number.
 const LINKS_MAX: usize = 2;
 
@@ -42,6 +47,11 @@ pub(crate) struct Arguments {
     topic: Option<String>,
 }
 
+/// As a step among others: the whole list, and nothing is written.
+pub(crate) fn check_all(root: &Path) -> anyhow::Result<()> {
+    check(root, &Arguments { write: false, topic: None })
+}
+
 /// Prints the coverage, and fails when a requirement is unaccounted for.
 pub(crate) fn check(root: &Path, arguments: &Arguments) -> anyhow::Result<()> {
     let path = root.join(LIST);
@@ -49,6 +59,7 @@ pub(crate) fn check(root: &Path, arguments: &Arguments) -> anyhow::Result<()> {
     let proofs = proofs(root)?;
     let mut list = List::read(&text)?;
     let mut wrong = list.attach(&proofs);
+    wrong.extend(list.is_not_of_length(REQUIREMENTS));
 
     if arguments.write {
         fs::write(&path, list.print()).with_context(|| format!("writing `{LIST}`"))?;
@@ -135,6 +146,17 @@ impl List {
             }));
         }
         Ok(List { lines })
+    }
+
+    /// What is wrong where rows went or came.
+    fn is_not_of_length(&self, expected: usize) -> Option<String> {
+        let count = self.requirements().count();
+        (count != expected).then(|| {
+            format!(
+                "`{LIST}` has {count} requirements and not {expected}: put back what is gone, or \
+                 change `REQUIREMENTS` on purpose"
+            )
+        })
     }
 
     fn requirements(&self) -> impl Iterator<Item = &Requirement> {
@@ -305,6 +327,7 @@ fn proofs(root: &Path) -> anyhow::Result<BTreeMap<String, BTreeSet<Proof>>> {
     for entry in fs::read_dir(root.join("crates")).context("reading `crates`")? {
         collect(&entry?.path().join("tests"), &mut files)?;
     }
+    collect(&root.join("claims").join("tests"), &mut files)?;
     collect(&root.join("xtask"), &mut files)?;
     files.sort();
     let mut proofs: BTreeMap<String, BTreeSet<Proof>> = BTreeMap::new();
@@ -492,6 +515,20 @@ mod tests {
         let printed = list.print();
         assert_eq!(printed, DOCUMENT.replace("| old |", "| [it_works](../crates/a/tests/b.rs) |"));
         assert!(list.summary().contains("2 ids: 1 proved by 1 tests, 1 left out"), "{printed}");
+    }
+
+    #[test]
+    fn a_row_that_goes_is_noticed() {
+        let list = List::read(DOCUMENT).unwrap();
+        assert_eq!(list.is_not_of_length(2), None);
+        let wrong = list.is_not_of_length(3).unwrap();
+        assert!(wrong.contains("has 2 requirements and not 3"), "{wrong}");
+        // And of the list that there is.
+        let document = include_str!("../../docs/conformance.md");
+        let list = List::read(document).unwrap();
+        assert_eq!(list.is_not_of_length(REQUIREMENTS), None);
+        let (without, _) = document.trim_end().rsplit_once('\n').unwrap();
+        assert!(List::read(without).unwrap().is_not_of_length(REQUIREMENTS).is_some());
     }
 
     #[test]

@@ -73,10 +73,13 @@ fn targets(root: &Path) -> anyhow::Result<Vec<String>> {
 fn fuzz(root: &Path, target: &str, seconds: u64) -> anyhow::Result<()> {
     let found = root.join("target").join("corpus").join(target);
     fs::create_dir_all(&found)?;
+    let findings = format!("findings/{target}");
+    let has_findings = root.join("fuzz").join(&findings).is_dir();
     run(cargo_fuzz(root, "run")?
         .arg(target)
         .arg(&found)
         .arg(format!("corpus/{target}"))
+        .args(has_findings.then_some(findings))
         .arg("--")
         .arg(format!("-max_total_time={seconds}"))
         .arg(format!("-max_len={INPUT_BYTES_MAX}"))
@@ -85,12 +88,14 @@ fn fuzz(root: &Path, target: &str, seconds: u64) -> anyhow::Result<()> {
         format!(
             "the claim `{target}` is broken, or its fuzzer could not be built\n\
              hint: the input is named above and stays in `fuzz/artifacts/{target}`. Mend what is \
-             wrong, and copy the input to `fuzz/corpus/{target}`, where the ordinary tests replay it"
+             wrong, and copy the input to `fuzz/findings/{target}` under a name that says what was \
+             wrong: the ordinary tests replay it from then on"
         )
     })
 }
 
-/// Merges what is kept and what was found into a corpus without doubles.
+/// Merges what is kept and what was found into a corpus without doubles. What broke a claim once is
+/// not a part of it: in `fuzz/findings` it stays, whether or not anything else reaches the same.
 fn minimise(root: &Path, target: &str) -> anyhow::Result<()> {
     let kept = root.join("fuzz").join("corpus").join(target);
     let found = root.join("target").join("corpus").join(target);

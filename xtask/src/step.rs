@@ -4,6 +4,7 @@
 use std::{path::Path, time::Duration};
 
 use crate::{
+    checklist,
     command::{cargo, run, run_within, say},
     scim_tester,
     tool::{C_COMPILER, CARGO_DENY, CARGO_NEXTEST, CLIPPY, PYTHON, PYTHON_VENV, RUSTFMT, Tool},
@@ -54,6 +55,15 @@ pub(crate) const STEPS: &[Step] = &[
         tools: &[RUSTFMT],
         run: |root| run(&mut cargo(root, ["fmt", "--all", "--check"])),
         hint: "run `cargo fmt --all`",
+        has_summary: false,
+    },
+    Step {
+        name: "checklist",
+        claim: "every requirement of SCIM is proved by a test that names it, or left out with a reason",
+        when: When::Always,
+        tools: &[],
+        run: checklist::check_all,
+        hint: "name the requirement in a test that proves it, or run `cargo xtask checklist --write`",
         has_summary: false,
     },
     Step {

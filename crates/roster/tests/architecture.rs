@@ -5,7 +5,7 @@
 
 mod tree;
 
-use std::{collections::BTreeMap, fs, process::Command};
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use serde_json::Value;
 
@@ -26,6 +26,9 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 /// Crates of ours that nothing of the product may import: they serve tests.
 const TESTS_ALONE: &[&str] = &["claims"];
+
+/// Crates that stand beside `crates/`, which holds the product and no more.
+const BESIDE: &[&str] = &["claims", "xtask"];
 
 /// Crates from outside that only one room may import.
 const EMBASSIES: &[Embassy] = &[
@@ -117,6 +120,24 @@ fn what_serves_tests_is_not_a_part_of_the_product() {
                 }),
         );
     }
+    assert_nothing(&wrong);
+}
+
+#[test]
+fn the_folder_of_the_rooms_holds_the_product_and_no_more() {
+    let rooms = tree::root().join("crates");
+    let wrong: Vec<_> = packages()
+        .into_iter()
+        .filter_map(|package| {
+            let is_beside = BESIDE.contains(&package.name.as_str());
+            match (Path::new(&package.manifest).starts_with(&rooms), is_beside) {
+                (true, true) => Some("serves development: put it beside `crates/`"),
+                (false, false) => Some("is a room: put it into `crates/`"),
+                _ => None,
+            }
+            .map(|advice| format!("`{}` {advice} ({})", package.name, package.manifest))
+        })
+        .collect();
     assert_nothing(&wrong);
 }
 

@@ -75,6 +75,40 @@ fn the_demo_succeeds_with_every_preset_and_leaves_nothing_behind() {
     assert!(left.is_empty(), "{left:?}");
 }
 
+/// Proves S-AUTH-8.
+#[test]
+fn every_secret_that_is_made_is_256_bits_of_its_own() {
+    /// Hexadecimal digits of a secret behind its prefix.
+    const DIGITS: usize = 64;
+    /// Of these, how many two of chance may share at the same place: 4 are to be expected, and so
+    /// many in one pair of 10^22.
+    const SHARED_MAX: usize = 32;
+    let mut secrets: Vec<String> = Vec::new();
+    let mut keep = |made: &Value, name: &str, prefix: &str| {
+        let digits = field(made, name).strip_prefix(prefix).expect("the prefix").to_owned();
+        assert_eq!(digits.len(), DIGITS, "{made}");
+        assert!(digits.bytes().all(|it| it.is_ascii_hexdigit()), "{made}");
+        secrets.push(digits);
+    };
+    // Two databases that begin alike, each with the first secrets that it makes.
+    for folder in [folder(), folder()] {
+        for name in ["Okta", "Entra"] {
+            let arguments = ["--organization", "Acme", "--name", name];
+            keep(&create_directory(folder.path(), &arguments), "token", "roster-scim-");
+            let data = path(folder.path());
+            let made = succeed(&["api-key", "create", "--name", name, "--json", "--data", data]);
+            keep(&serde_json::from_str(&made).expect("it is JSON"), "api_key", "roster-api-");
+        }
+    }
+    assert_eq!(secrets.len(), 8);
+    for (place, one) in secrets.iter().enumerate() {
+        for other in &secrets[..place] {
+            let shared = one.bytes().zip(other.bytes()).filter(|(a, b)| a == b).count();
+            assert!(shared <= SHARED_MAX, "{one} and {other}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_directory_made_before_the_first_start_works_after_it() {
     let folder = folder();

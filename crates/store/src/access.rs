@@ -137,7 +137,7 @@ impl Access {
         let found = self
             .0
             .readers
-            .read(move |session| at_once(token(session, &inner.types, &hash)))
+            .read_credential(move |session| at_once(token(session, &inner.types, &hash)))
             .await?;
         let Some(found) = found else { return Ok(None) };
         let is_noted =
@@ -155,7 +155,7 @@ impl Access {
         let found = self
             .0
             .readers
-            .read(move |session| {
+            .read_credential(move |session| {
                 at_once(session.first(
                     "looking for an API key",
                     "select 1 from api_keys where hash = $1",

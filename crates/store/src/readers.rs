@@ -5,7 +5,8 @@
 //! in a directory, for as long as that takes. These *long* reads have places of their own, fewer
 //! than there are connections, so that they never hold up a short one; and each directory has few
 //! of them, so that none holds up the lists of others. Whoever finds too many waiting is told so.
-//! What nobody waits for any more is not read on.
+//! What nobody waits for any more is not read on. Credentials are looked for in few of the places,
+//! for anybody may send them.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -33,10 +34,16 @@ const LONG_OF_ONE: usize = 2;
 /// client does.
 const WAITING_OF_ONE: usize = 16;
 
+/// Credentials that are looked for at once. Strangers can make us look for as many as they like, and
+/// are to keep nobody waiting but those whose credential is not known yet: good ones are found in
+/// a fraction of a millisecond, and remembered.
+const CREDENTIALS: usize = 2;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Readers {
     free: Arc<Mutex<Vec<Session>>>,
     places: Arc<Semaphore>,
+    credentials: Arc<Semaphore>,
     long: Arc<Long>,
 }
 
@@ -97,6 +104,7 @@ impl Readers {
             Long { places: Arc::new(Semaphore::new(LONG)), of_one: Mutex::new(HashMap::new()) };
         Ok(Readers {
             places: Arc::new(Semaphore::new(sessions.len())),
+            credentials: Arc::new(Semaphore::new(CREDENTIALS)),
             free: Arc::new(Mutex::new(sessions)),
             long: Arc::new(long),
         })
@@ -108,6 +116,15 @@ impl Readers {
         read: impl FnOnce(&mut Session) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         self.read_holding((), read).await
+    }
+
+    /// Looks for a credential, which may be anything that a stranger thinks of.
+    pub(crate) async fn read_credential<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut Session) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let among_credentials = acquire(&self.credentials).await?;
+        self.read_holding(among_credentials, read).await
     }
 
     /// Reads what may take long, because everybody in the directory is looked at.
@@ -215,13 +232,15 @@ mod tests {
         DirectoryId::new(&Nth(number))
     }
 
-    fn opened(name: &str) -> (Readers, impl Drop) {
-        struct Folder(std::path::PathBuf);
-        impl Drop for Folder {
-            fn drop(&mut self) {
-                let _ = std::fs::remove_dir_all(&self.0);
-            }
+    struct Folder(std::path::PathBuf);
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
         }
+    }
+
+    fn opened(name: &str) -> (Readers, Folder) {
         let folder = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("roster.db");
@@ -275,6 +294,61 @@ mod tests {
             acquire(&readers.places).await.unwrap().forget();
         }
         assert!(readers.long.of_one.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn guesses_leave_room_for_others() {
+        let (readers, _folder) = opened("guesses");
+        let mut guesses = Vec::new();
+        for _ in 0..10 * READERS {
+            let mut guess = Box::pin(readers.read_credential(read_for_ever));
+            assert!(until_it_waits(&mut guess).await.is_none());
+            guesses.push(guess);
+        }
+        assert_eq!(readers.places.available_permits(), READERS - CREDENTIALS);
+        readers.read(|_| Ok(())).await.unwrap();
+
+        drop(guesses);
+        readers.read_credential(|_| Ok(())).await.unwrap();
+        for _ in 0..READERS {
+            acquire(&readers.places).await.unwrap().forget();
+        }
+    }
+
+    #[tokio::test]
+    async fn every_credential_is_looked_for_in_these_places() {
+        struct Beginning;
+        impl crate::Clock for Beginning {
+            fn now(&self) -> jiff::Timestamp {
+                jiff::Timestamp::UNIX_EPOCH
+            }
+        }
+        impl directory::Ids for Beginning {
+            fn next(&self) -> uuid::Uuid {
+                uuid::Uuid::nil()
+            }
+        }
+        let (_, folder) = opened("credentials");
+        let environment =
+            crate::Environment { clock: Arc::new(Beginning), ids: Arc::new(Beginning) };
+        let path = folder.0.join("roster.db");
+        let limits = directory::Limits::default();
+        let store = crate::Store::open_sqlite(&path, environment, limits, [7; 32]).unwrap();
+        let access = store.access();
+        let readers = &store.inner.readers;
+        let all = u32::try_from(CREDENTIALS).unwrap();
+        let taken = readers.credentials.acquire_many(all).await.unwrap();
+
+        let hash = directory::secret::SecretHash::of("nobody's");
+        let mut token = Box::pin(access.directory(&hash));
+        assert!(until_it_waits(&mut token).await.is_none());
+        let mut key = Box::pin(access.api(&hash));
+        assert!(until_it_waits(&mut key).await.is_none());
+        assert_eq!(readers.places.available_permits(), READERS);
+        drop(taken);
+        assert!(matches!(token.await, Ok(crate::Credential::Unknown)));
+        assert!(matches!(key.await, Ok(None)));
+        store.close().await;
     }
 
     #[tokio::test]

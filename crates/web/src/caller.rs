@@ -41,7 +41,8 @@ pub(crate) async fn directory(
         Presented::Token(token) => token,
         Presented::Nothing => return Err(unauthorized(Challenge::Plain, NO_TOKEN)),
         Presented::Basic => return Err(unauthorized(Challenge::Plain, BASIC)),
-        Presented::Garbled => return Err(unauthorized(Challenge::InvalidToken, GARBLED)),
+        Presented::AnotherScheme => return Err(unauthorized(Challenge::Plain, ANOTHER_SCHEME)),
+        Presented::Garbled => return Err(unauthorized(Challenge::InvalidRequest, GARBLED)),
     };
     let store = match counter.access.directory(&SecretHash::of(token)).await? {
         Credential::Valid(store) => store,
@@ -79,6 +80,8 @@ const NO_TOKEN: &str = "the request has no token. Enter the token of this direct
 const BASIC: &str = "this directory does not take a user name and password. Choose the \
                      authentication mode `HTTP Header` or `OAuth Bearer Token`, and enter the token \
                      of this directory";
+const ANOTHER_SCHEME: &str = "this directory takes a bearer token and no other kind of credential. \
+                              Enter `Bearer`, one space, and the token of this directory";
 const GARBLED: &str = "the `Authorization` header cannot be read. Enter `Bearer`, one space, and \
                        the token of this directory";
 const UNKNOWN: &str = "the token is not known. It may have been revoked, or not copied whole: copy \
@@ -90,6 +93,9 @@ enum Presented<'a> {
     Token(&'a str),
     Nothing,
     Basic,
+    /// Neither `Bearer` nor `Basic`: `Digest …`.
+    AnotherScheme,
+    /// `Bearer` with nothing behind it or too much, two credentials, or what is no text.
     Garbled,
 }
 
@@ -118,7 +124,7 @@ fn presented(headers: &HeaderMap) -> Presented<'_> {
             }
         }
         Some((scheme, _)) if scheme.eq_ignore_ascii_case("basic") => Presented::Basic,
-        Some(_) => Presented::Garbled,
+        Some(_) => Presented::AnotherScheme,
     }
 }
 
@@ -126,7 +132,7 @@ fn presented(headers: &HeaderMap) -> Presented<'_> {
 pub(crate) async fn vendor(counter: &Counter, parts: &Parts) -> Result<ApiStore, Problem> {
     let key = match presented(&parts.headers) {
         Presented::Token(key) => key,
-        Presented::Nothing | Presented::Basic | Presented::Garbled => {
+        Presented::Nothing | Presented::Basic | Presented::AnotherScheme | Presented::Garbled => {
             return Err(Problem::unauthorized());
         }
     };
@@ -147,11 +153,20 @@ fn useless(counter: &Counter, token: &str) -> Result<(), Refusal> {
     guesses.useless(token).map_err(too_many_guesses)
 }
 
-/// What the client is asked for (RFC 6750 §3): no error code when it sent no credential.
+/// What the client is asked for (RFC 6750 §3).
 #[derive(Clone, Copy)]
 enum Challenge {
+    /// "If the request lacks any authentication information (e.g., the client […] attempted using an
+    /// unsupported authentication method), the resource server SHOULD NOT include an error code"
+    /// (§3.1).
     Plain,
+    /// The token is expired, revoked or unknown.
     InvalidToken,
+    /// The header is malformed. RFC 6750 §3.1 would rather have 400 here; it is 401 all the same. A
+    /// request without a valid credential is refused with 401 (RFC 7644 §2, RFC 9110 §15.5.2), and
+    /// providers read that as "the credentials are wrong", which they are, where 400 says that
+    /// what they sent about a person is.
+    InvalidRequest,
 }
 
 impl Challenge {
@@ -159,6 +174,7 @@ impl Challenge {
         match self {
             Challenge::Plain => "Bearer realm=\"Roster\"",
             Challenge::InvalidToken => "Bearer realm=\"Roster\", error=\"invalid_token\"",
+            Challenge::InvalidRequest => "Bearer realm=\"Roster\", error=\"invalid_request\"",
         }
     }
 }

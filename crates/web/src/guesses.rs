@@ -1,8 +1,10 @@
 //! Guesses: credentials that open nothing, counted by whom they come from and how they begin.
 //!
-//! A token has 256 bits of chance, so nobody finds one by trying (RFC 6750 §5.2). What is limited
-//! here is the work that trying makes, and how often a client that was left behind with a revoked
-//! token asks: it is answered 429 and when to ask again (RFC 6585 §4).
+//! A token has 256 bits of chance, so nobody finds one by trying (RFC 6750 §5.2). Who tries all the
+//! same, and a client that was left behind with a revoked token, is answered 429 and when to ask
+//! again (RFC 6585 §4). That slows down whoever heeds it. For whoever does not, each guess is still
+//! one read by key, and `store` has few places for those, so that a flood of them keeps nobody from
+//! reading whose token is known.
 //!
 //! Only what has been looked for and not found is counted, and only that is refused. So whoever
 //! has a good token is served however many bad ones come from the same place, as from the one

@@ -10,7 +10,8 @@
 //!   `/api`. One that has the header and nothing in it is sent without.
 //! - `http ana=/id` at the beginning of a request keeps that member of the answer as `{{ana}}`, for
 //!   later requests; answers show it by that name too. `later=7d` lets days pass before the request,
-//!   and `mistake=ours` has the server fail in the middle of what the request creates.
+//!   `mistake=ours` has the server fail in the middle of what the request creates, and `store=closed`
+//!   closes the store before it, as when the server is being stopped: it belongs to the end.
 //! - Of the headers of an answer, those that have no meaning here are left out: `Date`,
 //!   `Content-Length`, `Connection`, and two that every answer has: `x-request-id`, and
 //!   `Cache-Control`, which lets nobody keep it.
@@ -146,6 +147,7 @@ impl Dialogue {
                     self.server.pass(24 * 60 * 60 * days.expect("a number of days"));
                 }
                 Some(("mistake", "ours")) => self.server.break_down(),
+                Some(("store", "closed")) => self.server.close_store(),
                 Some((name, pointer)) => kept.push((name, pointer)),
                 None => panic!("{}: what is `{instruction}`?", self.name),
             }

@@ -205,6 +205,17 @@ fn each_address_tells_its_methods_and_refuses_the_others() {
     assert_eq!((reply.status, &reply.json()["status"]), (404, &json!("404")));
 }
 
+/// An error of SCIM, whole, with this status.
+#[track_caller]
+fn check(status: u16, reply: &Reply) {
+    assert_eq!(reply.status, status, "{reply:?}");
+    assert_eq!(reply.header("content-type"), Some("application/scim+json"), "{reply:?}");
+    let body = reply.json();
+    assert_eq!(body["schemas"], json!(["urn:ietf:params:scim:api:messages:2.0:Error"]));
+    assert_eq!(body["status"], json!(status.to_string()), "{reply:?}");
+    assert!(body["detail"].as_str().is_some_and(|detail| detail.len() > 20), "{reply:?}");
+}
+
 /// Proves S-ERROR-1, S-ERROR-2.
 #[test]
 fn every_error_is_json_with_its_own_status() {
@@ -217,14 +228,6 @@ fn every_error_is_json_with_its_own_status() {
     let reading = text(&server.api("POST", &path, br#"{"scope":"read"}"#).json(), "token");
     let known = format!("Bearer {}", to.token);
     let read_only = format!("Bearer {reading}");
-    let check = |status: u16, reply: &Reply| {
-        assert_eq!(reply.status, status, "{reply:?}");
-        assert_eq!(reply.header("content-type"), Some("application/scim+json"), "{reply:?}");
-        let body = reply.json();
-        assert_eq!(body["schemas"], json!(["urn:ietf:params:scim:api:messages:2.0:Error"]));
-        assert_eq!(body["status"], json!(status.to_string()), "{reply:?}");
-        assert!(body["detail"].as_str().is_some_and(|detail| detail.len() > 20), "{reply:?}");
-    };
     let send = |method: &str, path: &str, headers: &[(&str, &str)], body: &str| {
         server.call(method, &format!("{}{path}", to.base), headers, body.as_bytes())
     };
@@ -244,4 +247,28 @@ fn every_error_is_json_with_its_own_status() {
     check(500, &send("POST", "/Users", &[token], r#"{"userName":"cy"}"#));
     let mut replies = (0..2_000).map(|_| send("GET", "/Users?count=0", &[token], ""));
     check(429, &replies.find(|reply| reply.status != 200).expect("a limit"));
+}
+
+/// Proves S-ERROR-1, S-ERROR-2.
+#[test]
+fn a_server_that_is_stopping_says_so_and_when_to_come_again() {
+    let mut server = Server::start("transport-stopping", Limits::default());
+    let (to, paths) = furnished(&server);
+    let ana = paths.iter().find(|path| path.starts_with("/Users/")).expect("a user");
+    let before = scim(&server, &to, "GET", ana, "");
+    server.close_store();
+    for (method, path, body) in [
+        ("POST", "/Users", r#"{"userName":"cy"}"#),
+        ("PUT", ana, r#"{"userName":"cy"}"#),
+        ("DELETE", ana, ""),
+    ] {
+        let reply = scim(&server, &to, method, path, body);
+        check(503, &reply);
+        // Whole seconds: Okta reads nothing else.
+        assert_eq!(reply.header("retry-after"), Some("5"), "{method}: {reply:?}");
+    }
+    // Nothing was done, as it says.
+    server.restart();
+    let after = scim(&server, &to, "GET", ana, "");
+    assert_eq!((after.status, after.json()), (200, before.json()));
 }

@@ -33,9 +33,16 @@ pub(crate) struct Server {
     clock: Arc<HandClock>,
     ids: Arc<CountedIds>,
     request_ids: Arc<CountedIds>,
-    running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    running: Option<Running>,
     /// The vendor's API key.
     pub(crate) key: String,
+}
+
+/// The threads of a server that runs, and what they listen to.
+struct Running {
+    stop: oneshot::Sender<()>,
+    close_store: Option<oneshot::Sender<mpsc::Sender<()>>>,
+    thread: JoinHandle<()>,
 }
 
 /// What a provider is given to enter.
@@ -98,6 +105,15 @@ impl Server {
     /// Makes the next thing that is created fail, as a mistake of ours would.
     pub(crate) fn break_down(&self) {
         self.ids.is_broken.store(true, Ordering::Relaxed);
+    }
+
+    /// Closes the store, and goes on listening: what a request meets that comes when all but its
+    /// connection is over.
+    pub(crate) fn close_store(&mut self) {
+        let close = self.running.as_mut().and_then(|running| running.close_store.take());
+        let (done, is_done) = mpsc::channel();
+        close.expect("it is open").send(done).expect("the server runs");
+        is_done.recv().expect("the store is closed");
     }
 
     /// Makes a directory and a token for it, as a vendor would.
@@ -185,6 +201,7 @@ impl Server {
         let (key, request_ids) = (self.key.clone(), self.request_ids.clone());
         let (ready, is_ready) = mpsc::channel();
         let (stop, stopped) = oneshot::channel::<()>();
+        let (close_store, closing) = oneshot::channel::<mpsc::Sender<()>>();
         let serve = async move {
             let limits = directory::Limits::default();
             let store = Store::open_sqlite(&path, environment, limits, [0xfe; 32]);
@@ -198,8 +215,24 @@ impl Server {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
             ready.send(listener.local_addr().expect("an address")).expect("somebody waits");
             let stopped = async { _ = stopped.await };
-            web::serve(listener, application, stopped).await.expect("it serves");
-            store.close().await;
+            let serving = web::serve(listener, application, stopped);
+            // When it is asked to, or when the server is gone.
+            let closing = async {
+                let asked = closing.await;
+                match asked {
+                    Ok(done) => {
+                        store.close().await;
+                        done.send(()).expect("somebody waits");
+                        None
+                    }
+                    Err(_) => Some(store),
+                }
+            };
+            let (served, store) = tokio::join!(serving, closing);
+            served.expect("it serves");
+            if let Some(store) = store {
+                store.close().await;
+            }
         };
         let thread = std::thread::spawn(|| {
             // One thread for everything that answers: see `chance`.
@@ -207,12 +240,13 @@ impl Server {
             runtime.expect("a runtime").block_on(serve);
         });
         self.address = is_ready.recv().expect("the server starts");
-        self.running = Some((stop, thread));
+        self.running = Some(Running { stop, close_store: Some(close_store), thread });
     }
 
     fn stop(&mut self) {
-        let Some((stop, thread)) = self.running.take() else { return };
+        let Some(Running { stop, close_store, thread }) = self.running.take() else { return };
         let _ = stop.send(());
+        drop(close_store);
         let ended = thread.join();
         assert!(std::thread::panicking() || ended.is_ok(), "the server panicked");
     }

@@ -1,5 +1,5 @@
-//! The claims hold for every input that the fuzzers have kept, and for some thousands of others
-//! made of chance. This is what of fuzzing is done on every toolchain, in every run of the tests.
+//! The claims hold for every input that the fuzzers have kept, for every one that broke a claim once,
+//! and for some thousands of others made of chance. This is what of fuzzing is done on every toolchain, in every run of the tests.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,14 +12,25 @@ use claims::{CLAIMS, Choices};
 const CORPUS_BYTES_MAX: u64 = 400 * 1024;
 
 fn fuzz() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz")
 }
 
-/// The inputs that are kept for a claim, with their names, in the order of these.
+/// The inputs that are kept for a claim.
 fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
-    let folder = fuzz().join("corpus").join(name);
+    inputs(&fuzz().join("corpus").join(name))
+}
+
+/// The inputs that broke a claim once. They are kept for what they say, and not for the code that
+/// they reach, so nothing that makes the corpus smaller touches them.
+fn findings(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let folder = fuzz().join("findings").join(name);
+    if folder.is_dir() { inputs(&folder) } else { Vec::new() }
+}
+
+/// What is in a folder, with its names, in the order of these.
+fn inputs(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let entries =
-        fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     paths.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
@@ -41,7 +52,7 @@ fn hold(name: &str, input: &[u8], called: &str) {
 fn replay(name: &str) {
     let inputs = corpus(name);
     assert!(inputs.len() >= 20, "{} inputs of `{name}` are kept", inputs.len());
-    for (path, input) in inputs {
+    for (path, input) in findings(name).into_iter().chain(inputs) {
         hold(name, &input, &path.display().to_string());
     }
 }
@@ -97,6 +108,18 @@ fn every_claim_has_a_fuzzer_a_corpus_and_tests() {
     };
     assert_eq!(listed("fuzz_targets"), names);
     assert_eq!(listed("corpus"), names);
+    let found = listed("findings");
+    assert!(found.is_subset(&names), "there is no claim for some of {found:?}");
+}
+
+#[test]
+fn what_was_found_once_is_kept() {
+    let names: Vec<String> = findings("patch")
+        .into_iter()
+        .map(|(path, _)| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let first = "created-out-of-a-filter-what-cannot-be-sent".to_owned();
+    assert!(names.contains(&first), "{names:?}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::admit::kind_of;
 use crate::dialect::{Quirk, Quirks};
 use crate::error::Error;
+use crate::group::MEMBERS;
 use crate::limit::BULK_OPERATIONS_MAX;
 use crate::patch::PATCH_OP_SCHEMA;
 use crate::path::excerpt;
@@ -210,6 +211,7 @@ impl BulkRequest {
         let mut operations: Vec<_> =
             operations.into_iter().map(|it| Operation::parse(it, endpoints)).collect();
         refuse_repeated(&mut operations);
+        refuse_own_members(&mut operations);
         Ok(BulkRequest { failures_max, operations })
     }
 
@@ -558,6 +560,38 @@ fn refuse_repeated(operations: &mut [Operation]) {
             operation.references.clear();
         }
     }
+}
+
+/// A group that is to be its own member cannot be created so, and is not begun (RFC 7644 §3.7.1: a
+/// circle that cannot be closed is 409). A user may be their own manager.
+fn refuse_own_members(operations: &mut [Operation]) {
+    for operation in operations {
+        let (Some(bulk_id), Ok(Act::Create(data))) = (&operation.bulk_id, &operation.act) else {
+            continue;
+        };
+        let is_group = operation.target.as_ref().is_some_and(|it| it.endpoint == "/Groups");
+        if is_group && names_as_member(data, bulk_id) {
+            operation.act = Err(Error::new(
+                409,
+                "a group cannot be a member of itself. Leave its own `bulkId` out of `members`",
+            ));
+            operation.references.clear();
+        }
+    }
+}
+
+fn names_as_member(data: &Value, bulk_id: &str) -> bool {
+    fn member<'v>(object: &'v Value, name: &str) -> Option<&'v Value> {
+        let mut members = object.as_object()?.iter();
+        members.find(|(it, _)| it.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+    let members = match member(data, MEMBERS) {
+        None => return false,
+        Some(Value::Array(members)) => members.as_slice(),
+        Some(one) => std::slice::from_ref(one),
+    };
+    let mut values = members.iter().filter_map(|it| member(it, "value").unwrap_or(it).as_str());
+    values.any(|value| referred(value) == Some(bulk_id))
 }
 
 fn creators(operations: &[Operation]) -> HashMap<&str, usize> {

@@ -254,7 +254,33 @@ fn creations_come_before_what_refers_to_them() {
         json!([post("d", &["a"]), post("a", &["b"]), post("b", &["c"]), post("c", &["a"])]),
         &[Begin(1), Whole(0), Whole(3), Whole(2), Complete(1)],
     );
-    check(json!([post("a", &["a"])]), &[Begin(0), Complete(0)]);
+    // Somebody who answers to nobody else.
+    let manager = json!({ "userName": "a", "manager": { "value": "bulkId:a" } });
+    let own = json!({ "method": "POST", "path": "/Users", "bulkId": "a", "data": manager });
+    check(json!([own]), &[Begin(0), Complete(0)]);
+    // What cannot be is not begun, and nobody waits for it.
+    check(json!([post("a", &["a"])]), &[Whole(0)]);
+    check(json!([post("a", &["a", "b"]), post("b", &["a"])]), &[Whole(0), Whole(1)]);
+}
+
+/// Proves S-BULK-15.
+#[test]
+fn a_group_that_would_be_its_own_member_is_refused_beforehand() {
+    let check = |members: Value, expected: Option<u16>| {
+        let data = json!({ "displayName": "a", "Members": members });
+        let post = json!({ "method": "POST", "path": "/Groups", "bulkId": "a", "data": data });
+        let request = request(json!([post, self::post("b", &[])]));
+        let refused = request.operations[0].act.as_ref().err().map(Error::status);
+        assert_eq!(refused, expected, "{members}");
+        assert!(request.operations[1].act.is_ok());
+    };
+    check(json!([{ "value": "bulkId:b" }, { "Value": "bulkId:a" }]), Some(409));
+    check(json!({ "value": "bulkId:a" }), Some(409));
+    check(json!(["bulkId:a"]), Some(409));
+    check(json!("bulkId:a"), Some(409));
+    check(json!([{ "value": "bulkId:b", "display": "bulkId:a" }]), None);
+    check(json!([{ "value": "a" }, { "value": "bulkId:b" }, 7, null]), None);
+    check(json!(null), None);
 }
 
 #[test]
@@ -431,11 +457,11 @@ proptest! {
 fn a_thousand_operations_in_the_worst_order_are_sorted_at_once() {
     let names: Vec<String> = (0..BULK_OPERATIONS_MAX).map(|it| format!("b{it}")).collect();
     let refers_to = |place: usize, others: &[String]| {
-        let others: Vec<_> = others.iter().map(String::as_str).collect();
-        post(&names[place], &others)
+        let others = others.iter().filter(|other| **other != names[place]);
+        post(&names[place], &others.map(String::as_str).collect::<Vec<_>>())
     };
     let backwards: Vec<_> = (0..names.len())
-        .map(|place| refers_to(place, &names[(place + 1).min(names.len() - 1)..][..1]))
+        .map(|place| refers_to(place, &names[(place + 1) % names.len()..][..1]))
         .collect();
     assert_eq!(request(backwards.into()).steps().len(), names.len() + 1);
     let circles: Vec<_> = (0..names.len())

@@ -15,7 +15,7 @@ use crate::Inner;
 use crate::catalogue::{self, NewEntry};
 use crate::error::Error;
 use crate::feed::{BadCursor, Cursor, EventPage, FeedStore};
-use crate::list::{self, AnyRecord, Found, ListRequest, Page, Seek, Start, Window};
+use crate::list::{self, AnyRecord, Budget, Found, ListRequest, Page, Seek, Start, Window};
 use crate::place::ListName;
 use crate::quirks::{self, QuirkCount};
 use crate::read::{self, GroupRecord, Record, UserRecord};
@@ -28,8 +28,8 @@ use crate::writer::Act;
 /// How exactly the last use of a token is known. Noting each use would make a write of every read.
 const USE_NOTED_EVERY: SignedDuration = SignedDuration::from_secs(60);
 
-/// Members of a group that are read in a few milliseconds. Those of a larger one take up to a second,
-/// and are read as long lists are.
+/// Members, of one group or of all on a page, that are read in a few milliseconds. More take up to a
+/// second, and are read as long lists are.
 const MEMBERS_AT_ONCE: u64 = 2_000;
 
 /// The door: it opens for a credential, and for nothing else.
@@ -375,8 +375,8 @@ impl DirectoryStore {
     /// # Errors
     ///
     /// [`Error::Cursor`] where the window begins with a cursor that was not handed out for this
-    /// list, or is too old; [`Error::Crowded`] where everybody has to be looked at, and too many
-    /// such lists of this directory wait already.
+    /// list, or is too old; [`Error::Crowded`] where everybody has to be looked at, or many members
+    /// have to be loaded, and too many such lists of this directory wait already.
     pub async fn users(&self, request: ListRequest<UserRecord>) -> Result<Page<UserRecord>, Error> {
         self.page(request).await
     }
@@ -456,8 +456,9 @@ impl DirectoryStore {
         let place = self.find(ListName::new(self.id, "resources", &asked), users.window.clone())?;
         let (directory, seek) = (self.id, place.seek.clone());
         let is_long = list::is_long(&users) || list::is_long(&groups);
-        let read = move |session: &mut Session| {
-            at_once(list::page_of_all(session, directory, &users, &groups, seek))
+        let read = move |session: &mut Session, budget: Budget| {
+            let seek = seek.clone();
+            at_once(list::page_of_all(session, directory, &users, &groups, seek, budget))
         };
         Ok(self.leave(place, self.read_list(is_long, read).await?))
     }
@@ -469,18 +470,30 @@ impl DirectoryStore {
         let place = self.find(list::name(self.id, &request), request.window.clone())?;
         let (directory, seek) = (self.id, place.seek.clone());
         let is_long = list::is_long(&request);
-        let read =
-            move |session: &mut Session| at_once(list::page(session, directory, &request, seek));
+        let read = move |session: &mut Session, budget: Budget| {
+            at_once(list::page(session, directory, &request, seek.clone(), budget))
+        };
         Ok(self.leave(place, self.read_list(is_long, read).await?))
     }
 
+    /// Reads a page among the long reads where everybody has to be looked at for it, or where a
+    /// first look among the short ones shows that it is one of many members.
     async fn read_list<T: Send + 'static>(
         &self,
         is_long: bool,
-        read: impl FnOnce(&mut Session) -> Result<T, Error> + Send + 'static,
+        read: impl Fn(&mut Session, Budget) -> Result<Option<T>, Error> + Send + Sync + 'static,
     ) -> Result<T, Error> {
-        let readers = &self.inner.readers;
-        if is_long { readers.read_long(self.id, read).await } else { readers.read(read).await }
+        let (readers, read) = (&self.inner.readers, Arc::new(read));
+        if !is_long {
+            let read = Arc::clone(&read);
+            let budget = Budget::of(MEMBERS_AT_ONCE);
+            if let Some(found) = readers.read(move |session| read(session, budget)).await? {
+                return Ok(found);
+            }
+        }
+        let found =
+            readers.read_long(self.id, move |session| read(session, Budget::UNLIMITED)).await?;
+        Ok(found.expect("nothing is over a budget without limit"))
     }
 
     /// Where a page is to be looked for.

@@ -10,6 +10,9 @@
 //!
 //! A page is bounded in resources, by who asks, and in bytes, by [`PAGE_BYTES_MAX`]: one that would
 //! be longer ends early, and the next goes on from there.
+//!
+//! Members are loaded within a [`Budget`]: that a few groups are found by their key says nothing of
+//! how many belong to them.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -130,6 +133,50 @@ pub(crate) fn is_long<R: Record>(request: &ListRequest<R>) -> bool {
     }
 }
 
+/// How many members may still be loaded.
+#[derive(Debug)]
+pub(crate) struct Budget(Option<u64>);
+
+impl Budget {
+    pub(crate) const UNLIMITED: Budget = Budget(None);
+
+    pub(crate) const fn of(members: u64) -> Budget {
+        Budget(Some(members))
+    }
+
+    fn spend(&mut self, members: u64) -> Result<(), Stop> {
+        if let Some(left) = &mut self.0 {
+            *left = left.checked_sub(members).ok_or(Stop::OverBudget)?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a page was not made.
+#[derive(Debug)]
+enum Stop {
+    /// More members than the budget has.
+    OverBudget,
+    Failed(Error),
+}
+
+impl Stop {
+    /// `None` for a page that was over the budget.
+    fn outcome<T>(made: Result<T, Stop>) -> Result<Option<T>, Error> {
+        match made {
+            Ok(made) => Ok(Some(made)),
+            Err(Stop::OverBudget) => Ok(None),
+            Err(Stop::Failed(error)) => Err(error),
+        }
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop::Failed(error)
+    }
+}
+
 /// Where to look for a page.
 #[derive(Clone, Debug)]
 pub(crate) enum Seek {
@@ -173,14 +220,17 @@ impl<T> Filling<T> {
         place: Place,
         mut record: R,
         is_related: bool,
-    ) -> Result<bool, Error> {
+        budget: &mut Budget,
+    ) -> Result<bool, Stop> {
         self.is_full |= self.items.len() as u64 >= self.most;
         // A group's many members are not loaded to find that there is no room for them.
         if self.is_full || !self.has_room(&record) {
             return Ok(false);
         }
         match (self.with_related, is_related) {
-            (true, false) => record.relate(session, directory).await?,
+            (true, false) => {
+                relate(session, directory, &mut record, &Related::Everybody, budget).await?;
+            }
             (false, true) => record.forget_related(),
             _ => {}
         }
@@ -203,20 +253,22 @@ impl<T> Filling<T> {
     }
 }
 
-/// A page, and how many there are, in one state of the database.
+/// A page, and how many there are, in one state of the database. `None` where more members would
+/// have to be loaded for it than the budget has.
 pub(crate) async fn page<R: Record>(
     session: &mut Session,
     directory_id: DirectoryId,
     request: &ListRequest<R>,
     seek: Seek,
-) -> Result<Found<R>, Error> {
+    mut budget: Budget,
+) -> Result<Option<Found<R>>, Error> {
     session.begin_reading().await?;
-    let directory = directory_id.to_string();
-    match (&request.sort, &request.filter) {
-        (Some(_), _) => sorted(session, &directory, request, seek).await,
-        (None, Some(filter)) => matching(session, &directory, request, filter, seek).await,
-        (None, None) => everything(session, &directory, request, seek).await,
-    }
+    let (directory, budget) = (directory_id.to_string(), &mut budget);
+    Stop::outcome(match (&request.sort, &request.filter) {
+        (Some(_), _) => sorted(session, &directory, request, seek, budget).await,
+        (None, Some(filter)) => matching(session, &directory, request, filter, seek, budget).await,
+        (None, None) => everything(session, &directory, request, seek, budget).await,
+    })
 }
 
 async fn total<R: Record>(session: &mut Session, directory: &str) -> Result<u64, Error> {
@@ -230,7 +282,8 @@ async fn everything<R: Record>(
     directory: &str,
     request: &ListRequest<R>,
     seek: Seek,
-) -> Result<Found<R>, Error> {
+    budget: &mut Budget,
+) -> Result<Found<R>, Stop> {
     let most = request.window.count;
     let total = total::<R>(session, directory).await?;
     let mut filling = Filling::new(most, request.with_related);
@@ -246,7 +299,8 @@ async fn everything<R: Record>(
     let values = [Value::Text(directory), count(from), count(most.saturating_add(1))];
     let rows = some_rows::<R>(session, sql, &values, PAGE_BYTES_MAX).await?;
     for (ordinal, record) in rows {
-        if !filling.take(session, directory, unsorted(ordinal), record, false).await? {
+        let place = unsorted(ordinal);
+        if !filling.take(session, directory, place, record, false, budget).await? {
             break;
         }
     }
@@ -296,7 +350,8 @@ async fn matching<R: Record>(
     request: &ListRequest<R>,
     filter: &BoundFilter,
     seek: Seek,
-) -> Result<Found<R>, Error> {
+    budget: &mut Budget,
+) -> Result<Found<R>, Stop> {
     let (mut to_skip, after) = match seek {
         Seek::Skip(skipped) => (skipped, 0),
         Seek::After(place) => (0, place.ordinal),
@@ -308,7 +363,7 @@ async fn matching<R: Record>(
     let mut total = 0;
     while let Some(rows) = scan.next::<R>(session).await? {
         for (ordinal, mut record) in rows {
-            relate(session, directory, &mut record, &relates).await?;
+            relate(session, directory, &mut record, &relates, budget).await?;
             if !filter.matches(&(request.represent)(&record)) {
                 continue;
             }
@@ -324,7 +379,7 @@ async fn matching<R: Record>(
                 record.forget_related();
             }
             let place = unsorted(ordinal);
-            filling.take(session, directory, place, record, is_related).await?;
+            filling.take(session, directory, place, record, is_related, budget).await?;
         }
     }
     Ok(filling.found(total, false))
@@ -335,16 +390,17 @@ async fn sorted<R: Record>(
     directory: &str,
     request: &ListRequest<R>,
     seek: Seek,
-) -> Result<Found<R>, Error> {
+    budget: &mut Budget,
+) -> Result<Found<R>, Stop> {
     let most = request.window.count;
     let (total, places, has_more) = reach(most, seek, async |after, most| {
-        choose(session, directory, request, after, most).await
+        choose(session, directory, request, after, most, budget).await
     })
     .await?;
     let mut filling = Filling::new(most, request.with_related);
     for place in places {
         if let Some(record) = at::<R>(session, directory, place.ordinal).await?
-            && !filling.take(session, directory, place, record, false).await?
+            && !filling.take(session, directory, place, record, false, budget).await?
         {
             break;
         }
@@ -352,20 +408,32 @@ async fn sorted<R: Record>(
     Ok(filling.found(total, has_more))
 }
 
-/// A page of users and groups together, and how many there are, in one state of the database.
+/// A page of users and groups together; as [`page`].
 pub(crate) async fn page_of_all(
     session: &mut Session,
     directory_id: DirectoryId,
     users: &ListRequest<UserRecord>,
     groups: &ListRequest<GroupRecord>,
     seek: Seek,
-) -> Result<Found<AnyRecord>, Error> {
+    mut budget: Budget,
+) -> Result<Option<Found<AnyRecord>>, Error> {
     session.begin_reading().await?;
-    let directory = directory_id.to_string();
+    let (directory, budget) = (directory_id.to_string(), &mut budget);
+    Stop::outcome(all(session, &directory, users, groups, seek, budget).await)
+}
+
+async fn all(
+    session: &mut Session,
+    directory: &str,
+    users: &ListRequest<UserRecord>,
+    groups: &ListRequest<GroupRecord>,
+    seek: Seek,
+    budget: &mut Budget,
+) -> Result<Found<AnyRecord>, Stop> {
     let most = users.window.count;
     let (total, places, has_more) = reach(most, seek, async |after, most| {
-        let mut chosen = choose(session, &directory, users, after, most).await?;
-        let groups = choose(session, &directory, groups, after, most).await?;
+        let mut chosen = choose(session, directory, users, after, most, budget).await?;
+        let groups = choose(session, directory, groups, after, most, budget).await?;
         chosen.join(groups, most);
         Ok(chosen)
     })
@@ -373,13 +441,13 @@ pub(crate) async fn page_of_all(
     let mut filling = Filling::new(most, false);
     for place in places {
         // An ordinal is that of a user or of a group, of one among both.
-        let user: Option<UserRecord> = at(session, &directory, place.ordinal).await?;
+        let user: Option<UserRecord> = at(session, directory, place.ordinal).await?;
         let has_room = if let Some(user) = user {
             filling.with_related = users.with_related;
-            filling.take(session, &directory, place, user, false).await?
-        } else if let Some(group) = at::<GroupRecord>(session, &directory, place.ordinal).await? {
+            filling.take(session, directory, place, user, false, budget).await?
+        } else if let Some(group) = at::<GroupRecord>(session, directory, place.ordinal).await? {
             filling.with_related = groups.with_related;
-            filling.take(session, &directory, place, group, false).await?
+            filling.take(session, directory, place, group, false, budget).await?
         } else {
             true
         };
@@ -408,8 +476,8 @@ fn unsorted(ordinal: u64) -> Place {
 async fn reach(
     most: u64,
     seek: Seek,
-    mut choose: impl AsyncFnMut(Option<&Place>, u64) -> Result<Chosen, Error>,
-) -> Result<(u64, Vec<Place>, bool), Error> {
+    mut choose: impl AsyncFnMut(Option<&Place>, u64) -> Result<Chosen, Stop>,
+) -> Result<(u64, Vec<Place>, bool), Stop> {
     let (mut to_skip, mut after) = match seek {
         Seek::Skip(skipped) => (skipped, None),
         Seek::After(place) => (0, Some(place)),
@@ -507,7 +575,8 @@ async fn choose<R: Record>(
     request: &ListRequest<R>,
     after: Option<&Place>,
     most: u64,
-) -> Result<Chosen, Error> {
+    budget: &mut Budget,
+) -> Result<Chosen, Stop> {
     let sort = request.sort.as_deref();
     let order = sort.map(BoundSort::order).unwrap_or_default();
     let after = after.map(|place| Ranked { place: place.clone(), order });
@@ -534,7 +603,7 @@ async fn choose<R: Record>(
     };
     while let Some(rows) = scan.next::<R>(session).await? {
         for (ordinal, mut record) in rows {
-            relate(session, directory, &mut record, &relates).await?;
+            relate(session, directory, &mut record, &relates, budget).await?;
             let resource = (request.represent)(&record);
             if request.filter.as_ref().is_some_and(|filter| !filter.matches(&resource)) {
                 continue;
@@ -556,12 +625,17 @@ async fn relate<R: Record>(
     directory: &str,
     record: &mut R,
     related: &Related<'_>,
-) -> Result<(), Error> {
+    budget: &mut Budget,
+) -> Result<(), Stop> {
     match related {
-        Related::Nobody => Ok(()),
-        Related::These(ids) => record.relate_to(session, directory, ids).await,
-        Related::Everybody => record.relate(session, directory).await,
+        Related::Nobody => {}
+        Related::These(ids) => record.relate_to(session, directory, ids).await?,
+        Related::Everybody => {
+            budget.spend(record.member_count())?;
+            record.relate(session, directory).await?;
+        }
     }
+    Ok(())
 }
 
 /// Everybody who may match, in the order of creation, a few hundred at a time.

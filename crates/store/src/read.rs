@@ -99,6 +99,9 @@ pub(crate) trait Record: Sized {
 
     fn forget_related(&mut self);
 
+    /// How many members are loaded with it. A user has none; the groups of one are few.
+    fn member_count(&self) -> u64;
+
     /// Bytes that it takes on a page, about; of those it is related to, as far as their number is
     /// known already.
     fn weight(&self, with_related: bool) -> usize;
@@ -217,6 +220,10 @@ impl Record for UserRecord {
         self.groups = Vec::new();
     }
 
+    fn member_count(&self) -> u64 {
+        0
+    }
+
     fn weight(&self, with_related: bool) -> usize {
         let groups = self.groups.iter().map(|group| RELATED_BYTES + group.display_name.len());
         let groups = if with_related { groups.sum() } else { 0 };
@@ -279,6 +286,10 @@ impl Record for GroupRecord {
 
     fn forget_related(&mut self) {
         self.members = Vec::new();
+    }
+
+    fn member_count(&self) -> u64 {
+        self.member_count
     }
 
     fn weight(&self, with_related: bool) -> usize {

@@ -296,6 +296,110 @@ mod tests {
         assert!(readers.long.of_one.lock().unwrap().is_empty());
     }
 
+    /// A clock that stands still, and ids that are counted.
+    struct Plain(std::sync::atomic::AtomicU64);
+
+    impl crate::Clock for Plain {
+        fn now(&self) -> jiff::Timestamp {
+            jiff::Timestamp::UNIX_EPOCH
+        }
+    }
+
+    impl directory::Ids for Plain {
+        fn next(&self) -> uuid::Uuid {
+            let next = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            uuid::Uuid::from_u128(next.into())
+        }
+    }
+
+    /// A directory with a group of many, and after it one of nobody.
+    async fn with_a_group_of_many(folder: &Path) -> (crate::Store, crate::DirectoryStore) {
+        let path = folder.join("many.db");
+        let plain = Arc::new(Plain(1.into()));
+        let environment = crate::Environment { clock: plain.clone(), ids: plain };
+        let limits = directory::Limits::default();
+        let store = crate::Store::open_sqlite(&path, environment, limits, [7; 32]).unwrap();
+        let api = store.api();
+        let organization = api.create_organization("Acme".into(), None).await.unwrap();
+        let (provider, settings) = (directory::Provider::Okta, directory::Settings::default());
+        let made = api.create_directory(organization.id, "Okta".into(), provider, settings);
+        let opened = api.open(made.await.unwrap().id).await.unwrap().unwrap();
+        for name in ["All", "Few"] {
+            let body = serde_json::json!({ "displayName": name });
+            let (group, quirks) = (scim::ResourceType::group(), &mut scim::dialect::Quirks::new());
+            let body = scim::admit::admit(body, &group, scim::Preset::Lenient, quirks).unwrap();
+            let document = directory::Document::new(body.resource);
+            opened.change(directory::CreateGroup { document, members: vec![] }).await.unwrap();
+        }
+        let many = "update groups set member_count = 2001 where display_name = 'All'";
+        rusqlite::Connection::open(&path).unwrap().execute(many, []).unwrap();
+        (store, opened)
+    }
+
+    #[tokio::test]
+    async fn members_of_many_are_read_among_the_long_reads_in_lists_too() {
+        use scim::list::ListQuery;
+
+        let (_, folder) = opened("many");
+        let path = std::env::temp_dir().join(format!("many-{}", std::process::id()));
+        let (store, directory) = with_a_group_of_many(&path).await;
+        let quirks = &mut scim::dialect::Quirks::new();
+        let preset = scim::Preset::Lenient;
+        let mut request = |filter: &str, sort: &str, count: u64, with_related: bool| {
+            let group = scim::ResourceType::group();
+            let filter = (!filter.is_empty()).then(|| {
+                let filter = scim::filter::Filter::parse(filter, preset, quirks).unwrap();
+                Arc::new(filter.bind_to_any(&group, preset, quirks).unwrap())
+            });
+            let sort = (!sort.is_empty()).then(|| {
+                let query = ListQuery::parse([("sortBy", sort)].into_iter()).unwrap();
+                Arc::new(query.sort.unwrap().bind_to_any(&group, preset, quirks).unwrap())
+            });
+            let represent = Arc::new(|group: &crate::GroupRecord| {
+                serde_json::from_str::<serde_json::Map<_, _>>(&group.text).unwrap()
+            });
+            let window = crate::Window::at(1, count);
+            crate::ListRequest { filter, sort, window, with_related, represent }
+        };
+        let named = "displayName eq \"All\"";
+        let of_many = [
+            request(named, "", 9, true),
+            request("", "", 1, true),
+            request("displayName eq \"All\" or displayName eq \"Few\"", "", 9, true),
+            request(named, "displayName", 9, true),
+            // For the filter's sake, and for the order's.
+            request("displayName eq \"All\" and members.display ne \"x\"", "", 9, false),
+            request(named, "members.value", 9, false),
+        ];
+        let of_few = [
+            request(named, "", 0, true),
+            request(named, "", 9, false),
+            request("", "", 9, false),
+            request("displayName eq \"Few\"", "", 9, true),
+        ];
+        for request in of_many.iter().chain(&of_few) {
+            assert!(directory.groups(request.clone()).await.unwrap().total > 0);
+        }
+
+        let readers = &store.inner.readers;
+        let mut reading = Vec::new();
+        for _ in 0..LONG_OF_ONE + WAITING_OF_ONE {
+            let mut long = Box::pin(readers.read_long(directory.id(), read_for_ever));
+            assert!(until_it_waits(&mut long).await.is_none());
+            reading.push(long);
+        }
+        for (place, request) in of_many.into_iter().enumerate() {
+            let refused = directory.groups(request).await;
+            assert!(matches!(refused, Err(Error::Crowded)), "{place}: {refused:?}");
+        }
+        for request in of_few {
+            directory.groups(request).await.unwrap();
+        }
+        drop(reading);
+        store.close().await;
+        drop(folder);
+    }
+
     #[tokio::test]
     async fn guesses_leave_room_for_others() {
         let (readers, _folder) = opened("guesses");

@@ -50,6 +50,7 @@ pub(super) async fn carry_out(
         job.begin(step).await;
     }
     while job.finish_one().await {}
+    job.undo_the_incomplete().await;
     let quirks = std::mem::take(&mut job.quirks);
     let answer = Answer::json(StatusCode::OK, &job.answer());
     call.quirks.note_all(&quirks);
@@ -157,12 +158,12 @@ impl<'a> Job<'a> {
                 match unconstrained(first).await {
                     Poll::Ready((outcome, quirks)) => {
                         self.quirks.note_all(&quirks);
-                        self.finish(step, outcome);
+                        self.finish(step, outcome).await;
                     }
                     Poll::Pending => self.unanswered.push_back((step, running)),
                 }
             }
-            Err(error) => self.finish(step, Err(error.into())),
+            Err(error) => self.finish(step, Err(error.into())).await,
         }
     }
 
@@ -214,12 +215,12 @@ impl<'a> Job<'a> {
         let Some((step, running)) = self.unanswered.pop_front() else { return false };
         let (outcome, quirks) = running.await;
         self.quirks.note_all(&quirks);
-        self.finish(step, outcome);
+        self.finish(step, outcome).await;
         true
     }
 
-    /// Takes note of how a step ended.
-    fn finish(&mut self, step: Step, outcome: Result<Answer, Refusal>) {
+    /// Takes note of how a step ended, and takes back what cannot be completed.
+    async fn finish(&mut self, step: Step, outcome: Result<Answer, Refusal>) {
         let place = place_of(step);
         let outcome = outcome.map_err(|refusal| refusal.tell(self.request_id));
         let fate = &mut self.fates[place];
@@ -234,26 +235,57 @@ impl<'a> Job<'a> {
             }
         }
         self.failures += usize::from(outcome.is_err());
+        let is_incomplete = matches!((step, &outcome), (Step::Complete(_), Err(_)));
         fate.response = Some(match (step, outcome) {
             (Step::Whole(_), Ok(answer)) => succeeded(&answer),
             // This holds if it is not completed. It is, unless the request ends before.
-            (Step::Begin(_), Ok(answer)) => incomplete(
-                version(&answer),
-                "the request ended at `failOnErrors`. Add them by a `PATCH`",
-            ),
+            (Step::Begin(_), Ok(_)) => incomplete("the request ended at `failOnErrors` before"),
             // As if it had been created so.
             (Step::Complete(_), Ok(answer)) => {
                 OperationResponse { status: "201".to_owned(), ..succeeded(&answer) }
             }
-            (Step::Complete(_), Err(error)) => {
-                let version = fate.response.take().and_then(|response| response.version);
-                incomplete(version, error.detail())
-            }
+            (Step::Complete(_), Err(error)) => incomplete(error.detail()),
             (Step::Whole(_) | Step::Begin(_), Err(error)) => {
                 fate.completion = None;
                 failed(&error)
             }
         });
+        if is_incomplete {
+            self.undo(place).await;
+        }
+    }
+
+    /// Takes back what was begun and is not completed any more, because the request has ended.
+    async fn undo_the_incomplete(&mut self) {
+        for place in 0..self.fates.len() {
+            if self.fates[place].completion.is_some() {
+                self.undo(place).await;
+            }
+        }
+    }
+
+    /// Deletes what was begun and cannot be completed. RFC 7644 §3.7: each operation is done whole
+    /// or not at all, and a `POST` that failed has left nothing that could have a location.
+    ///
+    /// What was made a member of it, or has it as a member, is as after any other `DELETE`.
+    async fn undo(&mut self, place: usize) {
+        let fate = &mut self.fates[place];
+        let mut operation = self.request.operations[place].clone();
+        let (Some(id), Some(target)) = (fate.id.take(), &mut operation.target) else { return };
+        target.id = Some(Id::Known(id.clone()));
+        operation.act = Ok(Act::Delete);
+        operation.version = None;
+        let (outcome, _) = single(self.call, operation).await;
+        let left = outcome.map_err(|refusal| refusal.tell(self.request_id)).err();
+        // Somebody else was quicker where it is not there.
+        let Some(error) = left.filter(|error| error.status() != 404) else { return };
+        let detail = format!(
+            "the resource was created without its references to resources that refer to it in \
+             turn, and could not be taken back. Delete it, and send it again: {}",
+            error.detail()
+        );
+        fate.id = Some(id);
+        fate.response = Some(failed(&Error::new(409, detail)));
     }
 
     /// What is answered: RFC 7644 §3.7.3, "the result of all processed operations".
@@ -343,13 +375,13 @@ fn failed(error: &Error) -> OperationResponse {
     }
 }
 
-/// Something was created, and what belongs to it was not added (RFC 7644 §3.7.1: 409).
-fn incomplete(version: Option<String>, why: &str) -> OperationResponse {
+/// Nothing is left of what could not be completed (RFC 7644 §3.7.1: 409).
+fn incomplete(why: &str) -> OperationResponse {
     let detail = format!(
-        "the resource was created without its references to resources that refer to it in turn: \
-         {why}"
+        "the resource was not created, because it refers to resources that refer to it in turn and \
+         could not be completed: {why}"
     );
-    OperationResponse { version, ..failed(&Error::new(409, detail)) }
+    failed(&Error::new(409, detail))
 }
 
 fn version(answer: &Answer) -> Option<String> {

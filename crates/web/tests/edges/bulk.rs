@@ -168,9 +168,9 @@ fn it_stops_after_as_many_failures_as_the_client_accepts() {
     check(100, "xxxxx.", "xxxxx.");
 }
 
-/// Proves S-BULK-15, S-BULK-16.
+/// Proves S-BULK-9, S-BULK-15, S-BULK-16, S-BULK-18.
 #[test]
-fn a_circle_that_is_not_closed_in_time_says_so() {
+fn a_circle_that_is_not_closed_leaves_nothing_behind() {
     let server = Server::start("bulk-circle", Limits::default());
     let to = server.connect("Acme", "Okta");
     let group = |name: &str, member: &str| {
@@ -182,15 +182,34 @@ fn a_circle_that_is_not_closed_in_time_says_so() {
     // The failure comes between the beginning of `a` and its completion.
     let mut b = group("b", "a");
     b["data"]["displayName"] = Value::Null;
-    let body = json!({ "failOnErrors": 1, "Operations": [group("a", "b"), b] });
-    let reply = bulk(&server, &to, &body);
-    assert_eq!(statuses(&reply), ["409", "400"]);
-    let body = reply.json();
-    assert!(body["Operations"][0]["location"].is_string(), "{body}");
-    assert_eq!(body["Operations"][0]["version"], "W/\"1\"");
-    // Without the limit it is tried, and fails for the other's sake.
+    let names = || {
+        let groups = scim(&server, &to, "GET", "/Groups?attributes=displayName", b"").json();
+        let groups = groups["Resources"].as_array().cloned().unwrap_or_default();
+        let name = |it: &Value| it["displayName"].as_str().expect("a name").to_owned();
+        groups.iter().map(name).collect::<Vec<_>>()
+    };
+    // Whether the request ends there, or the completion is tried and fails for the other's sake.
+    for failures_max in [1, 9] {
+        let body = json!({ "failOnErrors": failures_max, "Operations": [group("a", "b"), b] });
+        let reply = bulk(&server, &to, &body);
+        assert_eq!(statuses(&reply), ["409", "400"]);
+        let body = reply.json();
+        for part in ["location", "version"] {
+            assert_eq!(body["Operations"][0].get(part), None, "{body}");
+        }
+        assert!(names().is_empty(), "{:?}", names());
+    }
+    // Who was to have it as a member is told, or is left without where they had it already.
+    let body = json!({ "Operations": [group("a", "b"), b, group("late", "a")] });
+    assert_eq!(statuses(&bulk(&server, &to, &body)), ["409", "400", "409"]);
+    let body = json!({ "Operations": [group("a", "b"), group("x", "a"), b] });
+    assert_eq!(statuses(&bulk(&server, &to, &body)), ["409", "201", "400"]);
+    assert_eq!(names(), ["x"]);
+    let of_x = scim(&server, &to, "GET", "/Groups", b"").json();
+    assert_eq!(of_x["Resources"][0]["members"], json!([]));
     let body = json!({ "Operations": [bad, group("d", "e"), group("e", "d"), group("f", "c")] });
     assert_eq!(statuses(&bulk(&server, &to, &body)), ["400", "201", "201", "409"]);
+    assert_eq!(names(), ["x", "d", "e"]);
 }
 
 #[test]

@@ -141,20 +141,33 @@ pub(crate) async fn put(
             .await?;
         return Ok(Ok(()));
     }
-    let (entries, latest) = session
+    let (entries, highest, latest) = session
         .first(
             "counting the catalogue",
-            "select count(*), coalesce(max(ordinal), 0) from catalogue where kind = $1",
+            "select count(*), coalesce(max(ordinal), 0),
+                 coalesce((select latest from catalogue_ordinals where kind = $1), 0)
+             from catalogue where kind = $1",
             &[Value::Text(kind)],
-            |row| Ok((row.number(0)?, row.number(1)?)),
+            |row| Ok((row.number(0)?, row.number(1)?, row.number(2)?)),
         )
         .await?
         .unwrap_or_default();
     if entries >= CATALOGUE_MAX as u64 {
         return Ok(Err(Rejection::CatalogueFull(CATALOGUE_MAX as u64)));
     }
+    // Never that of an entry that is gone: a walk behind which it was would not come to the new one.
+    // The version before this one does not count, so its entries are asked too.
+    let ordinal = count(highest.max(latest) + 1);
+    session
+        .run(
+            "counting a new entry of the catalogue",
+            "insert into catalogue_ordinals (kind, latest) values ($1, $2)
+             on conflict (kind) do update set latest = excluded.latest",
+            &[Value::Text(kind), ordinal],
+        )
+        .await?;
     let mut values = values.to_vec();
-    values.push(count(latest + 1));
+    values.push(ordinal);
     session
         .run(
             "keeping a new entry of the catalogue",

@@ -21,6 +21,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ),
     ("0004_quirks", include_str!("../migrations/sqlite/0004_quirks.sql")),
     ("0005_scopes_of_tokens", include_str!("../migrations/sqlite/0005_scopes_of_tokens.sql")),
+    (
+        "0006_ordinals_of_the_catalogue",
+        include_str!("../migrations/sqlite/0006_ordinals_of_the_catalogue.sql"),
+    ),
 ];
 
 /// Creates what is missing, in one transaction.

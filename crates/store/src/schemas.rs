@@ -225,7 +225,8 @@ pub(crate) async fn keep_uses(
                      values ($1, $2, $3, $4, $5, $6, $7)
                      on conflict (directory_id, of_kind, is_aside, path) do update
                      set json_type = excluded.json_type,
-                         resource_count = resource_count + excluded.resource_count",
+                         resource_count =
+                             attribute_uses.resource_count + excluded.resource_count",
                     &values,
                 )
                 .await?;

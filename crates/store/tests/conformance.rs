@@ -8,9 +8,9 @@ use std::sync::atomic::Ordering;
 
 use directory::secret::{Secret, SecretHash, SecretKind};
 use directory::{
-    Aside, CreateGroup, CreateUser, Decide, Decision, DeleteGroup, DeleteUser, DirectoryId,
-    Document, Facts, GroupId, Limits, Membership, Moment, PatchGroup, PatchUser, Provider,
-    Rejection, ResourceId, Settings, Stop, TokenScope, User, UserId, Want,
+    Aside, CatalogueEntry, CatalogueKind, CreateGroup, CreateUser, Decide, Decision, DeleteGroup,
+    DeleteUser, DirectoryId, Document, Facts, GroupId, Limits, Membership, Moment, PatchGroup,
+    PatchUser, Provider, Rejection, ResourceId, Settings, Stop, TokenScope, User, UserId, Want,
 };
 use engine::{Counting, Database, Waiting, directory, in_one_batch, on_every_engine, open};
 use jiff::{SignedDuration, Timestamp};
@@ -24,7 +24,7 @@ use scim::{Preset, Resource, ResourceType};
 use serde_json::{Map, Value, json};
 use store::{
     ApiStore, BadCursor, Credential, Cursor, DirectoryStore, Error, EventRecord, GroupRecord,
-    ListRequest, Store, UserRecord, Window,
+    ListRequest, NewEntry, Start, Store, UserRecord, Window,
 };
 
 const WHOLE: Window = Window::at(1, 10_000);
@@ -1035,6 +1035,39 @@ fn a_cursor_that_was_not_handed_out_leads_nowhere() {
         check(format!("000000000000.1.{event}.{seal}"), BadCursor::AnotherEpoch).await;
         let page = api.events(Some(good), None, 10).await.unwrap().unwrap();
         assert_eq!(page.events[0].position, 2);
+    });
+}
+
+#[test]
+fn a_walk_comes_to_an_entry_that_is_added_where_others_were_deleted() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let (api, directory) = (store.api(), some_directory(&store).await);
+        let kind = CatalogueKind::Role;
+        let put = async |name: &str| {
+            let (id, display_name) = (name.parse().unwrap(), name.to_owned());
+            api.put_entry(NewEntry { kind, id, display_name, description: None }).await.unwrap();
+        };
+        let page = async |cursor: Option<String>| {
+            let window = Window { start: Start::Cursor(cursor), count: 1 };
+            let represent = Arc::new(|_: &CatalogueEntry| Map::new());
+            let request =
+                ListRequest { filter: None, sort: None, window, with_related: false, represent };
+            let page = directory.catalogue(kind, request).await.unwrap();
+            let names = page.items.into_iter().map(|it| it.id.to_string()).collect::<Vec<_>>();
+            (names, page.next)
+        };
+        for name in ["one", "two", "three"] {
+            put(name).await;
+        }
+        let (_, next) = page(None).await;
+        let (names, next) = page(next).await;
+        assert_eq!(names, ["two"]);
+        for name in ["three", "two"] {
+            api.delete_entry(kind, name.parse().unwrap()).await.unwrap();
+        }
+        put("four").await;
+        assert_eq!(page(next).await, (vec!["four".to_owned()], None));
     });
 }
 

@@ -1280,6 +1280,41 @@ fn a_database_that_was_set_back_is_noticed() {
     });
 }
 
+/// Proves S-GROUP-9: those who belonged already cannot be read, and nobody notices.
+#[test]
+fn who_joins_or_leaves_a_group_is_kept_without_reading_the_others() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let here = some_directory(&store).await;
+        let mut people = Vec::new();
+        for name in ["ana", "bo", "cy", "di"] {
+            people.push(here.change(create_user(name)).await.unwrap().id);
+        }
+        let group = here.change(create_group("Design", &people[..3])).await.unwrap().group.id;
+        let id = here.id();
+        drop(here);
+        store.close().await;
+
+        let unreadable = "update memberships set kind = 'nonsense' where member_id != ?1";
+        let connection = rusqlite::Connection::open(database.path()).unwrap();
+        assert_eq!(connection.execute(unreadable, [people[0].to_string()]), Ok(2));
+        drop(connection);
+
+        let store = opened(&database);
+        let here = open(&store, id).await;
+        let outcome = here.change(add_member(group, people[3])).await.unwrap();
+        assert_eq!((outcome.group.member_count, outcome.group.version), (4, 2));
+        let path = format!("members[value eq \"{}\"]", people[0]);
+        let resource_type = Arc::new(ResourceType::group());
+        let patch = patch(&json!({ "op": "remove", "path": path }), &resource_type);
+        let outcome = here.change(PatchGroup { id: group, patch, resource_type }).await.unwrap();
+        assert_eq!((outcome.group.member_count, outcome.group.version), (3, 3));
+        // Whoever reads the others does notice.
+        let everyone = here.group(group, true).await;
+        assert!(matches!(everyone, Err(Error::Corrupt(_))), "{everyone:?}");
+    });
+}
+
 #[test]
 fn a_database_of_somebody_else_is_left_alone() {
     on_every_engine(async |database| {

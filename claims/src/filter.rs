@@ -8,13 +8,13 @@ use scim::limit::FILTER_BYTES_MAX;
 use scim::{Preset, ResourceType};
 use serde_json::{Map, Value};
 
-use crate::{Choices, Header, PRESETS, make, unseen};
+use crate::{Choices, Header, PRESETS, extended_user, make, unseen};
 
 type Shown = Vec<Map<String, Value>>;
 
-/// Users and groups to ask about.
-static SHOWN: LazyLock<[(ResourceType, Shown); 2]> = LazyLock::new(|| {
-    [ResourceType::user(), ResourceType::group()].map(|resource_type| {
+/// Users, extended ones and groups to ask about.
+static SHOWN: LazyLock<[(ResourceType, Shown); 3]> = LazyLock::new(|| {
+    [ResourceType::user(), extended_user(), ResourceType::group()].map(|resource_type| {
         let of_seed = |seed| make::shown(&mut Choices::of_seed(seed), &resource_type);
         let shown = (0..24).filter_map(of_seed).collect();
         (resource_type, shown)

@@ -15,9 +15,13 @@ pub mod make;
 mod patch;
 mod path;
 
+use std::sync::{Arc, LazyLock};
+
 pub use choices::Choices;
 use scim::dialect::Quirks;
-use scim::{Preset, ResourceType};
+use scim::schema::custom::Definition;
+use scim::{Preset, ResourceType, Schema};
+use serde_json::json;
 
 /// A claim, and the name of its fuzzer and of the folder in which its inputs are kept.
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +50,44 @@ pub fn check(name: &str, input: &[u8]) {
 
 const PRESETS: [Preset; 2] = [Preset::Lenient, Preset::Strict];
 
-/// How an input is read. Its first byte says that; the digits from `0` to `7` are all there is, so
-/// that an input which is text can be read and written by people.
+/// Users as a customer extends them: with a schema that has an attribute of each kind that the
+/// built-in extension has none of, and one by whose name something else is called as well.
+pub fn extended_user() -> ResourceType {
+    static BADGE: LazyLock<Arc<Schema>> = LazyLock::new(|| {
+        let definition = json!({
+            "id": "urn:example:acme:2.0:User",
+            "name": "Acme",
+            "attributes": [
+                { "name": "colour", "caseExact": true, "canonicalValues": ["red", "Green"] },
+                { "name": "floor", "type": "integer" },
+                { "name": "share", "type": "decimal" },
+                { "name": "onSite", "type": "boolean" },
+                { "name": "joinedOn", "type": "dateTime" },
+                { "name": "fingerprint", "type": "binary" },
+                { "name": "homepage", "type": "reference", "referenceTypes": ["external"] },
+                { "name": "nickName" },
+                { "name": "keywords", "multiValued": true },
+                { "name": "badges", "type": "complex", "multiValued": true, "subAttributes": [
+                    { "name": "value" },
+                    { "name": "type" },
+                    { "name": "primary", "type": "boolean" },
+                    { "name": "doors", "type": "integer" },
+                    { "name": "until", "type": "dateTime" },
+                ] },
+                { "name": "desk", "type": "complex", "subAttributes": [
+                    { "name": "row" },
+                    { "name": "seat", "type": "integer" },
+                ] },
+            ],
+        });
+        let definition: Definition = serde_json::from_value(definition).expect("a definition");
+        Arc::new(definition.check().expect("a schema that can be had"))
+    });
+    ResourceType::user().with_extension(Arc::clone(&BADGE), false)
+}
+
+/// How an input is read. Its first byte says that; the digits from `0` to `7` and the letters from
+/// `@` to `G` are all there is, so that an input which is text can be read and written by people.
 struct Header {
     preset: Preset,
     resource_type: ResourceType,
@@ -60,8 +100,13 @@ impl Header {
     fn read(input: &[u8]) -> Option<(Header, &[u8])> {
         let (first, rest) = input.split_first()?;
         let preset = PRESETS[usize::from(first & 1)];
-        let resource_type =
-            if first & 2 == 0 { ResourceType::user() } else { ResourceType::group() };
+        // The digits mean what they always have: of users that are extended, the letters are. Of groups
+        // there is one kind.
+        let resource_type = match (first & 2 == 0, first & 0x40 == 0) {
+            (true, true) => ResourceType::user(),
+            (true, false) => extended_user(),
+            (false, _) => ResourceType::group(),
+        };
         Some((Header { preset, resource_type, is_made: first & 4 != 0 }, rest))
     }
 }

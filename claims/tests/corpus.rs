@@ -122,6 +122,29 @@ fn what_was_found_once_is_kept() {
     assert!(names.contains(&first), "{names:?}");
 }
 
+/// The dice are good: each attribute of a customer's own is had by somebody, and asked for.
+#[test]
+fn what_a_customer_adds_is_met() {
+    let extended = claims::extended_user();
+    let schema = extended.extension("urn:example:acme:2.0:User").unwrap();
+    let mut had = BTreeSet::new();
+    let mut asked = String::new();
+    for seed in 0..400 {
+        let choices = &mut Choices::of_seed(seed);
+        if let Some(shown) = claims::make::shown(choices, &extended)
+            && let Some(values) = shown.get(&schema.id).and_then(|it| it.as_object())
+        {
+            had.extend(values.keys().cloned());
+        }
+        asked += &claims::make::filter(choices, &extended);
+    }
+    for attribute in &schema.attributes {
+        assert!(had.contains(&attribute.name), "nobody has `{}`", attribute.name);
+        let name = format!("{}:{}", schema.id, attribute.name);
+        assert!(asked.contains(&name), "nobody asks for `{name}`");
+    }
+}
+
 #[test]
 fn what_is_kept_is_small() {
     let bytes: u64 = CLAIMS

@@ -132,6 +132,17 @@ impl CreateUser {
         CreateUser { document, aside: Aside::default() }
     }
 
+    /// The same for a client that overrides the default of `active` by null.
+    ///
+    /// RFC 7644 §3.3: "Clients that intend to override existing or server-defaulted values for
+    /// attributes MAY specify \"null\"". The attribute is unassigned then, as after it was removed;
+    /// the person may use the app, as whoever was never said to be inactive: see
+    /// [`User::is_active`]. To shut out whom a client sends without a value, as some do with all
+    /// attributes that they have no value of, would lock out those who are to begin.
+    pub fn without_default(resource: Resource) -> CreateUser {
+        CreateUser { document: Document::new(resource), aside: Aside::default() }
+    }
+
     /// The same with what is to be kept beside the user.
     #[must_use]
     pub fn with_aside(self, aside: Aside) -> CreateUser {

@@ -212,8 +212,12 @@ async fn summarize(api: &ApiStore, told: &[Told]) -> anyhow::Result<()> {
     for told in told {
         let summary = api.directory(told.directory_id).await?.context("the directory is gone")?;
         let store = api.open(told.directory_id).await?.context("the directory is gone")?;
-        let groups = store.groups_after(0, summary.group_count).await?;
-        let memberships: u64 = groups.iter().map(|(_, group)| group.member_count).sum();
+        let (mut memberships, mut after) = (0, Some(0));
+        while let Some(ordinal) = after {
+            let groups = store.groups_after(ordinal, 1_000).await?;
+            memberships += groups.items.iter().map(|group| group.member_count).sum::<u64>();
+            after = groups.next;
+        }
         say(format_args!(
             "{:<22} {:>7} {:>9} {:>7} {:>12} {:>7}  {}",
             told.name,

@@ -30,6 +30,9 @@ pub struct Admitted {
     /// Whether `externalId` was mentioned, if only to say that there is none. A PUT that is silent
     /// about it keeps it.
     pub external_id_given: bool,
+    /// Whether `active` was mentioned, if only to say that it has no value. A POST that is silent
+    /// about it gets the default.
+    pub active_given: bool,
     /// What stands in no schema, by the path at which it stood; the attributes of a schema that
     /// nobody knows each by its own path. It is no part of the resource. Of a user it is kept beside
     /// them and shown to the IT admin, who can correct a mapping or define a schema.
@@ -100,7 +103,7 @@ pub fn admit_replacement(
         is_whole: true,
     };
     let mut password_given = false;
-    let mut external_id_given = false;
+    let (mut external_id_given, mut active_given) = (false, false);
     let mut members = None;
     let mut schemas = None;
     let mut entries = Entries::with_capacity(given.len());
@@ -126,6 +129,7 @@ pub fn admit_replacement(
             }
             Target::Attribute(rank, attribute) => {
                 external_id_given |= attribute.name == resource::EXTERNAL_ID;
+                active_given |= attribute.name == resource::ACTIVE;
                 let value = reader.value(attribute, value, Place::top(&attribute.name))?;
                 entries.push((rank, canonical(name, &attribute.name), value));
             }
@@ -145,7 +149,7 @@ pub fn admit_replacement(
     }
     let resource = Resource::from_canonical(attributes);
     check_user_name(&resource, resource_type)?;
-    Ok(Admitted { resource, members, external_id_given, unknown, password_given })
+    Ok(Admitted { resource, members, external_id_given, active_given, unknown, password_given })
 }
 
 /// What a name at the top level of a resource stands for, with its place in the order.

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::schema::{Attribute, Mutability, ResourceType};
 
 /// The attribute that says whether a person may use the app.
-const ACTIVE: &str = "active";
+pub(crate) const ACTIVE: &str = "active";
 /// The client's own identifier, kept with the attributes of the base schema and before them.
 pub(crate) const EXTERNAL_ID: &str = "externalId";
 

@@ -15,7 +15,9 @@ use crate::Inner;
 use crate::catalogue::{self, NewEntry};
 use crate::error::Error;
 use crate::feed::{BadCursor, Cursor, EventPage, FeedStore};
-use crate::list::{self, AnyRecord, Budget, Found, ListRequest, Page, Seek, Start, Window};
+use crate::list::{
+    self, AnyRecord, Budget, Found, ListRequest, Page, Seek, Start, Stretch, Window,
+};
 use crate::place::ListName;
 use crate::quirks::{self, QuirkCount};
 use crate::read::{self, GroupRecord, Record, UserRecord};
@@ -381,12 +383,12 @@ impl DirectoryStore {
         self.page(request).await
     }
 
-    /// Users in the order of their creation, after one of them by its ordinal, with their own.
+    /// Users in the order of their creation, after the one with this ordinal.
     pub async fn users_after(
         &self,
         ordinal: u64,
         count_max: u64,
-    ) -> Result<Vec<(u64, UserRecord)>, Error> {
+    ) -> Result<Stretch<UserRecord>, Error> {
         let directory = self.id.to_string();
         self.inner
             .readers
@@ -394,12 +396,12 @@ impl DirectoryStore {
             .await
     }
 
-    /// Groups in the order of their creation, after one of them by its ordinal, with their own.
+    /// Groups in the order of their creation, after the one with this ordinal, without members.
     pub async fn groups_after(
         &self,
         ordinal: u64,
         count_max: u64,
-    ) -> Result<Vec<(u64, GroupRecord)>, Error> {
+    ) -> Result<Stretch<GroupRecord>, Error> {
         let directory = self.id.to_string();
         self.inner
             .readers

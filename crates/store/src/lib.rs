@@ -38,7 +38,7 @@ pub use access::{Access, ApiStore, Credential, DirectoryStore, DirectorySummary,
 pub use catalogue::NewEntry;
 pub use error::Error;
 pub use feed::{BadCursor, Cursor, EventPage, EventRecord, FeedStore};
-pub use list::{AnyRecord, ListRequest, Page, Represent, Start, Window};
+pub use list::{AnyRecord, ListRequest, Page, Represent, Start, Stretch, Window};
 pub use place::BadPageCursor;
 pub use quirks::QuirkCount;
 pub use read::{GroupRecord, GroupReference, UserRecord};

@@ -97,6 +97,15 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
+/// Some of everybody, in the order of their creation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stretch<T> {
+    /// As many as were wanted, or fewer where they would be long in bytes.
+    pub items: Vec<T>,
+    /// The ordinal after which there are more; `None` where there are not.
+    pub next: Option<u64>,
+}
+
 /// A record of a list of everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnyRecord {
@@ -328,20 +337,24 @@ async fn some_rows<R: Record>(
     Ok(rows)
 }
 
-/// Those after an ordinal, with their own: a page that is found by its key, at the same cost
-/// wherever it is.
+/// Those after an ordinal: a page that is found by its key, at the same cost wherever it is. It is
+/// bounded in bytes as any other.
 pub(crate) async fn after<R: Record>(
     session: &mut Session,
     directory: &str,
     ordinal: u64,
     count_max: u64,
-) -> Result<Vec<(u64, R)>, Error> {
-    let values = [Value::Text(directory), count(ordinal), count(count_max)];
-    session
-        .all("loading a page", R::BY_ORDINAL, &values, |row| {
-            Ok((row.last_number()?, R::read(row)?))
-        })
-        .await
+) -> Result<Stretch<R>, Error> {
+    let one_more = count(count_max.saturating_add(1));
+    let values = [Value::Text(directory), count(ordinal), one_more];
+    let mut rows = some_rows::<R>(session, R::BY_ORDINAL, &values, PAGE_BYTES_MAX).await?;
+    let bytes = rows.iter().fold(0, |bytes: usize, (_, it)| bytes.saturating_add(it.weight(false)));
+    let is_too_much = rows.len() as u64 > count_max || bytes > PAGE_BYTES_MAX && rows.len() > 1;
+    if is_too_much {
+        rows.pop();
+    }
+    let next = rows.last().map(|(ordinal, _)| *ordinal).filter(|_| is_too_much);
+    Ok(Stretch { items: rows.into_iter().map(|(_, record)| record).collect(), next })
 }
 
 async fn matching<R: Record>(

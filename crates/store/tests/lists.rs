@@ -614,6 +614,16 @@ fn a_page_is_bounded_in_bytes_and_a_walk_over_large_users_is_whole() {
             });
             made.change(create_user(body)).await.unwrap();
         }
+        let (mut after, mut sizes) = (Some(0), Vec::new());
+        while let Some(ordinal) = after {
+            let found = made.users_after(ordinal, 1_000).await.unwrap();
+            let bytes: usize = found.items.iter().map(|user| user.text.len()).sum();
+            assert!(bytes <= PAGE_BYTES_MAX, "{bytes}");
+            sizes.push(found.items.len());
+            after = found.next;
+        }
+        assert_eq!((sizes.len(), sizes.iter().sum()), (2, 18));
+
         let user = ResourceType::user();
         let mut token = 0;
         for query in [

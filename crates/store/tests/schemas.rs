@@ -201,7 +201,7 @@ async fn carry_out(
 /// How many have what beside them, and how many of the schema's own values there are, as the users say.
 async fn counted(store: &DirectoryStore) -> (BTreeMap<String, u64>, u64) {
     let (mut beside, mut within) = (BTreeMap::new(), 0);
-    for (_, user) in store.users_after(0, 10_000).await.unwrap() {
+    for user in store.users_after(0, 10_000).await.unwrap().items {
         let resource: Map<String, Value> = serde_json::from_str(&user.text).unwrap();
         within += resource.get(BADGE).and_then(Value::as_object).map_or(0, |it| it.len() as u64);
         let Some(text) = store.aside(user.id).await.unwrap() else { continue };

@@ -1,5 +1,6 @@
 //! Who is asking: the credential of a request, and how much its directory may ask.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,6 +74,31 @@ pub(crate) async fn directory(
         return Err(too_many(wait));
     }
     Ok(store)
+}
+
+/// Counts the operations of one bulk request, of which the request itself was counted as one.
+///
+/// Each counts as a request of its own would, up to half of what may come at once: more could only
+/// be taken where nobody else asks anything of the directory for seconds, and a job that is refused
+/// over and over would never be done.
+pub(crate) fn count_operations(
+    counter: &Counter,
+    directory: DirectoryId,
+    operations: usize,
+) -> Result<(), Refusal> {
+    let (Some(rates), Some(rate)) = (&counter.rates, counter.settings.limits.rate) else {
+        return Ok(());
+    };
+    let most = rate.burst.get() / 2;
+    let counted = u32::try_from(operations).unwrap_or(u32::MAX).min(most);
+    let Some(more) = NonZeroU32::new(counted.saturating_sub(1)) else { return Ok(()) };
+    match rates.check_key_n(&directory, more) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(not_until)) => {
+            Err(too_many(not_until.wait_time_from(DefaultClock::default().now())))
+        }
+        Err(_) => unreachable!("half of what may come at once is less than the whole"),
+    }
 }
 
 const NO_TOKEN: &str = "the request has no token. Enter the token of this directory in the \

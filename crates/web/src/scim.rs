@@ -385,8 +385,17 @@ fn in_resource(resource: &Resource) -> impl Fn(&str, &str) -> bool {
 
 /// For who answers without what could not be read again after a change was kept.
 fn note_unread(error: &store::Error) {
+    let shown = error as &dyn std::error::Error;
+    // Nobody need look where a group of many is changed while many such are read.
+    if matches!(error, store::Error::Crowded) {
+        tracing::debug!(
+            error = shown,
+            "a change was kept, and is answered without what there was no room to read after it",
+        );
+        return;
+    }
     tracing::error!(
-        error = error as &dyn std::error::Error,
+        error = shown,
         "a change was kept, and is answered without what could not be read after it",
     );
 }

@@ -10,7 +10,9 @@ use directory::{
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use store::{DirectoryStore, DirectorySummary, GroupRecord, QuirkCount, TokenSummary, UserRecord};
+use store::{
+    DirectoryStore, DirectorySummary, GroupRecord, QuirkCount, Stretch, TokenSummary, UserRecord,
+};
 
 use super::{Input, PageOf, PageQuery, Path, Query, Vendor, check_name, id, page_of};
 use crate::problem::Problem;
@@ -315,9 +317,8 @@ pub(super) async fn users(
 ) -> Result<Json<PageOf<UserView>>, Problem> {
     let store = open(&vendor, &directory).await?;
     let limit = page.limit()?;
-    let found = store.users_after(ordinal_after(&page)?, limit + 1).await?;
-    let view = |(_, user)| user_view(user, None);
-    Ok(Json(page_of(found, limit, |(ordinal, _)| ordinal.to_string(), view)))
+    let found = store.users_after(ordinal_after(&page)?, limit).await?;
+    Ok(Json(page_of_stretch(found, |user| user_view(user, None))))
 }
 
 /// `GET /directories/{id}/users/{user}`, with the groups of the user.
@@ -378,9 +379,8 @@ pub(super) async fn groups(
 ) -> Result<Json<PageOf<GroupView>>, Problem> {
     let store = open(&vendor, &directory).await?;
     let limit = page.limit()?;
-    let found = store.groups_after(ordinal_after(&page)?, limit + 1).await?;
-    let view = |(_, group)| group_view(group, None);
-    Ok(Json(page_of(found, limit, |(ordinal, _)| ordinal.to_string(), view)))
+    let found = store.groups_after(ordinal_after(&page)?, limit).await?;
+    Ok(Json(page_of_stretch(found, |group| group_view(group, None))))
 }
 
 /// `GET /directories/{id}/groups/{group}`, with all its members.
@@ -397,6 +397,12 @@ pub(super) async fn group(
         .map(|member| MemberView { id: member.id.to_string(), kind: member.kind.as_str() })
         .collect();
     Ok(Json(group_view(group, Some(members))))
+}
+
+/// A page as long as the memory made it.
+fn page_of_stretch<T, O>(found: Stretch<T>, output: impl Fn(T) -> O) -> PageOf<O> {
+    let data = found.items.into_iter().map(output).collect();
+    PageOf { data, next: found.next.map(|ordinal| ordinal.to_string()) }
 }
 
 /// After which ordinal a page begins.

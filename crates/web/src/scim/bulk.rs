@@ -23,8 +23,8 @@ use tokio::task::unconstrained;
 
 use super::answer::Answer;
 use super::{Call, Incoming, condition, groups, shortened, users};
-use crate::RequestId;
 use crate::error::Refusal;
+use crate::{RequestId, caller};
 
 const USERS: &str = "/Users";
 const GROUPS: &str = "/Groups";
@@ -42,6 +42,7 @@ pub(super) async fn carry_out(
     let body = incoming.json(BULK_BYTES_MAX).await?;
     let preset = call.preset();
     let request = BulkRequest::parse(body, &[USERS, GROUPS], preset, &mut call.quirks)?;
+    caller::count_operations(&call.counter, call.store.id(), request.operations.len())?;
     let mut job = Job::new(call, request, request_id);
     for step in job.request.steps() {
         if !job.make_room_for(step).await {

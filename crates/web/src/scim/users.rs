@@ -42,7 +42,12 @@ pub(super) async fn create(call: &mut Call, incoming: Incoming<'_>) -> Result<An
     let body = incoming.json(call.counter.settings.limits.user_body_bytes).await?;
     let admitted = admit(body, &user, call.preset(), &mut call.quirks)?;
     let projection = projection.with_sent(in_resource(&admitted.resource));
-    let create = CreateUser::new(admitted.resource, &user).with_aside(Aside::of(&admitted.unknown));
+    let create = if admitted.active_given {
+        CreateUser::without_default(admitted.resource)
+    } else {
+        CreateUser::new(admitted.resource, &user)
+    };
+    let create = create.with_aside(Aside::of(&admitted.unknown));
     let created = call.store.change(create).await?;
     // Nobody can have put a user into a group whose id was not known until now.
     let record = user_record(&created);

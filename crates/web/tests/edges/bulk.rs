@@ -1,7 +1,9 @@
 //! Bulk requests that are large, and what they do to each other.
 
+use std::num::NonZeroU32;
+
 use serde_json::{Value, json};
-use web::Limits;
+use web::{Limits, Rate};
 
 use crate::server::{Connection, Reply, Server};
 
@@ -210,6 +212,30 @@ fn a_circle_that_is_not_closed_leaves_nothing_behind() {
     let body = json!({ "Operations": [bad, group("d", "e"), group("e", "d"), group("f", "c")] });
     assert_eq!(statuses(&bulk(&server, &to, &body)), ["400", "201", "201", "409"]);
     assert_eq!(names(), ["x", "d", "e"]);
+}
+
+/// Proves S-BULK-19.
+#[test]
+fn operations_count_as_requests_do() {
+    let number = |it| NonZeroU32::new(it).expect("it is not zero");
+    // Half a minute until as much may come again.
+    let rate = Some(Rate { per_second: number(1), burst: number(80) });
+    let server = Server::start("bulk-rate", Limits { rate, ..Limits::default() });
+    let to = server.connect("Acme", "Okta");
+    let other = server.connect("Beta", "Okta");
+    let send = |to: &Connection, first: usize, count: usize| {
+        let operations: Vec<_> = (first..first + count).map(post_user).collect();
+        bulk(&server, to, &json!({ "Operations": operations }))
+    };
+    assert_eq!(statuses(&send(&to, 0, 40)), vec!["201"; 40]);
+    // More than may ever come at once is not refused for ever.
+    assert_eq!(statuses(&send(&to, 40, 200)), vec!["201"; 200]);
+    let before = server.state();
+    let refused = send(&to, 240, 40);
+    assert_eq!(refused.status, 429, "{refused:?}");
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    assert_eq!(server.state(), before);
+    assert_eq!(statuses(&send(&other, 0, 1)), ["201"]);
 }
 
 #[test]

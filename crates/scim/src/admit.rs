@@ -101,6 +101,7 @@ pub fn admit_replacement(
         unknown: &mut unknown,
         unknown_is: Kind::InvalidSyntax,
         is_whole: true,
+        may_lack_parts: true,
     };
     let mut password_given = false;
     let (mut external_id_given, mut active_given) = (false, false);
@@ -253,6 +254,8 @@ pub(crate) struct Reader<'a> {
     /// and marks two values as primary has filled in a form; who changes one and marks two
     /// contradicts themselves.
     pub(crate) is_whole: bool,
+    /// Whether it is asked later what parts the values of extensions require ([`check_extensions`]).
+    pub(crate) may_lack_parts: bool,
 }
 
 impl Reader<'_> {
@@ -468,8 +471,9 @@ impl Reader<'_> {
             entries.push((rank, canonical(name, &parts[rank].name), value));
         }
         let object = assemble(entries)?;
-        if !object.is_empty() {
-            for part in parts.iter().filter(|part| part.required && !part.is_read_only()) {
+        let is_asked_later = self.may_lack_parts && place.schema.is_some();
+        if !object.is_empty() && !is_asked_later {
+            for part in parts.iter().filter(|part| part.is_to_be_given()) {
                 if is_blank(object.get(&part.name)) {
                     return Err(missing(place.part(&part.name)));
                 }
@@ -585,7 +589,10 @@ pub(crate) fn check_extensions(
         let schema = &extension.schema;
         let had = before.and_then(|before| values_of(before, schema));
         match values_of(after, schema) {
-            Some(values) => check_required_of(had, values, schema)?,
+            Some(values) => {
+                check_required_of(had, values, schema)?;
+                check_parts_of(had, values, schema)?;
+            }
             None if extension.required && (before.is_none() || had.is_some()) => {
                 return Err(missing(Place::top(&schema.id)));
             }
@@ -608,9 +615,31 @@ fn check_required_of(
     }
 }
 
+/// That no value of an extension is without a required part, unless one was before.
+fn check_parts_of(
+    before: Option<&Map<String, Value>>,
+    after: &Map<String, Value>,
+    schema: &Schema,
+) -> Result<(), Error> {
+    for attribute in &schema.attributes {
+        for part in attribute.sub_attributes.iter().filter(|part| part.is_to_be_given()) {
+            let lack = |values: &Map<String, Value>| match values.get(&attribute.name) {
+                Some(Value::Array(values)) => values.iter().any(|it| is_blank(it.get(&part.name))),
+                Some(value) => is_blank(value.get(&part.name)),
+                None => false,
+            };
+            if lack(after) && !before.is_some_and(lack) {
+                let place = Place { schema: Some(&schema.id), ..Place::top(&attribute.name) };
+                return Err(missing(place.part(&part.name)));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The required attributes that have no value.
 fn lacking<'a>(values: &Map<String, Value>, schema: &'a Schema) -> impl Iterator<Item = &'a str> {
-    let required = schema.attributes.iter().filter(|it| it.required && !it.is_read_only());
+    let required = schema.attributes.iter().filter(|it| it.is_to_be_given());
     required.filter(|it| is_blank(values.get(&it.name))).map(|it| it.name.as_str())
 }
 
@@ -705,6 +734,7 @@ pub fn admit_late(
                     unknown: &mut unknown,
                     unknown_is: Kind::InvalidValue,
                     is_whole: true,
+                    may_lack_parts: false,
                 };
                 let place = Place { schema: Some(&schema.id), ..Place::top(&attribute.name) };
                 // A null was kept in the place of what may not be kept.

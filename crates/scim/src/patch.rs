@@ -149,6 +149,7 @@ impl Patch {
                 unknown: &mut unknown,
                 unknown_is: Kind::InvalidValue,
                 is_whole: false,
+                may_lack_parts: false,
             },
             resource_type,
             operations: Vec::new(),
@@ -764,6 +765,7 @@ impl<'a> Reading<'a> {
             unknown: &mut Map::new(),
             unknown_is: self.reader.unknown_is,
             is_whole: false,
+            may_lack_parts: false,
         };
         terms.into_iter().all(|(name, term)| {
             let Some(part) = name.and_then(|name| attribute.sub_attribute(name)) else {

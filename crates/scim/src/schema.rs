@@ -177,6 +177,11 @@ impl Attribute {
     pub fn is_read_only(&self) -> bool {
         self.mutability == Mutability::ReadOnly
     }
+
+    /// Whether clients must set it.
+    pub(crate) fn is_to_be_given(&self) -> bool {
+        self.required && !self.is_read_only()
+    }
 }
 
 /// Attribute names are ASCII (RFC 7643 §2.1), so this is all the folding they need.

@@ -262,7 +262,7 @@ fn the_log_explains_each_request_and_names_nobody() {
             Some(okta.directory.as_str()),
             Some("unknown-attribute boolean-text schemas-missing"),
             "The provider tried to create a user. It sent an attribute that no schema has; it was \
-             set aside. It sent `\"True\"` or `\"False\"` in quotes, instead of a boolean. It left \
+             taken and is no part of the resource. It sent `\"True\"` or `\"False\"` in quotes, instead of a boolean. It left \
              out `schemas`.",
         ),
         (

@@ -283,6 +283,37 @@ fn who_lacks_what_is_required_since_can_still_be_deactivated() {
 }
 
 #[test]
+fn a_value_may_go_on_lacking_a_part_that_is_required_since() {
+    let badge = |is_required: bool| {
+        let parts = json!([{ "name": "value", "required": is_required }, { "name": "type" }]);
+        let doors = json!([
+            { "name": "doors", "type": "complex", "multiValued": true, "subAttributes": parts }
+        ]);
+        Arc::clone(Types::new(1, &[custom(BADGE, &doors)]).user())
+    };
+    let before = json!({ "userName": "ana", BADGE: { "doors": [{ "type": "front" }] } });
+    let world = World::new()
+        .with_user_of(1, before, &badge(false))
+        .with_user(2, json!({ "userName": "bo" }));
+    let put = |number: u64| {
+        let body = json!({
+            "userName": "somebody", "active": false, BADGE: { "doors": [{ "type": "front" }] },
+        });
+        let read = admit_replacement(body, &badge(true), Preset::Lenient, &mut Quirks::new());
+        world.decide(&ReplaceUser {
+            id: id(number),
+            resource: read.unwrap().resource,
+            aside: Aside::default(),
+            external_id_given: false,
+            resource_type: badge(true),
+        })
+    };
+    assert!(!put(1).answer().is_active());
+    let Rejection::Scim(error) = put(2).rejection() else { panic!("it is of SCIM") };
+    assert!(error.detail().contains(&format!("{BADGE}:doors.value")), "{error:?}");
+}
+
+#[test]
 fn who_is_created_costs_no_question_more_where_every_attribute_is_known() {
     let document = Document::new(user_resource(json!({ "userName": "bo" })));
     let known = CreateUser { document, aside: Aside::default() };

@@ -346,6 +346,12 @@ impl Reader<'_> {
             }
             second["primary"] = Value::Bool(false);
             primaries.for_each(|other| other["primary"] = Value::Bool(false));
+            // Those that were told apart by it alone are one now.
+            let mut elements = Elements::with_capacity(attribute, list.len());
+            for element in list {
+                elements.push_or_complete(element);
+            }
+            list = elements.into_list();
         }
         Ok(list)
     }

@@ -30,6 +30,8 @@ pub(crate) struct Batch<'a> {
     directories: BTreeMap<DirectoryId, Working>,
     /// In the order in which they were decided.
     changes: Vec<(DirectoryId, Change)>,
+    /// When each of them was decided.
+    times: Vec<Timestamp>,
 }
 
 /// One directory, in the middle of things.
@@ -44,7 +46,18 @@ struct Working {
 
 impl<'a> Batch<'a> {
     pub(crate) fn new(moment: Moment<'a>, limits: Limits) -> Batch<'a> {
-        Batch { moment, limits, directories: BTreeMap::new(), changes: Vec::new() }
+        Batch {
+            moment,
+            limits,
+            directories: BTreeMap::new(),
+            changes: Vec::new(),
+            times: Vec::new(),
+        }
+    }
+
+    /// Lets time go on: who joins later has not happened before. It never goes back.
+    pub(crate) fn advance(&mut self, now: Timestamp) {
+        self.moment.now = self.moment.now.max(now);
     }
 
     /// Rows that keeping this will touch, roughly.
@@ -74,6 +87,7 @@ impl<'a> Batch<'a> {
                     for change in changes {
                         working.facts.absorb(&change);
                         self.changes.push((directory_id, change));
+                        self.times.push(self.moment.now);
                     }
                     return Ok(Ok(()));
                 }
@@ -96,6 +110,7 @@ impl<'a> Batch<'a> {
     ) -> Result<(), Error> {
         self.open(session, directory_id).await?;
         self.changes.push((directory_id, change));
+        self.times.push(self.moment.now);
         Ok(())
     }
 
@@ -156,9 +171,10 @@ impl<'a> Batch<'a> {
         }
         let now = self.moment.now;
         let changes = std::mem::take(&mut self.changes);
+        let times = std::mem::take(&mut self.times);
         let mut events = Vec::new();
-        for (directory_id, change) in &changes {
-            events.extend(change.events().into_iter().map(|draft| (*directory_id, draft)));
+        for ((directory_id, change), at) in changes.iter().zip(&times) {
+            events.extend(change.events().into_iter().map(|draft| (*directory_id, draft, *at)));
             let working = self.directories.get_mut(directory_id).expect("it was opened");
             let counts = change.counts();
             working.user_count = working.user_count.saturating_add_signed(counts.users);
@@ -179,7 +195,7 @@ impl<'a> Batch<'a> {
             }
         }
         schemas::keep_uses(session, &changes, now).await?;
-        self.keep_records(session, &changes, now).await?;
+        self.keep_records(session, &changes, &times).await?;
         keep_memberships(session, &changes).await?;
         self.keep_events(session, events).await?;
         for (directory_id, working) in &self.directories {
@@ -211,7 +227,7 @@ impl<'a> Batch<'a> {
         &mut self,
         session: &mut Session,
         changes: &[(DirectoryId, Change)],
-        now: Timestamp,
+        times: &[Timestamp],
     ) -> Result<(), Error> {
         let mut last: HashMap<ResourceId, usize> = HashMap::new();
         // Who is new has a place in the order of lists, which is that of the first changes.
@@ -239,7 +255,8 @@ impl<'a> Batch<'a> {
                 Change::User(change) => {
                     // A deletion is remembered even if it undoes a creation of the same batch.
                     if let (Some(before), None) = (change.before(), change.after()) {
-                        rows::keep_former_user(session, *directory_id, before, now).await?;
+                        rows::keep_former_user(session, *directory_id, before, times[place])
+                            .await?;
                     }
                     if last[&change.id()] != place {
                         continue;
@@ -291,10 +308,10 @@ impl<'a> Batch<'a> {
     async fn keep_events(
         &mut self,
         session: &mut Session,
-        events: Vec<(DirectoryId, Draft)>,
+        events: Vec<(DirectoryId, Draft, Timestamp)>,
     ) -> Result<(), Error> {
         let mut position = feed::position(session).await?;
-        for (directory_id, draft) in events {
+        for (directory_id, draft, at) in events {
             let working = self.directories.get_mut(&directory_id).expect("it was opened");
             working.event_number += 1;
             position += 1;
@@ -310,7 +327,7 @@ impl<'a> Batch<'a> {
                         count(working.event_number),
                         Value::Text(&EventId::new(self.moment.ids).to_string()),
                         Value::Text(draft.kind.as_str()),
-                        Value::Time(self.moment.now),
+                        Value::Time(at),
                         Value::Text(&draft.data),
                     ],
                 )

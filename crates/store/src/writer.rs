@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::feed;
 use crate::quirks::{self, Gathered};
 use crate::session::{Session, Value, at_once};
-use crate::{Environment, to_the_microsecond};
+use crate::{Clock, Environment, to_the_microsecond};
 
 /// Changes that may wait before callers have to wait for a place in the queue.
 const QUEUE_MAX: usize = 4_096;
@@ -184,7 +184,8 @@ fn write(
         let mut waiting = Some(first);
         let mut works = Vec::new();
         let next = || waiting.take().or_else(|| waiting_in(&mut queue));
-        let kept = try_batch(&mut session, moment, limits, next, &mut works);
+        let clock = environment.clock.as_ref();
+        let kept = try_batch(&mut session, moment, limits, next, clock, &mut works);
         // Those who were answered now, and those who came meanwhile, are likely to come again.
         crowd = works.len() + queue.len();
         match kept {
@@ -208,7 +209,7 @@ fn write(
                     "a batch was not kept and is run again one by one",
                 );
                 for work in works {
-                    one_alone(&mut session, moment, limits, work);
+                    one_alone(&mut session, moment, limits, clock, work);
                 }
             }
         }
@@ -245,10 +246,16 @@ fn waiting_in(queue: &mut mpsc::Receiver<Work>) -> Option<Work> {
     }
 }
 
-fn one_alone(session: &mut Session, moment: Moment<'_>, limits: Limits, work: Work) {
+fn one_alone(
+    session: &mut Session,
+    moment: Moment<'_>,
+    limits: Limits,
+    clock: &dyn Clock,
+    work: Work,
+) {
     let mut alone = Some(work);
     let mut works = Vec::with_capacity(1);
-    let kept = try_batch(session, moment, limits, || alone.take(), &mut works);
+    let kept = try_batch(session, moment, limits, || alone.take(), clock, &mut works);
     if let Some(work) = works.pop() {
         work.answer(kept.and_then(|mut outcomes| outcomes.remove(0)));
     }
@@ -264,12 +271,13 @@ fn try_batch(
     moment: Moment<'_>,
     limits: Limits,
     mut next: impl FnMut() -> Option<Work>,
+    clock: &dyn Clock,
     works: &mut Vec<Work>,
 ) -> Result<Vec<Result<(), Error>>, Error> {
     // Before anything else is taken: what cannot be begun is answered by the caller.
     works.extend(next());
     let kept = catch_unwind(AssertUnwindSafe(|| {
-        at_once(decide_and_keep(session, moment, limits, next, works))
+        at_once(decide_and_keep(session, moment, limits, next, clock, works))
     }));
     let kept = kept.unwrap_or_else(|panic| Err(Error::Panicked(what_it_said(panic.as_ref()))));
     if kept.is_err() {
@@ -283,6 +291,7 @@ async fn decide_and_keep(
     moment: Moment<'_>,
     limits: Limits,
     mut next: impl FnMut() -> Option<Work>,
+    clock: &dyn Clock,
     works: &mut Vec<Work>,
 ) -> Result<Vec<Result<(), Error>>, Error> {
     session.begin().await?;
@@ -308,6 +317,7 @@ async fn decide_and_keep(
             Some(work) => works.push(work),
             None => break,
         }
+        batch.advance(to_the_microsecond(clock.now()));
     }
     batch.keep(session).await?;
     session.commit().await?;

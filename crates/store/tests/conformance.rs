@@ -3,8 +3,9 @@
 mod engine;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Waker};
 
 use directory::secret::{Secret, SecretHash, SecretKind};
 use directory::{
@@ -23,8 +24,8 @@ use scim::patch::Patch;
 use scim::{Preset, Resource, ResourceType};
 use serde_json::{Map, Value, json};
 use store::{
-    ApiStore, BadCursor, Credential, Cursor, DirectoryStore, Error, EventRecord, GroupRecord,
-    ListRequest, NewEntry, Start, Store, UserRecord, Window,
+    ApiStore, BadCursor, Clock, Credential, Cursor, DirectoryStore, Error, EventRecord,
+    GroupRecord, ListRequest, NewEntry, Start, Store, UserRecord, Window,
 };
 
 const WHOLE: Window = Window::at(1, 10_000);
@@ -388,6 +389,51 @@ fn a_panic_while_changes_are_kept_takes_nobody_along() {
         let page = api.events(None, Some(directory.id()), 100).await.unwrap().unwrap();
         let numbers: Vec<_> = page.events.iter().map(|event| event.number).collect();
         assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+        store.close().await;
+    });
+}
+
+/// Says that its batch has begun, and holds it until it may go on.
+struct Holding {
+    begun: Mutex<mpsc::Sender<()>>,
+    go_on: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Decide for Holding {
+    type Answer = ();
+
+    fn decide(&self, _: &Facts, _: &Moment<'_>) -> Result<Decision<()>, Stop> {
+        let _ = self.begun.lock().unwrap().send(());
+        let _ = self.go_on.lock().unwrap().recv();
+        Ok(Decision::nothing(()))
+    }
+}
+
+#[test]
+fn who_joins_a_batch_that_has_begun_takes_the_time_of_joining() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let directory = some_directory(&store).await;
+        let (begun, has_begun) = mpsc::channel();
+        let (go_on, may_go_on) = mpsc::channel();
+        let holding = Holding { begun: Mutex::new(begun), go_on: Mutex::new(may_go_on) };
+        let held = tokio::spawn({
+            let directory = directory.clone();
+            async move { directory.change(holding).await }
+        });
+        tokio::task::block_in_place(|| has_begun.recv().unwrap());
+        database.clock.move_by(5);
+        let mut joining = Box::pin(directory.change(create_user("ana")));
+        // The first poll hands it in.
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(joining.as_mut().poll(&mut context).is_pending());
+        let now = database.clock.now();
+        go_on.send(()).unwrap();
+        held.await.unwrap().unwrap();
+        let user = joining.await.unwrap();
+        assert_eq!(user.created_at, now);
+        let told = all_events(&store.api(), None).await;
+        assert_eq!(told.last().unwrap().occurred_at, now);
         store.close().await;
     });
 }

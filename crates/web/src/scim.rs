@@ -16,7 +16,9 @@ mod users;
 
 use std::sync::Arc;
 
+use ::scim::admit::{Admitted, admit_replacement};
 use ::scim::dialect::{Quirk, Quirks};
+use ::scim::patch::Patch;
 use ::scim::project::Projection;
 use ::scim::{Error, Kind, Preset, Resource, ResourceType};
 use axum::body::Body;
@@ -344,6 +346,35 @@ impl Target {
 }
 
 impl Call {
+    /// Reads a PUT, and what of its outcome is to be answered.
+    async fn read_replacement(
+        &mut self,
+        incoming: Incoming<'_>,
+        resource_type: &ResourceType,
+        bytes_max: usize,
+    ) -> Result<(Projection, Admitted), Refusal> {
+        let projection = self.projection(resource_type)?;
+        let body = incoming.json(bytes_max).await?;
+        let admitted = admit_replacement(body, resource_type, self.preset(), &mut self.quirks)?;
+        Ok((projection.with_sent(in_resource(&admitted.resource)), admitted))
+    }
+
+    /// Reads a PATCH of the resource that the address names, and what of its outcome is to be
+    /// answered.
+    async fn read_patch(
+        &mut self,
+        incoming: Incoming<'_>,
+        resource_type: &ResourceType,
+        named: &str,
+        bytes_max: usize,
+    ) -> Result<(Projection, Patch), Refusal> {
+        let projection = self.projection(resource_type)?;
+        let body = incoming.json(bytes_max).await?;
+        let patch = Patch::parse(body, resource_type, self.preset(), &mut self.quirks)?;
+        patch.check_id(named)?;
+        Ok((projection.with_sent(|urn, name| patch.names(Some(urn), name)), patch))
+    }
+
     /// The answer to who changed one resource.
     fn written(
         &self,

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use ::scim::admit::{admit, admit_replacement};
+use ::scim::admit::admit;
 use ::scim::dialect::Quirk;
-use ::scim::patch::Patch;
 use ::scim::project::Projection;
 use axum::http::{StatusCode, header};
 use directory::{
@@ -69,20 +68,15 @@ pub(super) async fn replace(
 ) -> Result<Answer, Refusal> {
     let group = call.group_type();
     let id = group_id(id)?;
-    let read = async {
-        let projection = call.projection(&group)?;
-        let body = incoming.json(call.counter.settings.limits.group_body_bytes).await?;
-        let admitted = admit_replacement(body, &group, call.preset(), &mut call.quirks)?;
-        Ok((projection, admitted))
-    };
-    let (projection, admitted) = match read.await {
+    let bytes_max = call.counter.settings.limits.group_body_bytes;
+    let read = call.read_replacement(incoming, &group, bytes_max).await;
+    let (projection, admitted) = match read {
         Ok(read) => read,
         Err(refusal) => return Err(call.refusal(existing(call, id), refusal).await),
     };
     if admitted.members.is_none() {
         call.quirks.note(Quirk::MembersMissing);
     }
-    let projection = projection.with_sent(in_resource(&admitted.resource));
     let replace = ReplaceGroup {
         id,
         resource: admitted.resource,
@@ -105,18 +99,12 @@ pub(super) async fn patch(
 ) -> Result<Answer, Refusal> {
     let group = call.group_type();
     let (named, id) = (id, group_id(id)?);
-    let read = async {
-        let projection = call.projection(&group)?;
-        let body = incoming.json(call.counter.settings.limits.group_body_bytes).await?;
-        let patch = Patch::parse(body, &group, call.preset(), &mut call.quirks)?;
-        patch.check_id(named)?;
-        Ok((projection, patch))
-    };
-    let (projection, patch) = match read.await {
+    let bytes_max = call.counter.settings.limits.group_body_bytes;
+    let read = call.read_patch(incoming, &group, named, bytes_max).await;
+    let (projection, patch) = match read {
         Ok(read) => read,
         Err(refusal) => return Err(call.refusal(existing(call, id), refusal).await),
     };
-    let projection = projection.with_sent(|urn, name| patch.names(Some(urn), name));
     let patch = PatchGroup { id, patch, resource_type: Arc::clone(&group) };
     let patched = call.change(patch).await?;
     note_outcome(call, &patched);

@@ -1,7 +1,6 @@
 //! `/Users` (RFC 7644 §3.3 to §3.6).
 
-use ::scim::admit::{admit, admit_replacement};
-use ::scim::patch::Patch;
+use ::scim::admit::admit;
 use ::scim::project::Projection;
 use axum::http::{StatusCode, header};
 use directory::{
@@ -65,17 +64,12 @@ pub(super) async fn replace(
 ) -> Result<Answer, Refusal> {
     let user = call.user_type();
     let id = user_id(id)?;
-    let read = async {
-        let projection = call.projection(&user)?;
-        let body = incoming.json(call.counter.settings.limits.user_body_bytes).await?;
-        let admitted = admit_replacement(body, &user, call.preset(), &mut call.quirks)?;
-        Ok((projection, admitted))
-    };
-    let (projection, admitted) = match read.await {
+    let bytes_max = call.counter.settings.limits.user_body_bytes;
+    let read = call.read_replacement(incoming, &user, bytes_max).await;
+    let (projection, admitted) = match read {
         Ok(read) => read,
         Err(refusal) => return Err(call.refusal(existing(call, id), refusal).await),
     };
-    let projection = projection.with_sent(in_resource(&admitted.resource));
     let replace = ReplaceUser {
         id,
         resource: admitted.resource,
@@ -95,18 +89,12 @@ pub(super) async fn patch(
 ) -> Result<Answer, Refusal> {
     let user = call.user_type();
     let (named, id) = (id, user_id(id)?);
-    let read = async {
-        let projection = call.projection(&user)?;
-        let body = incoming.json(call.counter.settings.limits.user_body_bytes).await?;
-        let patch = Patch::parse(body, &user, call.preset(), &mut call.quirks)?;
-        patch.check_id(named)?;
-        Ok((projection, patch))
-    };
-    let (projection, patch) = match read.await {
+    let bytes_max = call.counter.settings.limits.user_body_bytes;
+    let read = call.read_patch(incoming, &user, named, bytes_max).await;
+    let (projection, patch) = match read {
         Ok(read) => read,
         Err(refusal) => return Err(call.refusal(existing(call, id), refusal).await),
     };
-    let projection = projection.with_sent(|urn, name| patch.names(Some(urn), name));
     let patch = PatchUser { id, patch, resource_type: user };
     let UserOutcome { user: patched, quirks } = call.change(patch).await?;
     call.quirks.note_all(&quirks);

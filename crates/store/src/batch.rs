@@ -1,7 +1,7 @@
 //! One transaction's worth of decisions: facts loaded, decisions made in order of arrival against
 //! what the earlier ones left, and at the end everything kept together.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use directory::event::Draft;
@@ -13,10 +13,10 @@ use jiff::Timestamp;
 use scim::group::MemberKind;
 
 use crate::error::Error;
-use crate::feed;
+use crate::feed::{self, NewEvent};
 use crate::rows::{self, kind_from};
 use crate::schemas;
-use crate::session::{Session, Value, count};
+use crate::session::{Engine, Row, Session, Value, count};
 use crate::writer::Pending;
 
 /// How often a decision may ask for more facts. Each answer is remembered, so a decision that is
@@ -42,6 +42,40 @@ struct Working {
     user_count: u64,
     active_user_count: u64,
     group_count: u64,
+}
+
+impl Working {
+    fn read(row: &Row<'_>, limits: Limits) -> Result<Working, Error> {
+        let head = DirectoryHead {
+            id: row.parsed(0)?,
+            organization_id: row.parsed(1)?,
+            settings: rows::settings(&row.text(2)?)?,
+            user_count: row.number(3)?,
+            group_count: row.number(4)?,
+            schemas_version: row.number(8)?,
+            limits,
+        };
+        Ok(Working {
+            event_number: row.number(5)?,
+            ordinal: row.number(6)?,
+            user_count: head.user_count,
+            active_user_count: row.number(7)?,
+            group_count: head.group_count,
+            facts: Facts::new(head.id, Some(head)),
+        })
+    }
+
+    /// A directory that does not exist, or not yet.
+    fn none(directory_id: DirectoryId) -> Working {
+        Working {
+            facts: Facts::new(directory_id, None),
+            event_number: 0,
+            ordinal: 0,
+            user_count: 0,
+            active_user_count: 0,
+            group_count: 0,
+        }
+    }
 }
 
 impl<'a> Batch<'a> {
@@ -123,43 +157,51 @@ impl<'a> Batch<'a> {
             return Ok(());
         }
         let limits = self.limits;
+        let sql = match session.engine() {
+            Engine::Sqlite => {
+                "select directory_id, organization_id, settings, user_count, group_count,
+                        event_number, ordinal, active_user_count, schemas_version
+                 from directories where directory_id = $1"
+            }
+            // Others may write to it too.
+            Engine::Postgres => {
+                "select directory_id, organization_id, settings, user_count, group_count,
+                        event_number, ordinal, active_user_count, schemas_version
+                 from directories where directory_id = $1 for update"
+            }
+        };
+        let values = [Value::Text(&directory_id.to_string())];
         let found = session
-            .first(
-                "loading a directory",
-                "select organization_id, settings, user_count, group_count, event_number, ordinal,
-                        active_user_count, schemas_version
-                 from directories where directory_id = $1",
-                &[Value::Text(&directory_id.to_string())],
-                |row| {
-                    let head = DirectoryHead {
-                        id: directory_id,
-                        organization_id: row.parsed(0)?,
-                        settings: rows::settings(&row.text(1)?)?,
-                        user_count: row.number(2)?,
-                        group_count: row.number(3)?,
-                        schemas_version: row.number(7)?,
-                        limits,
-                    };
-                    Ok(Working {
-                        event_number: row.number(4)?,
-                        ordinal: row.number(5)?,
-                        user_count: head.user_count,
-                        active_user_count: row.number(6)?,
-                        group_count: head.group_count,
-                        facts: Facts::new(directory_id, Some(head)),
-                    })
-                },
+            .first("loading a directory", sql, &values, |row| Working::read(row, limits))
+            .await?;
+        self.directories.insert(directory_id, found.unwrap_or_else(|| Working::none(directory_id)));
+        Ok(())
+    }
+
+    /// Locks directories before anything of them is read, on PostgreSQL; where they do not exist,
+    /// nothing is locked. In the order of their ids, so that two who want the same ones do not wait
+    /// for each other.
+    pub(crate) async fn lock(
+        &mut self,
+        session: &mut Session,
+        directories: &BTreeSet<DirectoryId>,
+    ) -> Result<(), Error> {
+        let limits = self.limits;
+        let ids: Vec<_> = directories.iter().map(ToString::to_string).collect();
+        let found = session
+            .all(
+                "locking directories",
+                "select directory_id, organization_id, settings, user_count, group_count,
+                        event_number, ordinal, active_user_count, schemas_version
+                 from directories where directory_id = any($1) order by directory_id for update",
+                &[Value::Texts(&ids)],
+                |row| Ok((row.parsed(0)?, Working::read(row, limits)?)),
             )
             .await?;
-        let working = found.unwrap_or_else(|| Working {
-            facts: Facts::new(directory_id, None),
-            event_number: 0,
-            ordinal: 0,
-            user_count: 0,
-            active_user_count: 0,
-            group_count: 0,
-        });
-        self.directories.insert(directory_id, working);
+        self.directories = directories.iter().map(|id| (*id, Working::none(*id))).collect();
+        self.directories.extend(found);
+        let latest = feed::latest_of(session, &ids).await?;
+        self.moment.now = self.moment.now.max(latest);
         Ok(())
     }
 
@@ -197,7 +239,7 @@ impl<'a> Batch<'a> {
         schemas::keep_uses(session, &changes, now).await?;
         self.keep_records(session, &changes, &times).await?;
         keep_memberships(session, &changes).await?;
-        self.keep_events(session, events).await?;
+        self.keep_events(session, &events).await?;
         for (directory_id, working) in &self.directories {
             session
                 .run(
@@ -303,37 +345,27 @@ impl<'a> Batch<'a> {
         working.ordinal
     }
 
-    /// Gives each event its number in the directory and its position in the feed. There is one
-    /// writer at a time, so both are in the order of commits and have no gaps.
+    /// Gives each event its number in the directory. There is one writer of a directory at a time, so
+    /// these are in the order of commits and have no gaps.
     async fn keep_events(
         &mut self,
         session: &mut Session,
-        events: Vec<(DirectoryId, Draft, Timestamp)>,
+        drafts: &[(DirectoryId, Draft, Timestamp)],
     ) -> Result<(), Error> {
-        let mut position = feed::position(session).await?;
-        for (directory_id, draft, at) in events {
-            let working = self.directories.get_mut(&directory_id).expect("it was opened");
+        let mut events = Vec::with_capacity(drafts.len());
+        for (directory_id, draft, at) in drafts {
+            let working = self.directories.get_mut(directory_id).expect("it was opened");
             working.event_number += 1;
-            position += 1;
-            session
-                .run(
-                    "keeping an event",
-                    "insert into events
-                     (position, directory_id, number, event_id, type, occurred_at, data)
-                     values ($1, $2, $3, $4, $5, $6, $7)",
-                    &[
-                        count(position),
-                        Value::Text(&directory_id.to_string()),
-                        count(working.event_number),
-                        Value::Text(&EventId::new(self.moment.ids).to_string()),
-                        Value::Text(draft.kind.as_str()),
-                        Value::Time(at),
-                        Value::Text(&draft.data),
-                    ],
-                )
-                .await?;
+            events.push(NewEvent {
+                directory_id: *directory_id,
+                number: working.event_number,
+                id: EventId::new(self.moment.ids),
+                kind: draft.kind.as_str(),
+                occurred_at: *at,
+                data: &draft.data,
+            });
         }
-        feed::keep_position(session, position).await
+        feed::keep(session, &events).await
     }
 }
 

@@ -17,6 +17,7 @@ mod migrations;
 mod narrow;
 mod place;
 mod quirks;
+mod postgres;
 mod read;
 mod readers;
 mod recent;
@@ -47,10 +48,11 @@ pub use schemas::UnknownAttribute;
 use crate::access::FoundToken;
 use crate::feed::Sealer;
 use crate::quirks::QuirkCounter;
+use crate::postgres::Connector;
 use crate::readers::Readers;
 use crate::recent::Recent;
 use crate::schemas::KnownTypes;
-use crate::session::at_once;
+use crate::session::{Session, finish};
 use crate::walks::Walks;
 use crate::writer::{Act, Writer};
 
@@ -105,17 +107,50 @@ impl Store {
         limits: Limits,
         entropy: Entropy,
     ) -> Result<Store, Error> {
-        let mut session = sqlite::open_writer(path)?;
+        let session = sqlite::open_writer(path)?;
+        Store::start(session, || sqlite::open_reader(path), environment, limits, entropy)
+    }
+
+    /// Opens a database of PostgreSQL 14 or later, by a URL such as
+    /// `postgres://user:password@host:5432/database?sslmode=require`, and creates in it what is
+    /// missing. The database itself has to be there, encoded in UTF-8.
+    ///
+    /// Without `sslmode` the connection is encrypted where the database can do that; with
+    /// `require` it is refused otherwise. `tls` says which certificates are believed.
+    ///
+    /// `entropy` is used as by [`Store::open_sqlite`].
+    pub async fn open_postgres(
+        url: &str,
+        tls: rustls::ClientConfig,
+        environment: Environment,
+        limits: Limits,
+        entropy: Entropy,
+    ) -> Result<Store, Error> {
+        let connector = Connector::new(url, tls)?;
+        let open = move || {
+            let mut session = connector.session();
+            finish(postgres::check(&mut session))?;
+            Store::start(session, || Ok(connector.session()), environment, limits, entropy)
+        };
+        tokio::task::spawn_blocking(open).await.map_err(|_| Error::Closed)?
+    }
+
+    /// Brings the database to this version's shape, and begins to serve.
+    fn start(
+        mut session: Session,
+        reader: impl FnMut() -> Result<Session, Error>,
+        environment: Environment,
+        limits: Limits,
+        entropy: Entropy,
+    ) -> Result<Store, Error> {
         let now = environment.clock.now();
-        let sealer = at_once(async {
+        let sealer = finish(async {
             migrations::migrate(&mut session, now).await?;
             feed::open(&mut session, entropy).await
         })?;
-        let readers = Readers::open(path)?;
-        let no_thread = |source| Error::File { path: path.to_owned(), source };
-        let (writer, writer_thread) =
-            Writer::start(session, environment.clone(), limits).map_err(no_thread)?;
-        let (quirks, quirks_thread) = QuirkCounter::start(writer.clone()).map_err(no_thread)?;
+        let readers = Readers::open(reader)?;
+        let (writer, writer_thread) = Writer::start(session, environment.clone(), limits)?;
+        let (quirks, quirks_thread) = QuirkCounter::start(writer.clone())?;
         let (tokens, walks) = (Recent::new(), Walks::default());
         let types = KnownTypes::default();
         let inner = Inner { writer, readers, tokens, types, sealer, walks, quirks, environment };
@@ -146,7 +181,7 @@ impl Store {
         self.inner
             .readers
             .read(|session| {
-                at_once(session.first(
+                finish(session.first(
                     "counting API keys",
                     "select count(*) from api_keys",
                     &[],

@@ -63,7 +63,8 @@ pub(crate) async fn update_user(
              set user_name_key = $3, external_id = $4, active = $5, resource = $6, version = $7,
                  modified_at = $8, aside = $10,
                  email_keys_version =
-                     case when $9 = 1 or email_keys_version = version then $7 else 0 end
+                     case when $9 = 1 or email_keys_version = version
+                          then cast($7 as bigint) else 0 end
              where directory_id = $1 and user_id = $2",
             &[
                 Value::Text(&directory_id.to_string()),

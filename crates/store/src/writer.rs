@@ -5,6 +5,7 @@
 //! many: that is where the speed of durable writes comes from, and why a request that waits costs
 //! nothing but time.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ use crate::catalogue::{self, NewEntry};
 use crate::error::Error;
 use crate::feed;
 use crate::quirks::{self, Gathered};
-use crate::session::{Session, Value, at_once};
+use crate::session::{Engine, Session, Value, finish};
 use crate::{Clock, Environment, to_the_microsecond};
 
 /// Changes that may wait before callers have to wait for a place in the queue.
@@ -33,6 +34,10 @@ const BATCH_MAX: usize = 256;
 
 /// Rows after which a batch is not filled further: one group of 100,000 is a batch by itself.
 const BATCH_WEIGHT_MAX: usize = 10_000;
+
+/// How often a batch is run again that lost a race against another node. Locks are taken in one
+/// order, so this is rare.
+const RACES_MAX: usize = 5;
 
 /// How long a batch waits for those who are expected to join it. Less than a flush of most disks
 /// takes, which each of them would otherwise wait for twice.
@@ -112,11 +117,12 @@ impl Writer {
         session: Session,
         environment: Environment,
         limits: Limits,
-    ) -> std::io::Result<(Writer, std::thread::JoinHandle<()>)> {
+    ) -> Result<(Writer, std::thread::JoinHandle<()>), Error> {
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || write(session, receiver, &environment, limits))?;
+            .spawn(move || write(session, receiver, &environment, limits))
+            .map_err(Error::Thread)?;
         Ok((Writer(sender), thread))
     }
 
@@ -173,7 +179,9 @@ fn write(
     limits: Limits,
 ) {
     let mut crowd = 1;
-    while let Some(first) = queue.blocking_recv() {
+    // What was taken and not begun.
+    let mut held: VecDeque<Work> = VecDeque::new();
+    while let Some(first) = held.pop_front().or_else(|| queue.blocking_recv()) {
         if matches!(first, Work::Close) {
             queue.close();
             continue;
@@ -181,15 +189,26 @@ fn write(
         gather(&queue, crowd);
         let now = to_the_microsecond(environment.clock.now());
         let moment = Moment { now, ids: environment.ids.as_ref() };
-        let mut waiting = Some(first);
+        held.push_front(first);
         let mut works = Vec::new();
-        let next = || waiting.take().or_else(|| waiting_in(&mut queue));
+        let next = || held.pop_front().or_else(|| waiting_in(&mut queue));
         let clock = environment.clock.as_ref();
-        let kept = try_batch(&mut session, moment, limits, next, clock, &mut works);
+        let mut kept = try_batch(&mut session, moment, limits, next, clock, &mut works);
+        for _ in 0..RACES_MAX {
+            if !kept.as_ref().is_err_and(Error::is_lost_race) {
+                break;
+            }
+            let mut again = std::mem::take(&mut works).into_iter();
+            kept = try_batch(&mut session, moment, limits, || again.next(), clock, &mut works);
+            works.extend(again);
+        }
         // Those who were answered now, and those who came meanwhile, are likely to come again.
         crowd = works.len() + queue.len();
         match kept {
             Ok(outcomes) => {
+                for work in works.drain(outcomes.len()..).rev() {
+                    held.push_front(work);
+                }
                 for (work, outcome) in works.into_iter().zip(outcomes) {
                     work.answer(outcome);
                 }
@@ -214,7 +233,7 @@ fn write(
             }
         }
     }
-    if let Err(error) = at_once(session.tidy_up()) {
+    if let Err(error) = finish(session.tidy_up()) {
         // Nothing is lost: it is in the log, which is read at the next start.
         tracing::warn!(error = &error as &dyn std::error::Error, "the log was not emptied");
     }
@@ -262,7 +281,7 @@ fn one_alone(
 }
 
 /// Takes what is waiting, decides it, keeps it. `works` holds what was taken, whatever happens;
-/// the outcomes are in the same order.
+/// the outcomes are in the same order, and may be fewer: the rest was not begun.
 ///
 /// A panic on the way fails the batch and not the thread: without it nothing would ever be kept
 /// again. The batch is undone, and whose fault it was is found as with any other failure.
@@ -277,11 +296,11 @@ fn try_batch(
     // Before anything else is taken: what cannot be begun is answered by the caller.
     works.extend(next());
     let kept = catch_unwind(AssertUnwindSafe(|| {
-        at_once(decide_and_keep(session, moment, limits, next, clock, works))
+        finish(decide_and_keep(session, moment, limits, next, clock, works))
     }));
     let kept = kept.unwrap_or_else(|panic| Err(Error::Panicked(what_it_said(panic.as_ref()))));
     if kept.is_err() {
-        at_once(session.roll_back())?;
+        finish(session.roll_back())?;
     }
     kept
 }
@@ -295,13 +314,34 @@ async fn decide_and_keep(
     works: &mut Vec<Work>,
 ) -> Result<Vec<Result<(), Error>>, Error> {
     session.begin().await?;
-    // Time never goes back within a database, whatever the machine's clock does, and whoever wrote
+    // Time never goes back within a directory, whatever the machine's clock does, and whoever wrote
     // to it last: this process, an earlier one, or another beside it.
-    let now = moment.now.max(feed::latest(session).await?);
-    let mut batch = Batch::new(Moment { now, ..moment }, limits);
+    let mut batch = match session.engine() {
+        Engine::Sqlite => {
+            let now = moment.now.max(feed::latest(session).await?);
+            Batch::new(Moment { now, ..moment }, limits)
+        }
+        Engine::Postgres => {
+            works.extend(std::iter::from_fn(&mut next).take(BATCH_MAX - works.len()));
+            let directories = works.iter().filter_map(|work| match work {
+                Work::Decision(directory_id, _) => Some(*directory_id),
+                Work::Act(..) | Work::Close => None,
+            });
+            let mut batch = Batch::new(moment, limits);
+            batch.lock(session, &directories.collect()).await?;
+            batch
+        }
+    };
     let mut outcomes = Vec::new();
     loop {
-        let work = works.last_mut().expect("there is at least the first");
+        if outcomes.len() == works.len() {
+            match session.engine() {
+                // Who comes now joins in.
+                Engine::Sqlite => works.extend(next()),
+                Engine::Postgres => break,
+            }
+        }
+        let Some(work) = works.get_mut(outcomes.len()) else { break };
         let outcome = match work {
             Work::Decision(directory_id, pending) => {
                 batch.decide(session, *directory_id, pending.as_mut()).await?
@@ -310,12 +350,8 @@ async fn decide_and_keep(
             Work::Close => unreachable!("it is not handed on"),
         };
         outcomes.push(outcome);
-        if works.len() >= BATCH_MAX || batch.weight() >= BATCH_WEIGHT_MAX {
+        if outcomes.len() >= BATCH_MAX || batch.weight() >= BATCH_WEIGHT_MAX {
             break;
-        }
-        match next() {
-            Some(work) => works.push(work),
-            None => break,
         }
         batch.advance(to_the_microsecond(clock.now()));
     }

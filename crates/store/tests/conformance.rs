@@ -13,7 +13,10 @@ use directory::{
     DeleteUser, DirectoryId, Document, Facts, GroupId, Limits, Membership, Moment, PatchGroup,
     PatchUser, Provider, Rejection, ResourceId, Settings, Stop, TokenScope, User, UserId, Want,
 };
-use engine::{Counting, Database, Waiting, directory, in_one_batch, on_every_engine, open};
+use engine::{
+    Counting, Database, Waiting, directory, in_one_batch, on_an_embedded_engine, on_every_engine,
+    open,
+};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -1272,7 +1275,7 @@ fn what_was_handed_in_before_the_end_is_kept() {
 
 #[test]
 fn what_was_answered_survives_a_crash() {
-    on_every_engine(async |database| {
+    on_an_embedded_engine(async |database| {
         let store = opened(&database);
         let directory = some_directory(&store).await;
         for number in 0..20 {
@@ -1293,7 +1296,7 @@ fn what_was_answered_survives_a_crash() {
 
 #[test]
 fn a_database_that_was_set_back_is_noticed() {
-    on_every_engine(async |database| {
+    on_an_embedded_engine(async |database| {
         let store = opened(&database);
         let directory = some_directory(&store).await;
         let id = directory.id();
@@ -1364,7 +1367,7 @@ fn who_joins_or_leaves_a_group_is_kept_without_reading_the_others() {
 
 #[test]
 fn a_database_of_somebody_else_is_left_alone() {
-    on_every_engine(async |database| {
+    on_an_embedded_engine(async |database| {
         let check = |sql: &str, expected: &str| {
             let connection = rusqlite::Connection::open(database.path()).unwrap();
             connection.execute_batch(sql).unwrap();
@@ -1387,7 +1390,7 @@ fn a_database_of_somebody_else_is_left_alone() {
 
 #[test]
 fn a_file_that_is_no_database_is_an_error() {
-    on_every_engine(async |database| {
+    on_an_embedded_engine(async |database| {
         std::fs::write(
             database.path(),
             "not a database, but as long as a header is at least ".repeat(40),

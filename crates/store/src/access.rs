@@ -23,7 +23,7 @@ use crate::quirks::{self, QuirkCount};
 use crate::read::{self, GroupRecord, Record, UserRecord};
 use crate::rows;
 use crate::schemas::{self, KnownTypes, UnknownAttribute};
-use crate::session::{Row, Session, Value, finish, count};
+use crate::session::{Row, Session, Value, count, finish};
 use crate::walks::{Answered, Resumed, total_of_walk};
 use crate::writer::Act;
 

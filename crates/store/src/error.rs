@@ -58,7 +58,7 @@ pub enum DriverError {
 }
 
 /// What PostgreSQL said, without the values that it says it about: those are people's.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct PostgresError {
     /// By which kinds are told apart, such as `40001`; none where the database was not reached.
@@ -75,22 +75,21 @@ impl PostgresError {
 impl From<tokio_postgres::Error> for PostgresError {
     fn from(error: tokio_postgres::Error) -> PostgresError {
         use std::error::Error as _;
-        match error.as_db_error() {
-            // Its details are left out: they repeat the values of a row.
-            Some(it) => PostgresError {
-                code: Some(it.code().code().to_owned()),
-                message: format!("{} ({})", it.message(), it.code().code()),
-            },
-            None => {
-                let mut why = error.to_string();
-                let mut cause = error.source();
-                while let Some(it) = cause {
-                    why = format!("{why}: {it}");
-                    cause = it.source();
-                }
-                PostgresError::unreachable(&why)
-            }
+        // The details of what it said are left out: they repeat the values of a row.
+        if let Some(it) = error.as_db_error() {
+            let code = it.code().code().to_owned();
+            return PostgresError {
+                message: format!("{} ({code})", it.message()),
+                code: Some(code),
+            };
         }
+        let mut why = error.to_string();
+        let mut cause = error.source();
+        while let Some(it) = cause {
+            why = format!("{why}: {it}");
+            cause = it.source();
+        }
+        PostgresError::unreachable(&why)
     }
 }
 
@@ -103,6 +102,35 @@ impl Error {
     pub(crate) fn is_lost_race(&self) -> bool {
         matches!(self, Error::Database { source: DriverError::Postgres(it), .. }
             if matches!(it.code.as_deref(), Some("40001" | "40P01")))
+    }
+
+    /// Whether something that is there only once was there already: somebody else was faster, and
+    /// whoever looks again will see it.
+    pub(crate) fn is_taken(&self) -> bool {
+        matches!(self, Error::Database { source: DriverError::Postgres(it), .. }
+            if it.code.as_deref() == Some("23505"))
+    }
+
+    /// Whether the database was not there, or went away meanwhile.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        matches!(self, Error::Database { source: DriverError::Postgres(it), .. }
+            if it.code.as_deref().is_none_or(|code| code.starts_with("57P") || code.starts_with("08")))
+    }
+
+    /// The same for another who waited for the same thing.
+    pub(crate) fn again(&self) -> Error {
+        match self {
+            Error::Database { doing, source: DriverError::Postgres(it) } => {
+                Error::postgres(doing, it.clone())
+            }
+            _ => Error::Closed,
+        }
+    }
+
+    /// Others were faster, again and again.
+    pub(crate) fn lost_races() -> Error {
+        let message = "others were writing to the same directory all the time".to_owned();
+        Error::postgres("deciding", PostgresError { code: Some("55P03".to_owned()), message })
     }
 
     /// Whether the database cannot be had just now: somebody else, a command beside the server,

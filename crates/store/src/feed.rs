@@ -218,39 +218,6 @@ pub(crate) async fn position(session: &mut Session) -> Result<u64, Error> {
         .ok_or_else(|| Error::Corrupt("the feed has no beginning".to_owned()))
 }
 
-/// When the latest event occurred, of all directories of an embedded database.
-pub(crate) async fn latest(session: &mut Session) -> Result<Timestamp, Error> {
-    let latest = session
-        .first(
-            "reading the time of the latest event",
-            "select occurred_at from events order by position desc limit 1",
-            &[],
-            |row| row.time(0),
-        )
-        .await?;
-    Ok(latest.unwrap_or(Timestamp::UNIX_EPOCH))
-}
-
-/// When the latest event of these directories occurred; on PostgreSQL, where others write to other
-/// directories at the same time.
-pub(crate) async fn latest_of(
-    session: &mut Session,
-    directories: &[String],
-) -> Result<Timestamp, Error> {
-    let latest = session
-        .first(
-            "reading the time of the latest event",
-            "select coalesce(max(e.occurred_at), 0)
-             from directories d
-             join events e on e.directory_id = d.directory_id and e.number = d.event_number
-             where d.directory_id = any($1)",
-            &[Value::Texts(directories)],
-            |row| row.time(0),
-        )
-        .await?;
-    Ok(latest.unwrap_or(Timestamp::UNIX_EPOCH))
-}
-
 /// Keeps events that have their numbers, in the order in which they are to be read.
 ///
 /// An embedded database has one writer at a time, so their positions are taken here, in the order
@@ -372,13 +339,18 @@ async fn sequence(session: &mut Session) -> Result<(), Error> {
     }
 }
 
-async fn sequence_some(session: &mut Session, at_once: i64) -> Result<(), Error> {
+/// Locks the one row of the feed, on PostgreSQL, until the transaction ends; says where its end is.
+pub(crate) async fn lock(session: &mut Session) -> Result<u64, Error> {
     let end = session
         .first("locking the end of the feed", "select position from feed for update", &[], |row| {
             row.number(0)
         })
         .await?;
-    let mut end = end.ok_or_else(|| Error::Corrupt("the feed has no beginning".to_owned()))?;
+    end.ok_or_else(|| Error::Corrupt("the feed has no beginning".to_owned()))
+}
+
+async fn sequence_some(session: &mut Session, at_once: i64) -> Result<(), Error> {
+    let mut end = lock(session).await?;
     let mut taken = session
         .all(
             "taking new events",

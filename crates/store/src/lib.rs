@@ -16,8 +16,8 @@ mod list;
 mod migrations;
 mod narrow;
 mod place;
-mod quirks;
 mod postgres;
+mod quirks;
 mod read;
 mod readers;
 mod recent;
@@ -25,6 +25,7 @@ mod rows;
 mod schemas;
 mod session;
 mod sqlite;
+mod tls;
 mod walks;
 mod writer;
 
@@ -47,8 +48,8 @@ pub use schemas::UnknownAttribute;
 
 use crate::access::FoundToken;
 use crate::feed::Sealer;
-use crate::quirks::QuirkCounter;
 use crate::postgres::Connector;
+use crate::quirks::QuirkCounter;
 use crate::readers::Readers;
 use crate::recent::Recent;
 use crate::schemas::KnownTypes;
@@ -115,18 +116,18 @@ impl Store {
     /// `postgres://user:password@host:5432/database?sslmode=require`, and creates in it what is
     /// missing. The database itself has to be there, encoded in UTF-8.
     ///
-    /// Without `sslmode` the connection is encrypted where the database can do that; with
-    /// `require` it is refused otherwise. `tls` says which certificates are believed.
+    /// The connection is encrypted, and the database's certificate checked, unless it is on this
+    /// machine or `sslmode=disable` is said. `sslrootcert` names a file of authorities to believe
+    /// instead of those of the operating system.
     ///
     /// `entropy` is used as by [`Store::open_sqlite`].
     pub async fn open_postgres(
         url: &str,
-        tls: rustls::ClientConfig,
         environment: Environment,
         limits: Limits,
         entropy: Entropy,
     ) -> Result<Store, Error> {
-        let connector = Connector::new(url, tls)?;
+        let connector = Connector::new(url)?;
         let open = move || {
             let mut session = connector.session();
             finish(postgres::check(&mut session))?;
@@ -178,22 +179,47 @@ impl Store {
 
     /// How many API keys there are. With none, nobody can get in yet.
     pub async fn api_key_count(&self) -> Result<u64, Error> {
-        self.inner
-            .readers
-            .read(|session| {
-                finish(session.first(
-                    "counting API keys",
-                    "select count(*) from api_keys",
-                    &[],
-                    |row| row.number(0),
-                ))
-            })
-            .await
-            .map(Option::unwrap_or_default)
+        let count = self.inner.readers.read(|session| {
+            finish(session.first(
+                "counting API keys",
+                "select count(*) from api_keys",
+                &[],
+                |row| row.number(0),
+            ))
+        });
+        count.await.map(Option::unwrap_or_default)
     }
 
     /// Keeps an API key that was just made, or one that the operator chose.
     pub async fn create_api_key(&self, name: &str, secret: &Secret) -> Result<TokenId, Error> {
+        self.keep_api_key(name, secret, false).await
+    }
+
+    /// The same only where there is no key yet, and nobody can get in. Of several nodes that start
+    /// together, one makes it. Says which, if it was kept.
+    pub async fn create_first_api_key(
+        &self,
+        name: &str,
+        secret: &Secret,
+    ) -> Result<Option<TokenId>, Error> {
+        let id = self.keep_api_key(name, secret, true).await?;
+        let found = self.inner.readers.read(move |session| {
+            finish(session.first(
+                "looking whether the first API key was kept",
+                "select 1 from api_keys where api_key_id = $1",
+                &[session::Value::Text(&id.to_string())],
+                |_| Ok(()),
+            ))
+        });
+        Ok(found.await?.map(|()| id))
+    }
+
+    async fn keep_api_key(
+        &self,
+        name: &str,
+        secret: &Secret,
+        is_first: bool,
+    ) -> Result<TokenId, Error> {
         let id = TokenId::new(self.inner.environment.ids.as_ref());
         let act = Act::CreateApiKey {
             id,
@@ -201,6 +227,7 @@ impl Store {
             hash: secret.hash(),
             last_four: secret.last_four().to_owned(),
             at: self.inner.environment.clock.now(),
+            is_first,
         };
         self.inner.writer.act(act).await?;
         Ok(id)

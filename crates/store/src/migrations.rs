@@ -34,6 +34,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0004_quirks"),
     migration!("0005_scopes_of_tokens"),
     migration!("0006_ordinals_of_the_catalogue"),
+    migration!("0007_time_of_the_latest_event"),
 ];
 
 /// Creates what is missing, in one transaction.

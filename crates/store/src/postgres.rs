@@ -4,21 +4,20 @@
 //! to be started anew when the database comes back. What was begun on a lost connection is not
 //! repeated here: whoever asked decides whether it may be.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::error::Error as _;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use tokio::runtime::Handle;
-use tokio_postgres::config::SslMode;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
 use tokio_postgres::{Client, Config, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::{Error, PostgresError};
-use crate::session::{Flow, Row, Session, Value};
+use crate::session::{self, Flow, Row, Session, Value};
+use crate::tls;
 
 /// The oldest version that is supported by those who make it.
 const VERSION_MIN: i32 = 140_000;
@@ -26,15 +25,28 @@ const VERSION_MIN: i32 = 140_000;
 /// How long to wait for a connection. A request waits meanwhile, and its sender has a limit too.
 const CONNECTING_MAX: Duration = Duration::from_secs(5);
 
+/// After how long a database that says nothing at all, not even that it has heard us, is taken for
+/// gone: its machine lost its power, or the network between.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+
 /// What each connection is told first. A statement or a lock that takes longer than a request may
 /// is given up, and so is the transaction of a node that fell asleep in the middle of it: others
 /// wait for its locks. Commits are on the disk before they are answered, whatever the database's
 /// own setting; stricter ones, which wait for replicas, stay.
+///
+/// Every statement of ours has the index that it is to use, and what is known of a table lags behind
+/// when a directory of a million people arrives within minutes: so nothing is left to be guessed,
+/// and statements are planned once.
 const SETTINGS: &str = "\
     set statement_timeout = '30s';
     set lock_timeout = '10s';
     set idle_in_transaction_session_timeout = '10s';
     set client_min_messages = 'warning';
+    set enable_seqscan = off;
+    set enable_hashjoin = off;
+    set enable_mergejoin = off;
+    set plan_cache_mode = 'force_generic_plan';
+    set jit = off;
     select set_config('synchronous_commit', 'on', false)
     where current_setting('synchronous_commit') in ('off', 'local');
 ";
@@ -55,25 +67,14 @@ impl std::fmt::Debug for Connector {
 }
 
 impl Connector {
-    /// Reads `postgres://user@host/database`. Nothing is connected yet.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Migration`] where it cannot be read.
-    pub(crate) fn new(url: &str, tls: rustls::ClientConfig) -> Result<Arc<Connector>, Error> {
-        let mut config = Config::from_str(url).map_err(|error| {
-            // The error names the part that is wrong, never the password.
-            let why = error.source().map(ToString::to_string).unwrap_or_default();
-            Error::Migration(format!(
-                "the database's URL cannot be read: {why}. It looks like \
-                 `postgres://user:password@host:5432/database?sslmode=require`"
-            ))
-        })?;
-        config.application_name("roster").connect_timeout(CONNECTING_MAX);
-        if config.get_ssl_mode() == SslMode::Prefer && is_near(&config) {
-            // On the same machine nobody listens in, and certificates seldom fit.
-            config.ssl_mode(SslMode::Disable);
-        }
+    /// For a database that its URL names. Nothing is connected yet.
+    pub(crate) fn new(url: &str) -> Result<Arc<Connector>, Error> {
+        let (mut config, tls) = tls::read(url)?;
+        config
+            .application_name("roster")
+            .connect_timeout(CONNECTING_MAX)
+            .tcp_user_timeout(SILENCE_MAX)
+            .keepalives_idle(SILENCE_MAX);
         let tls = MakeRustlsConnect::new(tls);
         Ok(Arc::new(Connector { config, tls, runtime: Handle::current() }))
     }
@@ -103,20 +104,6 @@ impl Connector {
             connecting.await.map_err(|_| PostgresError::unreachable("we are stopping"))??;
         Ok(Live { client, statements: HashMap::new() })
     }
-}
-
-/// Whether the database is on this machine.
-fn is_near(config: &Config) -> bool {
-    use tokio_postgres::config::Host;
-    config.get_hosts().iter().all(|host| match host {
-        Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(is_loopback),
-        #[cfg(unix)]
-        Host::Unix(_) => true,
-    })
-}
-
-fn is_loopback(address: std::net::IpAddr) -> bool {
-    address.is_loopback()
 }
 
 /// A connection, or the place of one.
@@ -169,17 +156,56 @@ impl Postgres {
         run.await.map_err(|source| Error::postgres(doing, source))
     }
 
+    pub(crate) async fn run_many<const N: usize>(
+        &mut self,
+        doing: &'static str,
+        sql: &'static str,
+        rows: &[[Value<'_>; N]],
+    ) -> Result<usize, Error> {
+        let run = async {
+            let live = self.live().await?;
+            let statement = live.prepared(sql).await?;
+            let columns = columns(rows);
+            let parameters = columns.iter().map(|column| column as &(dyn ToSql + Sync));
+            let changed = live.client.execute_raw(&statement, parameters).await?;
+            Ok(usize::try_from(changed).unwrap_or(usize::MAX))
+        };
+        run.await.map_err(|source| Error::postgres(doing, source))
+    }
+
     pub(crate) async fn each(
         &mut self,
         doing: &'static str,
         sql: &'static str,
         values: &[Value<'_>],
+        read: impl FnMut(&Row<'_>) -> Result<Flow, Error>,
+    ) -> Result<(), Error> {
+        self.query(doing, sql, parameters(values), read).await
+    }
+
+    pub(crate) async fn each_of_many<const N: usize>(
+        &mut self,
+        doing: &'static str,
+        sql: &'static str,
+        rows: &[[Value<'_>; N]],
+        mut read: impl FnMut(&Row<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let columns = columns(rows);
+        let parameters = columns.iter().map(|column| column as &(dyn ToSql + Sync));
+        self.query(doing, sql, parameters, |row| read(row).map(Flow::Continue)).await
+    }
+
+    async fn query<'a>(
+        &mut self,
+        doing: &'static str,
+        sql: &'static str,
+        parameters: impl ExactSizeIterator<Item = &'a (dyn ToSql + Sync)>,
         mut read: impl FnMut(&Row<'_>) -> Result<Flow, Error>,
     ) -> Result<(), Error> {
         let failed = |source| Error::postgres(doing, source);
         let live = self.live().await.map_err(failed)?;
         let statement = live.prepared(sql).await.map_err(failed)?;
-        let rows = live.client.query_raw(&statement, parameters(values)).await;
+        let rows = live.client.query_raw(&statement, parameters).await;
         let mut rows = std::pin::pin!(rows.map_err(|it| failed(it.into()))?);
         while let Some(row) = rows.try_next().await.map_err(|it| failed(it.into()))? {
             if read(&Row::Postgres(&row))?.is_break() {
@@ -248,6 +274,71 @@ impl Live {
     }
 }
 
+/// The values of one column, of many rows.
+#[derive(Debug)]
+enum Column<'a> {
+    Texts(Vec<Option<Cow<'a, str>>>),
+    Integers(Vec<i64>),
+}
+
+fn columns<'a, const N: usize>(rows: &[[Value<'a>; N]]) -> Vec<Column<'a>> {
+    (0..N).map(|column| Column::of(rows, column)).collect()
+}
+
+impl<'a> Column<'a> {
+    fn of<const N: usize>(rows: &[[Value<'a>; N]], column: usize) -> Column<'a> {
+        let values = rows.iter().map(|row| row[column]);
+        if matches!(rows[0][column], Value::Integer(_) | Value::Time(_)) {
+            Column::Integers(values.map(as_integer).collect())
+        } else {
+            Column::Texts(values.map(as_text).collect())
+        }
+    }
+}
+
+fn as_integer(value: Value<'_>) -> i64 {
+    match value {
+        Value::Integer(integer) => integer,
+        Value::Time(time) => time.as_microsecond(),
+        _ => unreachable!("a column has values of one type"),
+    }
+}
+
+fn as_text(value: Value<'_>) -> Option<Cow<'_, str>> {
+    match value {
+        Value::Text(text) => Some(text.into()),
+        Value::OptionalText(text) => text.map(Cow::Borrowed),
+        Value::Key(text) => Some(session::key(text)),
+        Value::OptionalKey(text) => text.map(session::key),
+        _ => unreachable!("a column has values of one type"),
+    }
+}
+
+/// PostgreSQL knows no NUL in text. Nothing that is kept has one, because admission refuses it, so
+/// whoever asks for one is to find nothing: no text of ours has this in its place.
+fn without_nul(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { text.replace('\0', "\u{FFFF}").into() } else { text.into() }
+}
+
+impl ToSql for Column<'_> {
+    fn to_sql(
+        &self,
+        ty: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match self {
+            Column::Texts(texts) => texts.to_sql(ty, out),
+            Column::Integers(integers) => integers.to_sql(ty, out),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
 fn parameters<'a>(
     values: &'a [Value<'a>],
 ) -> impl ExactSizeIterator<Item = &'a (dyn ToSql + Sync)> + 'a {
@@ -283,8 +374,13 @@ impl ToSql for Value<'_> {
             _ => value.to_sql(ty, out),
         };
         match self {
-            Value::Text(text) | Value::OptionalText(Some(text)) => text.to_sql(ty, out),
-            Value::OptionalText(None) => Ok(IsNull::Yes),
+            Value::OptionalText(None) | Value::OptionalKey(None) => Ok(IsNull::Yes),
+            Value::Text(text) | Value::OptionalText(Some(text)) => {
+                without_nul(text).to_sql(ty, out)
+            }
+            Value::Key(text) | Value::OptionalKey(Some(text)) => {
+                without_nul(&session::key(text)).to_sql(ty, out)
+            }
             Value::Integer(value) => integer(*value, out),
             Value::Time(time) => integer(time.as_microsecond(), out),
             Value::Texts(texts) => texts.to_sql(ty, out),

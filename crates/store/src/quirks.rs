@@ -16,7 +16,7 @@ use scim::dialect::{Quirk, Quirks};
 use tokio::sync::oneshot;
 
 use crate::error::Error;
-use crate::session::{Session, Value, finish, count};
+use crate::session::{Session, Value, count, finish};
 use crate::writer::{Act, Writer};
 
 /// How long counts are gathered before they are kept: what a crash can lose.

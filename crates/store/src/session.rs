@@ -5,12 +5,15 @@
 //! the thread sleeps until the answer has come ([`finish`]). So the functions need no runtime, hold
 //! what they like, and read alike for both.
 
+use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
+use directory::secret::hex;
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 use crate::postgres::Postgres;
@@ -42,12 +45,28 @@ pub(crate) enum Engine {
 pub(crate) enum Value<'a> {
     Text(&'a str),
     OptionalText(Option<&'a str>),
+    /// What something is found by, of any length: see [`key`].
+    Key(&'a str),
+    OptionalKey(Option<&'a str>),
     Integer(i64),
     Time(Timestamp),
     /// An array; only on PostgreSQL.
     Texts(&'a [String]),
     /// An array; only on PostgreSQL.
     Integers(&'a [i64]),
+}
+
+/// A statement that is run for many rows, each of `N` values.
+///
+/// An embedded database is a function call away and runs it once for each. Across a network each
+/// statement is a journey, so there all rows travel at once, as an array for each column.
+#[derive(Debug)]
+pub(crate) struct Many<const N: usize> {
+    pub(crate) doing: &'static str,
+    /// For one row: `$1` is its first value.
+    pub(crate) sqlite: &'static str,
+    /// For all: `$1` is the array of the first values, to be put side by side with `unnest`.
+    pub(crate) postgres: &'static str,
 }
 
 /// A row of an answer, read by column number.
@@ -95,6 +114,42 @@ impl Session {
         }
     }
 
+    /// Runs a statement for many rows and says how many rows it changed.
+    pub(crate) async fn run_many<const N: usize>(
+        &mut self,
+        statement: &Many<N>,
+        rows: &[[Value<'_>; N]],
+    ) -> Result<usize, Error> {
+        let Many { doing, sqlite, postgres } = statement;
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        match &mut self.driver {
+            Driver::Sqlite(it) => {
+                let mut changed = 0;
+                for row in rows {
+                    changed += it.run(doing, sqlite, row)?;
+                }
+                Ok(changed)
+            }
+            Driver::Postgres(it) => it.run_many(doing, postgres, rows).await,
+        }
+    }
+
+    /// The same where each row is to change exactly one: a decision was made about a record that was
+    /// loaded in the same transaction, so it is there.
+    pub(crate) async fn run_each<const N: usize>(
+        &mut self,
+        statement: &Many<N>,
+        rows: &[[Value<'_>; N]],
+    ) -> Result<(), Error> {
+        if self.run_many(statement, rows).await? == rows.len() {
+            Ok(())
+        } else {
+            Err(Error::Corrupt("a record is not where it was".to_owned()))
+        }
+    }
+
     /// Runs a query and hands over each row, until told to stop.
     pub(crate) async fn each(
         &mut self,
@@ -113,6 +168,22 @@ impl Session {
         match &mut self.driver {
             Driver::Sqlite(it) => it.each(doing, sql, values, read),
             Driver::Postgres(it) => it.each(doing, sql, values, read).await,
+        }
+    }
+
+    /// Runs a query that is given many rows, as an array for each column, and hands over each row of
+    /// its answer. Only on PostgreSQL.
+    pub(crate) async fn each_of_many<const N: usize>(
+        &mut self,
+        doing: &'static str,
+        sql: &'static str,
+        rows: &[[Value<'_>; N]],
+        read: impl FnMut(&Row<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        match &mut self.driver {
+            _ if rows.is_empty() => Ok(()),
+            Driver::Sqlite(_) => unreachable!("an embedded database knows no arrays"),
+            Driver::Postgres(it) => it.each_of_many(doing, sql, rows, read).await,
         }
     }
 
@@ -194,7 +265,7 @@ impl Session {
     /// Moves what was kept from SQLite's log into the database itself, so that its one file is
     /// whole. It does so by itself when the last connection ends, if that one may write, and ours
     /// may not.
-    pub(crate) async fn tidy_up(&mut self) -> Result<(), Error> {
+    pub(crate) fn tidy_up(&mut self) -> Result<(), Error> {
         match &mut self.driver {
             // Without waiting for readers: meanwhile nobody could write, and a command that ends
             // beside a running server must not hold it up.
@@ -294,6 +365,20 @@ fn time(microseconds: i64) -> Result<Timestamp, Error> {
 /// gets all there are.
 pub(crate) fn count<'a>(value: u64) -> Value<'a> {
     Value::Integer(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+/// The longest key that is kept as it is, in bytes. An entry of an index of PostgreSQL has to fit on
+/// a third of a page, together with the ids beside it.
+const KEY_BYTES_MAX: usize = 1024;
+
+/// A key as it is kept and looked for: a longer one by its beginning and a digest of all of it. The
+/// same on every kind of database, so that one can be moved to another as it is.
+pub(crate) fn key(text: &str) -> Cow<'_, str> {
+    if text.len() <= KEY_BYTES_MAX {
+        return Cow::Borrowed(text);
+    }
+    let beginning = &text[..text.floor_char_boundary(KEY_BYTES_MAX)];
+    Cow::Owned(format!("{beginning}\u{1}{}", hex(&Sha256::digest(text))))
 }
 
 /// Runs to its end on this thread, which sleeps where there is something to wait for. Not for

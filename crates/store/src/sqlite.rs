@@ -1,5 +1,6 @@
 //! A session on an embedded database.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use rusqlite::types::{FromSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, Statement, ToSql};
 
 use crate::error::{Doing, Error};
-use crate::session::{Flow, Row, Session, Value};
+use crate::session::{self, Flow, Row, Session, Value};
 
 /// Versions 3.7.0 to 3.51.2 can corrupt a database in WAL mode when one connection checkpoints
 /// while another commits (fixed in 3.51.3). The library is compiled in, so this holds; it is
@@ -143,7 +144,11 @@ impl ToSql for Value<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(match self {
             Value::Text(text) | Value::OptionalText(Some(text)) => ValueRef::Text(text.as_bytes()),
-            Value::OptionalText(None) => ValueRef::Null,
+            Value::OptionalText(None) | Value::OptionalKey(None) => ValueRef::Null,
+            Value::Key(text) | Value::OptionalKey(Some(text)) => match session::key(text) {
+                Cow::Borrowed(key) => ValueRef::Text(key.as_bytes()),
+                Cow::Owned(key) => return Ok(ToSqlOutput::Owned(key.into())),
+            },
             Value::Integer(integer) => ValueRef::Integer(*integer),
             Value::Time(time) => ValueRef::Integer(time.as_microsecond()),
             Value::Texts(_) | Value::Integers(_) => {
@@ -224,7 +229,7 @@ mod tests {
         finish(writer.script("", "insert into t (a) values ('x')")).unwrap();
         // Nothing is slow here but to wait until the reader is done, which it never is.
         let begun = std::time::Instant::now();
-        finish(writer.tidy_up()).unwrap();
+        writer.tidy_up().unwrap();
         assert!(begun.elapsed() < BUSY / 2, "{:?}", begun.elapsed());
         assert_eq!(setting(&mut reader, count), "0");
         finish(reader.roll_back()).unwrap();

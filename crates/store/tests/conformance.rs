@@ -1333,7 +1333,7 @@ fn a_database_that_was_set_back_is_noticed() {
 /// Proves S-GROUP-9: those who belonged already cannot be read, and nobody notices.
 #[test]
 fn who_joins_or_leaves_a_group_is_kept_without_reading_the_others() {
-    on_every_engine(async |database| {
+    on_an_embedded_engine(async |database| {
         let store = opened(&database);
         let here = some_directory(&store).await;
         let mut people = Vec::new();

@@ -35,6 +35,7 @@ pub(crate) fn on_every_engine(check: impl AsyncFn(Database)) {
 }
 
 /// Checks a claim about the file of an embedded database.
+#[expect(clippy::allow_attributes, reason = "some suites do look into files")]
 #[allow(dead_code, reason = "not every suite looks into files")]
 pub(crate) fn on_an_embedded_engine(check: impl AsyncFn(Database)) {
     on(&[Engine::Sqlite], check);
@@ -115,7 +116,7 @@ impl Database {
             Engine::Sqlite => Store::open_sqlite(&self.path(), environment, limits, [7; 32]),
             Engine::Postgres => {
                 let url = self.url();
-                let opening = Store::open_postgres(&url, tls(), environment, limits, [7; 32]);
+                let opening = Store::open_postgres(&url, environment, limits, [7; 32]);
                 tokio::task::block_in_place(|| Handle::current().block_on(opening))
             }
         }
@@ -123,6 +124,7 @@ impl Database {
 
     /// A database of its own on the server, made where there is none.
     fn url(&self) -> String {
+        #[expect(clippy::disallowed_methods, reason = "tests are told of the server so")]
         let server = std::env::var(SERVER).unwrap();
         let name = self.folder.file_name().unwrap().to_str().unwrap().replace('-', "_");
         let made = self.folder.join("made");
@@ -147,15 +149,6 @@ impl Drop for Database {
         // What is left over is in the folder of build products, and in nobody's way.
         let _ = std::fs::remove_dir_all(&self.folder);
     }
-}
-
-/// Believes nobody: on one machine nothing is encrypted.
-fn tls() -> rustls::ClientConfig {
-    rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth()
 }
 
 /// A new directory of a new organization.

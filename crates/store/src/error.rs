@@ -108,7 +108,7 @@ impl Error {
     /// whoever looks again will see it.
     pub(crate) fn is_taken(&self) -> bool {
         matches!(self, Error::Database { source: DriverError::Postgres(it), .. }
-            if it.code.as_deref() == Some("23505"))
+            if matches!(it.code.as_deref(), Some("23505" | "42P07")))
     }
 
     /// Whether the database was not there, or went away meanwhile.

@@ -37,8 +37,23 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0007_time_of_the_latest_event"),
 ];
 
+/// How often to begin again where another node creates the same things at the same time.
+const RACES_MAX: usize = 10;
+
 /// Creates what is missing, in one transaction.
 pub(crate) async fn migrate(session: &mut Session, now: Timestamp) -> Result<(), Error> {
+    for _ in 0..RACES_MAX {
+        match migrate_once(session, now).await {
+            // PostgreSQL says so of a table that another transaction has created meanwhile, even of
+            // one that is created only where it is missing.
+            Err(error) if error.is_lost_race() || error.is_taken() => session.roll_back().await?,
+            other => return other,
+        }
+    }
+    migrate_once(session, now).await
+}
+
+async fn migrate_once(session: &mut Session, now: Timestamp) -> Result<(), Error> {
     session.begin().await?;
     let table = match session.engine() {
         Engine::Sqlite => {

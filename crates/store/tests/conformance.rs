@@ -329,6 +329,41 @@ fn who_was_created_and_deleted_in_one_batch_is_remembered() {
     });
 }
 
+#[test]
+fn several_that_start_together_on_an_empty_database_share_it() {
+    on_every_engine(async |database| {
+        let stores: Vec<_> = std::thread::scope(|scope| {
+            let database = &database;
+            let runtime = tokio::runtime::Handle::current();
+            let opening: Vec<_> = (0..4)
+                .map(|_| {
+                    let runtime = runtime.clone();
+                    scope.spawn(move || {
+                        let _inside = runtime.enter();
+                        opened(database)
+                    })
+                })
+                .collect();
+            opening.into_iter().map(|it| it.join().unwrap()).collect()
+        });
+        let mut made = 0;
+        for (number, store) in stores.iter().enumerate() {
+            let key = secret(SecretKind::ApiKey, u8::try_from(number).unwrap());
+            made += usize::from(store.create_first_api_key("first", &key).await.unwrap().is_some());
+        }
+        assert_eq!(made, 1, "only one of them makes the first key");
+        let directory = some_directory(&stores[0]).await;
+        for (number, store) in stores.iter().enumerate() {
+            let directory = open(store, directory.id()).await;
+            directory.change(create_user(&format!("user{number}"))).await.unwrap();
+        }
+        assert_eq!(user_names(&directory).await.len(), 4);
+        for store in stores {
+            store.close().await;
+        }
+    });
+}
+
 /// Fails in the way that is asked for.
 enum Poison {
     Panic,

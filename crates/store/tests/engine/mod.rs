@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use uuid::Uuid;
 
 /// A kind of database.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Engine {
     Sqlite,
     Postgres,
@@ -99,12 +99,16 @@ impl Database {
             format!("store-{}-{}", std::process::id(), FOLDERS.fetch_add(1, Ordering::SeqCst));
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
         std::fs::create_dir_all(&folder).unwrap();
-        Database {
+        let database = Database {
             engine,
             folder,
             clock: Arc::new(ManualClock(AtomicI64::new(1_800_000_000_000_000))),
             ids: Arc::new(Counting { next: AtomicU64::new(1), broken: AtomicBool::new(false) }),
+        };
+        if engine == Engine::Postgres {
+            database.url();
         }
+        database
     }
 
     pub(crate) fn open(&self, limits: Limits) -> Result<Store, store::Error> {

@@ -134,7 +134,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 /// Lets go the events that are older than this, from time to time. Of several nodes one does it.
 async fn forget(store: Arc<store::Store>, days: u32) {
     let holder = environment::ids().next().to_string();
-    let mut minutes = tokio::time::interval(Duration::from_secs(60));
+    let mut minutes = tokio::time::interval(Duration::from_mins(1));
     loop {
         minutes.tick().await;
         let before = store.access().now() - SignedDuration::from_hours(24 * i64::from(days));

@@ -14,6 +14,7 @@ mod error;
 mod feed;
 mod lease;
 mod list;
+mod load;
 mod migrations;
 mod narrow;
 mod place;

@@ -209,7 +209,7 @@ async fn token(
     hash: &SecretHash,
 ) -> Result<Option<FoundToken>, Error> {
     // The schemas are those of the version.
-    session.begin_reading().await?;
+    session.begin_reading()?;
     let found = session
         .first(
             "looking for a token",
@@ -722,7 +722,7 @@ impl ApiStore {
         let inner = Arc::clone(&self.0);
         let read = move |session: &mut Session| {
             finish(async {
-                session.begin_reading().await?;
+                session.begin_reading()?;
                 let found = session
                     .first(
                         "opening a directory",

@@ -271,7 +271,7 @@ pub(crate) async fn page<R: Record>(
     seek: Seek,
     mut budget: Budget,
 ) -> Result<Option<Found<R>>, Error> {
-    session.begin_reading().await?;
+    session.begin_reading()?;
     let (directory, budget) = (directory_id.to_string(), &mut budget);
     Stop::outcome(match (&request.sort, &request.filter) {
         (Some(_), _) => sorted(session, &directory, request, seek, budget).await,
@@ -430,7 +430,7 @@ pub(crate) async fn page_of_all(
     seek: Seek,
     mut budget: Budget,
 ) -> Result<Option<Found<AnyRecord>>, Error> {
-    session.begin_reading().await?;
+    session.begin_reading()?;
     let (directory, budget) = (directory_id.to_string(), &mut budget);
     Stop::outcome(all(session, &directory, users, groups, seek, budget).await)
 }

@@ -55,7 +55,7 @@ pub(crate) async fn migrate(session: &mut Session, now: Timestamp) -> Result<(),
 }
 
 async fn migrate_once(session: &mut Session, now: Timestamp) -> Result<(), Error> {
-    session.begin().await?;
+    session.begin()?;
     let table = match session.engine() {
         Engine::Sqlite => {
             "create table if not exists migrations (

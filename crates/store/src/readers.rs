@@ -204,7 +204,7 @@ mod tests {
         for _ in 0..READERS {
             let outcome = readers
                 .read(|session| -> Result<(), Error> {
-                    finish(session.begin_reading())?;
+                    session.begin_reading()?;
                     panic!("while it was reading")
                 })
                 .await;
@@ -212,7 +212,7 @@ mod tests {
         }
         for _ in 0..READERS {
             // Cannot begin within another.
-            readers.read(|session| finish(session.begin_reading())).await.unwrap();
+            readers.read(Session::begin_reading).await.unwrap();
         }
         std::fs::remove_dir_all(&folder).unwrap();
     }

@@ -223,7 +223,7 @@ mod tests {
         let mut writer = open_writer(&path).unwrap();
         finish(writer.script("", "create table t (a text) strict")).unwrap();
         let mut reader = open_reader(&path).unwrap();
-        finish(reader.begin_reading()).unwrap();
+        reader.begin_reading().unwrap();
         let count = "select cast(count(*) as text) from t";
         assert_eq!(setting(&mut reader, count), "0");
         finish(writer.script("", "insert into t (a) values ('x')")).unwrap();

@@ -347,7 +347,7 @@ async fn decide_and_keep(
     clock: &dyn Clock,
     works: &mut Vec<Work>,
 ) -> Result<Vec<Outcome>, Error> {
-    session.begin().await?;
+    session.begin()?;
     let (batch, outcomes) = match session.engine() {
         Engine::Sqlite => decide_as_they_come(session, moment, limits, next, clock, works).await?,
         Engine::Postgres => decide_together(session, moment, limits, next, clock, works).await?,

@@ -38,6 +38,15 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// What was written last could not be made safe, so nothing is shown of it.
+    #[error("cannot write the database's log `{path}` once more")]
+    Log {
+        /// Its log.
+        path: std::path::PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
     /// Deciding or keeping it panicked. It changed nothing, and the others of its batch went on.
     #[error("a change failed unexpectedly: {0}")]
     Panicked(String),
@@ -62,6 +71,23 @@ impl Error {
                 matches!(source.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked))
             }
             _ => false,
+        }
+    }
+
+    /// Whether there is no room on the disk. Nothing was changed; what is there can be read, and
+    /// when there is room again, the same can be tried again.
+    pub fn is_full(&self) -> bool {
+        self.sqlite_code().is_some_and(|code| {
+            let code = code.extended_code;
+            // The second: no room for the memory that connections share, which is a file.
+            code == rusqlite::ffi::SQLITE_FULL || code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+        })
+    }
+
+    fn sqlite_code(&self) -> Option<&rusqlite::ffi::Error> {
+        match self {
+            Error::Database { source, .. } => source.sqlite_error(),
+            _ => None,
         }
     }
 }

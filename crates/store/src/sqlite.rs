@@ -51,7 +51,66 @@ pub(crate) fn open_writer(path: &Path) -> Result<Session, Error> {
             .doing("marking the database as ours")?;
     }
     connection.execute_batch(WRITER_SETTINGS).doing("opening the database")?;
+    settle(&connection, path)?;
     Ok(Session::new(connection))
+}
+
+/// Brings to the disk what the log holds, before anybody sees it.
+///
+/// Whoever wrote it may have been killed before it was synced, or have been told that it cannot be.
+/// Then it is in the system's memory and perhaps nowhere else: it would be read here, told to others,
+/// and gone when the power goes. A sync alone does not help where one has failed before, for the
+/// system takes what it could not write for written. So the log is written once more, byte by byte as
+/// it is, and synced; then its contents are moved into the database.
+fn settle(connection: &Connection, path: &Path) -> Result<(), Error> {
+    // Meanwhile nobody else writes to the log, nor begins it anew.
+    connection.execute_batch("begin immediate").doing("looking at the log")?;
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let again = write_again(Path::new(&log));
+    connection.execute_batch("rollback").doing("looking at the log")?;
+    let is_empty = again.map_err(|source| Error::Log { path: log.into(), source })?;
+    if is_empty {
+        return Ok(());
+    }
+    // Without waiting for readers, as in the end: what they hold up is safe where it is.
+    let sql = format!(
+        "pragma busy_timeout = 0; pragma wal_checkpoint(truncate); pragma busy_timeout = {}",
+        BUSY.as_millis()
+    );
+    match connection.execute_batch(&sql).doing("emptying the log") {
+        // It stays in the log, and what is there can be read.
+        Err(error) if error.is_full() => {
+            connection.busy_timeout(BUSY).doing("opening the database")
+        }
+        emptied => emptied,
+    }
+}
+
+/// Writes a file once more as it is, and syncs it. Says whether there is nothing in it.
+fn write_again(path: &Path) -> std::io::Result<bool> {
+    use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+
+    let mut file = match std::fs::OpenOptions::new().read(true).write(true).open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
+        opened => opened?,
+    };
+    let mut piece = vec![0; 1 << 20];
+    let mut place = 0;
+    loop {
+        file.seek(SeekFrom::Start(place))?;
+        let count = file.read(&mut piece)?;
+        if count == 0 {
+            break;
+        }
+        file.seek(SeekFrom::Start(place))?;
+        file.write_all(&piece[..count])?;
+        place += count as u64;
+    }
+    if place > 0 {
+        file.sync_all()?;
+    }
+    Ok(place == 0)
 }
 
 /// Opens a connection that cannot write.
@@ -97,6 +156,35 @@ mod tests {
         at_once(writer.script("", "create table t (a text) strict")).unwrap();
         let mut reader = open_reader(&path).unwrap();
         assert!(at_once(reader.run("", "insert into t (a) values ('x')", &[])).is_err());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_program_left_is_written_again_as_it_is() {
+        let folder = std::env::temp_dir().join(format!("roster-settled-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("roster.db");
+        let mut killed = open_writer(&path).unwrap();
+        at_once(killed.script("", "create table t (a text) strict")).unwrap();
+        at_once(killed.script("", "insert into t (a) values ('x')")).unwrap();
+        let log = folder.join("roster.db-wal");
+        let before = std::fs::read(&log).unwrap();
+        let long_ago = std::time::SystemTime::UNIX_EPOCH;
+        std::fs::File::options().write(true).open(&log).unwrap().set_modified(long_ago).unwrap();
+
+        assert!(!write_again(&log).unwrap());
+        assert_eq!(std::fs::read(&log).unwrap(), before);
+        assert!(log.metadata().unwrap().modified().unwrap() > long_ago, "it was written");
+
+        let mut next = open_writer(&path).unwrap();
+        assert_eq!(log.metadata().unwrap().len(), 0, "it is all in the database");
+        assert_eq!(setting(&mut next, "select a from t"), "x");
+        assert_eq!(
+            setting(&mut next, "select cast(timeout as text) from pragma_busy_timeout"),
+            "10000"
+        );
+        assert!(write_again(&log).unwrap());
+        assert!(write_again(&folder.join("no.db-wal")).unwrap());
         std::fs::remove_dir_all(&folder).unwrap();
     }
 

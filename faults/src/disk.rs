@@ -11,6 +11,9 @@ pub const SECTOR: u64 = 512;
 /// Files by name, with all of their bytes.
 pub type Files = BTreeMap<Name, Vec<u8>>;
 
+/// A number of chance, below the one that is given.
+pub type Below<'a> = &'a mut (dyn FnMut(usize) -> usize + Send);
+
 /// A folder on a disk, at some moment.
 #[derive(Clone, Debug, Default)]
 pub struct Disk {
@@ -121,7 +124,7 @@ impl Disk {
 
     /// The files as they may be when the power was cut now. `below` gives a number of chance below
     /// its argument.
-    pub fn after_cut(&self, below: &mut dyn FnMut(usize) -> usize) -> Files {
+    pub fn after_cut(&self, below: Below<'_>) -> Files {
         let survival = Survival::of_chance(below);
         let mut names = self.kept_names.clone();
         for (name, place) in &self.later_names {
@@ -152,7 +155,7 @@ fn name_it(names: &mut BTreeMap<Name, usize>, name: Name, place: Option<usize>) 
 }
 
 impl Survival {
-    fn of_chance(below: &mut dyn FnMut(usize) -> usize) -> Survival {
+    fn of_chance(below: Below<'_>) -> Survival {
         match below(10) {
             0 => Survival::Nothing,
             1 => Survival::Everything,
@@ -183,7 +186,7 @@ impl File {
         bytes
     }
 
-    fn after_cut(&self, survival: Survival, below: &mut dyn FnMut(usize) -> usize) -> Vec<u8> {
+    fn after_cut(&self, survival: Survival, below: Below<'_>) -> Vec<u8> {
         let mut bytes = self.kept.clone();
         // What is certain or doubtful lies in order; what is open comes after it.
         let open = self.later.iter().position(|(fate, _)| *fate == Fate::Open);
@@ -242,12 +245,7 @@ impl Change {
 
     /// Writes some of the sectors that it touches. Those that are left out stay as they were; where
     /// rubbish is asked for, some become rubbish, as far as they were to be written.
-    fn apply_torn(
-        &self,
-        bytes: &mut Vec<u8>,
-        with_rubbish: bool,
-        below: &mut dyn FnMut(usize) -> usize,
-    ) {
+    fn apply_torn(&self, bytes: &mut Vec<u8>, with_rubbish: bool, below: Below<'_>) {
         let Change::Write(at, written) = self else {
             // A size is written whole or not at all.
             if below(2) == 0 {

@@ -11,7 +11,7 @@ mod vfs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use disk::{Disk, Files, SECTOR};
+pub use disk::{Below, Disk, Files, SECTOR};
 
 /// The name of a file in the folder.
 pub type Name = Arc<str>;

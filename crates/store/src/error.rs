@@ -56,6 +56,10 @@ pub enum Error {
     /// Who asked has gone away, so nothing more was read. Nobody is there to see it.
     #[error("nobody waits for the answer any more")]
     Abandoned,
+    /// The disk failed to keep what was written, and nothing more is written until the store is
+    /// opened anew.
+    #[error("the disk failed, and nothing is written any more")]
+    Stopped,
     /// The server is stopping, and the write was not begun.
     #[error("the store is closed")]
     Closed,
@@ -84,12 +88,23 @@ impl Error {
         })
     }
 
+    /// Whether the disk could not be told to keep what was written.
+    pub(crate) fn is_unsynced(&self) -> bool {
+        self.sqlite_code().is_some_and(|code| is_unsynced(*code))
+    }
+
     fn sqlite_code(&self) -> Option<&rusqlite::ffi::Error> {
         match self {
             Error::Database { source, .. } => source.sqlite_error(),
             _ => None,
         }
     }
+}
+
+/// Whether a file, or which files there are, could not be synced.
+pub(crate) fn is_unsynced(code: rusqlite::ffi::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_FSYNC};
+    [SQLITE_IOERR_FSYNC, SQLITE_IOERR_DIR_FSYNC].contains(&code.extended_code)
 }
 
 impl From<Rejection> for Error {

@@ -14,6 +14,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Statement, ToSql};
 
 use crate::error::{Doing, Error};
+use crate::sqlite::Doubt;
 
 /// A connection.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Session {
     connection: Connection,
     /// Whoever waits for what is read holds the other end; where nobody does, nothing is read.
     wanted: Option<Weak<()>>,
+    /// What is known of the disk below.
+    doubt: Doubt,
 }
 
 /// A parameter of a statement.
@@ -44,7 +47,22 @@ impl Session {
     pub(crate) fn new(connection: Connection) -> Session {
         // A few dozen statements in all; none is parsed twice.
         connection.set_prepared_statement_cache_capacity(128);
-        Session { connection, wanted: None }
+        Session { connection, wanted: None, doubt: Doubt::default() }
+    }
+
+    /// The session that writes.
+    pub(crate) fn with_doubt(connection: Connection, doubt: Doubt) -> Session {
+        Session { doubt, ..Session::new(connection) }
+    }
+
+    /// Whether it is not known any more what is on the disk, though nothing was refused.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.doubt.is_there()
+    }
+
+    /// Tells the next start that it is not known what is on the disk.
+    pub(crate) fn leave_mark(&self) {
+        self.doubt.leave_mark();
     }
 
     /// Reads for somebody who may go away meanwhile, and no longer for whoever was here before.

@@ -6,6 +6,8 @@
 //! nothing but time.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use directory::secret::SecretHash;
@@ -38,9 +40,9 @@ const BATCH_WEIGHT_MAX: usize = 10_000;
 /// takes, which each of them would otherwise wait for twice.
 const GATHERING_MAX: Duration = Duration::from_micros(600);
 
-/// Where changes are handed in.
+/// Where changes are handed in, and whether writing has stopped for good.
 #[derive(Clone, Debug)]
-pub(crate) struct Writer(mpsc::Sender<Work>);
+pub(crate) struct Writer(mpsc::Sender<Work>, Arc<AtomicBool>);
 
 /// A decision of whatever kind, with somebody who waits for its answer.
 pub(crate) trait Pending: Send {
@@ -114,10 +116,12 @@ impl Writer {
         limits: Limits,
     ) -> std::io::Result<(Writer, std::thread::JoinHandle<()>)> {
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);
+        let has_stopped = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&has_stopped);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || write(session, receiver, &environment, limits))?;
-        Ok((Writer(sender), thread))
+            .spawn(move || write(session, receiver, &environment, limits, &stop))?;
+        Ok((Writer(sender, has_stopped), thread))
     }
 
     /// Has something decided and kept. When this returns `Ok`, it is on the disk.
@@ -140,9 +144,10 @@ impl Writer {
         kept.await.map_err(|_| Error::Closed)?
     }
 
-    /// Whether changes are taken. They are not when the store is closed, or when its thread died.
+    /// Whether changes are taken. They are not when the store is closed, when its thread died, or
+    /// when the disk cannot be trusted any more.
     pub(crate) fn is_open(&self) -> bool {
-        !self.0.is_closed()
+        !self.0.is_closed() && !self.1.load(Ordering::Relaxed)
     }
 
     /// Takes no more. What was handed in is still kept.
@@ -171,6 +176,7 @@ fn write(
     mut queue: mpsc::Receiver<Work>,
     environment: &Environment,
     limits: Limits,
+    has_stopped: &AtomicBool,
 ) {
     let mut crowd = 1;
     while let Some(first) = queue.blocking_recv() {
@@ -185,13 +191,18 @@ fn write(
         let mut works = Vec::new();
         let next = || waiting.take().or_else(|| waiting_in(&mut queue));
         let clock = environment.clock.as_ref();
-        let kept = try_batch(&mut session, moment, limits, next, clock, &mut works);
+        let kept = try_batch(&mut session, moment, limits, next, clock, &mut works, has_stopped);
         // Those who were answered now, and those who came meanwhile, are likely to come again.
         crowd = works.len() + queue.len();
         match kept {
             Ok(outcomes) => {
                 for (work, outcome) in works.into_iter().zip(outcomes) {
                     work.answer(outcome);
+                }
+            }
+            Err(Error::Stopped) => {
+                for work in works {
+                    work.answer(Err(Error::Stopped));
                 }
             }
             Err(error) if works.len() <= 1 => {
@@ -209,10 +220,13 @@ fn write(
                     "a batch was not kept and is run again one by one",
                 );
                 for work in works {
-                    one_alone(&mut session, moment, limits, clock, work);
+                    one_alone(&mut session, moment, limits, clock, work, has_stopped);
                 }
             }
         }
+    }
+    if has_stopped.load(Ordering::Relaxed) {
+        return;
     }
     if let Err(error) = at_once(session.tidy_up()) {
         // Nothing is lost: it is in the log, which is read at the next start.
@@ -252,10 +266,12 @@ fn one_alone(
     limits: Limits,
     clock: &dyn Clock,
     work: Work,
+    has_stopped: &AtomicBool,
 ) {
     let mut alone = Some(work);
     let mut works = Vec::with_capacity(1);
-    let kept = try_batch(session, moment, limits, || alone.take(), clock, &mut works);
+    let next = || alone.take();
+    let kept = try_batch(session, moment, limits, next, clock, &mut works, has_stopped);
     if let Some(work) = works.pop() {
         work.answer(kept.and_then(|mut outcomes| outcomes.remove(0)));
     }
@@ -266,6 +282,10 @@ fn one_alone(
 ///
 /// A panic on the way fails the batch and not the thread: without it nothing would ever be kept
 /// again. The batch is undone, and whose fault it was is found as with any other failure.
+///
+/// Where the disk could not be told to keep what was written, nothing more is ever kept: the system
+/// tells of that once, and takes what it could not write for written. What is on the disk is not
+/// known then, and nothing can be built on it. The next start writes again what the log holds.
 fn try_batch(
     session: &mut Session,
     moment: Moment<'_>,
@@ -273,17 +293,32 @@ fn try_batch(
     mut next: impl FnMut() -> Option<Work>,
     clock: &dyn Clock,
     works: &mut Vec<Work>,
+    has_stopped: &AtomicBool,
 ) -> Result<Vec<Result<(), Error>>, Error> {
     // Before anything else is taken: what cannot be begun is answered by the caller.
     works.extend(next());
+    if has_stopped.load(Ordering::Relaxed) {
+        return Err(Error::Stopped);
+    }
     let kept = catch_unwind(AssertUnwindSafe(|| {
         at_once(decide_and_keep(session, moment, limits, next, clock, works))
     }));
     let kept = kept.unwrap_or_else(|panic| Err(Error::Panicked(what_it_said(panic.as_ref()))));
-    if kept.is_err() {
-        at_once(session.roll_back())?;
+    let undone = if kept.is_err() { at_once(session.roll_back()) } else { Ok(()) };
+    let unsynced = kept.as_ref().err().filter(|error| error.is_unsynced());
+    if unsynced.is_some() || session.is_doubtful() {
+        has_stopped.store(true, Ordering::Relaxed);
+        session.leave_mark();
+        tracing::error!(
+            error = unsynced.map(|error| error as &dyn std::error::Error),
+            "the disk could not keep what was written, so nothing more is written: look at the \
+             disk, then restart the server",
+        );
     }
-    kept
+    match kept {
+        Err(error) if error.is_unsynced() => Err(Error::Stopped),
+        kept => undone.and(kept),
+    }
 }
 
 async fn decide_and_keep(

@@ -33,13 +33,15 @@ struct File {
     kept: Vec<u8>,
     /// What was done since, in order.
     later: Vec<(Fate, Change)>,
+    /// The next sync brings there what is doubtful, too.
+    is_rewritten: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     /// Not synced. May be on the disk.
     Open,
-    /// A sync of it failed. May be on the disk, and no later sync brings it there.
+    /// A sync of it failed. May be on the disk, and no later sync brings it there by itself.
     Doubtful,
     /// Synced, on top of something doubtful.
     Certain,
@@ -72,7 +74,7 @@ impl Disk {
         Disk {
             files: files
                 .values()
-                .map(|kept| File { kept: kept.clone(), later: Vec::new() })
+                .map(|kept| File { kept: kept.clone(), ..File::default() })
                 .collect(),
             kept_names: names.clone(),
             names,
@@ -103,6 +105,7 @@ impl Disk {
                     }
                 }
             }
+            Step::Rewritten(name) => self.file(name).is_rewritten = true,
             Step::Deleted(name) => {
                 self.names.remove(name);
                 self.later_names.push((name.clone(), None));
@@ -168,8 +171,9 @@ impl Survival {
 
 impl File {
     fn sync(&mut self) {
+        let is_rewritten = std::mem::take(&mut self.is_rewritten);
         for (fate, _) in &mut self.later {
-            if *fate == Fate::Open {
+            if *fate == Fate::Open || is_rewritten {
                 *fate = Fate::Certain;
             }
         }
@@ -371,5 +375,7 @@ mod tests {
         is(&left(&steps), &[Some("02"), Some("12")]);
         let again = [&steps[..], &[write(0, b'3', 512), Step::Synced("a".into())]].concat();
         is(&left(&again), &[Some("32")]);
+        let rewritten = [Step::Rewritten("a".into()), Step::Synced("a".into())];
+        is(&left(&[&steps[..], &rewritten].concat()), &[Some("12")]);
     }
 }

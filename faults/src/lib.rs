@@ -30,6 +30,9 @@ pub enum Step {
     /// It was to be on the disk, and nobody knows whether it is. A kernel tells of it once, and
     /// takes what it could not write for written.
     SyncFailed(Name),
+    /// All of the file was written again as it is, sector by sector, so that a sync means something
+    /// again.
+    Rewritten(Name),
     /// The file has no name any more.
     Deleted(Name),
     /// Which files there are is on the disk.
@@ -79,6 +82,15 @@ pub struct Plan {
     pub failure: Failure,
 }
 
+/// What a plan has met.
+#[derive(Clone, Copy, Debug)]
+pub struct Met {
+    /// Calls of its kinds.
+    pub calls: u64,
+    /// Those that failed.
+    pub failed: u64,
+}
+
 /// A folder that is watched, until this is dropped.
 #[derive(Debug)]
 pub struct Watched(Arc<Folder>);
@@ -123,17 +135,22 @@ impl Watched {
         lock(&self.0.state).steps.clone()
     }
 
+    /// Writes down, at its place among the others, what was done past SQLite.
+    pub fn insert(&self, place: usize, steps: impl IntoIterator<Item = Step>) {
+        lock(&self.0.state).steps.splice(place..place, steps);
+    }
+
     /// Lets calls fail from now on.
     pub fn fail(&self, plan: Plan) {
         let mut state = lock(&self.0.state);
         (state.plan, state.calls, state.failed) = (Some(plan), 0, 0);
     }
 
-    /// Lets nothing fail any more, and says how often something did.
-    pub fn heal(&self) -> u64 {
+    /// Lets nothing fail any more, and says what the plan has met.
+    pub fn heal(&self) -> Met {
         let mut state = lock(&self.0.state);
         state.plan = None;
-        state.failed
+        Met { calls: state.calls, failed: state.failed }
     }
 }
 

@@ -81,7 +81,7 @@ async fn tell(seed: u64) -> Told {
         match dice.below(12) {
             // A command beside the server, which finds the log long enough to empty it.
             0 => {
-                let beside = Connection::open(folder.database()).expect("it opens");
+                let beside = Connection::open(folder.0.join("roster.db")).expect("it opens");
                 let how = *dice.one_of(&["passive", "full", "restart", "truncate"]);
                 beside.pragma_update(None, "wal_checkpoint", how).expect("nobody is in the way");
             }

@@ -72,10 +72,6 @@ impl Folder {
         std::fs::create_dir_all(&path).expect("a folder of our own");
         Folder(path)
     }
-
-    pub(crate) fn database(&self) -> PathBuf {
-        self.0.join("roster.db")
-    }
 }
 
 impl Drop for Folder {

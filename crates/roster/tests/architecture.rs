@@ -17,7 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // `claims` and `faults` are for tests alone: see `TESTS_ALONE`.
     ("store", &["claims", "directory", "faults", "scim"]),
     ("courier", &["store", "directory"]),
-    ("web", &["claims", "store", "directory", "scim"]),
+    ("web", &["claims", "faults", "store", "directory", "scim"]),
     ("simulator", &["scim"]),
     ("roster", &["courier", "directory", "scim", "simulator", "store", "web"]),
     ("claims", &["directory", "scim", "store"]),

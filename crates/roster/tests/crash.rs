@@ -1,5 +1,8 @@
 //! Killed in the middle, a hundred times: nothing that was acknowledged is lost, what was under
 //! way is there whole or not at all, and the feed tells of exactly what is there.
+//!
+//! `ROSTER_KILLS` asks for more, and `ROSTER_SEED` begins with other dice; `cargo xtask endure` asks
+//! for 500.
 
 mod dice;
 mod reader;
@@ -17,7 +20,7 @@ use simulator::Method;
 use tokio::sync::Notify;
 
 /// How often the server is killed.
-const KILLS: usize = 100;
+const KILLS: u64 = 100;
 /// Clients that send at the same time.
 const WRITERS: usize = 6;
 /// Answers until the kill, at most.
@@ -30,11 +33,13 @@ async fn a_kill_loses_nothing_that_was_acknowledged() {
     let created = create_directory(folder.path(), &["--organization", "Acme", "--name", "Okta"]);
     let directory_id = created["directory_id"].as_str().expect("an id").to_owned();
     let token = created["token"].as_str().expect("a token").to_owned();
-    let mut dice = Dice(9);
-    let mut writers: Vec<Writer> = (0..WRITERS).map(Writer::new).collect();
+    let (kills, seed) = (number_in("ROSTER_KILLS", KILLS), number_in("ROSTER_SEED", 1));
+    let mut dice = Dice(seed + 8);
+    let mut writers: Vec<Writer> =
+        (0..WRITERS).map(|number| Writer::new(number, seed * 1_000)).collect();
     let mut reader = Reader::default();
     let (mut api_key, mut answers, mut whole) = (None, 0, 0);
-    for kill in 0..=KILLS {
+    for kill in 0..=kills {
         let server = Server::start(folder.path(), &["--requests-per-second", "0"]);
         let api_key = api_key.get_or_insert_with(|| server.api_key());
         let mut api = Caller::new(&server.url, api_key);
@@ -56,7 +61,7 @@ async fn a_kill_loses_nothing_that_was_acknowledged() {
             );
         }
 
-        if kill < KILLS {
+        if kill < kills {
             let target = dice.below(ANSWERS_MAX);
             answers += target;
             writers = write_until(target, server, writers, &scim).await;
@@ -68,6 +73,12 @@ async fn a_kill_loses_nothing_that_was_acknowledged() {
     anew.read_on(&mut api, &directory_id, 1_000).await;
     assert_eq!((anew.number, anew.picture), (reader.number, reader.picture));
     assert!(whole > 0, "the kills were never in the middle of something");
+}
+
+/// A number that the environment sets, or this one.
+#[expect(clippy::disallowed_methods, reason = "it is the test's own, and no setting of the server")]
+fn number_in(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).map_or(otherwise, |number| number.parse().expect("it is a number"))
 }
 
 /// Lets everybody write, and kills the server when so many answers have come.
@@ -141,8 +152,8 @@ enum Act {
 }
 
 impl Writer {
-    fn new(number: usize) -> Writer {
-        let dice = Dice(number as u64 + 1_000);
+    fn new(number: usize, seed: u64) -> Writer {
+        let dice = Dice(number as u64 + seed);
         Writer { number, dice, names_given: 0, known: Known::default(), under_way: None }
     }
 

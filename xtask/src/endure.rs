@@ -16,6 +16,12 @@ pub(crate) struct Arguments {
     /// `kill -9` of a server that is written to
     #[arg(long, default_value_t = 500)]
     kills: u64,
+    /// `kill -9` of PostgreSQL, under a server that is written to
+    #[arg(long, default_value_t = 20)]
+    postgres_kills: u64,
+    /// Events that three nodes on PostgreSQL make while one after the other is killed
+    #[arg(long, default_value_t = 1_000_000)]
+    events: u64,
     /// With which seed to begin; a failure names its own
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -27,6 +33,8 @@ pub(crate) fn prove(root: &Path, arguments: &Arguments) -> anyhow::Result<()> {
         ("store", "power", "ROSTER_CUTS", arguments.cuts),
         ("store", "disk", "ROSTER_FAULTS", arguments.faults),
         ("roster", "crash", "ROSTER_KILLS", arguments.kills),
+        ("roster", "postmaster", "ROSTER_KILLS", arguments.postgres_kills),
+        ("roster", "nodes", "ROSTER_EVENTS", arguments.events),
     ] {
         play_one(root, package, test, variable, count, arguments.seed)?;
     }

@@ -417,7 +417,7 @@ async fn what_was_begun_when_the_server_is_asked_to_stop_is_answered() {
 fn a_hint_can_be_typed_as_it_is_printed() {
     let folder = folder();
     let data = folder.path().join("Ana's data");
-    let server = Server::start(&data, &[]);
+    let server = Server::start(data.as_path(), &[]);
     let hint = server.said.last().expect("it says something");
     let hint = hint.strip_prefix("  to begin        roster ").expect("a command");
     let script = format!("\"$ROSTER\" {hint}");

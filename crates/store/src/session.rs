@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 use crate::postgres::{Begin, Postgres};
-use crate::sqlite::Sqlite;
+use crate::sqlite::{Doubt, Sqlite};
 
 /// A connection.
 #[derive(Debug)]
@@ -98,6 +98,14 @@ impl Session {
         match &self.driver {
             Driver::Sqlite(_) => Engine::Sqlite,
             Driver::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// What is known of the disk below. Of a database across a network, that is its own affair.
+    pub(crate) fn doubt(&self) -> Doubt {
+        match &self.driver {
+            Driver::Sqlite(it) => it.doubt(),
+            Driver::Postgres(_) => Doubt::default(),
         }
     }
 

@@ -1,13 +1,15 @@
 //! A session on an embedded database.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rusqlite::types::{FromSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, Statement, ToSql};
 
-use crate::error::{Doing, Error};
+use crate::error::{Doing, Error, is_unsynced};
 use crate::session::{self, Flow, Row, Session, Value};
 
 /// Versions 3.7.0 to 3.51.2 can corrupt a database in WAL mode when one connection checkpoints
@@ -33,7 +35,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Session, Error> {
             rusqlite::version()
         )));
     }
-    let connection = Connection::open(path).doing("opening the database")?;
+    let mut connection = Connection::open(path).doing("opening the database")?;
     connection.busy_timeout(BUSY).doing("opening the database")?;
     let application_id: i64 = connection
         .pragma_query_value(None, "application_id", |row| row.get(0))
@@ -53,7 +55,135 @@ pub(crate) fn open_writer(path: &Path) -> Result<Session, Error> {
             .doing("marking the database as ours")?;
     }
     connection.execute_batch(WRITER_SETTINGS).doing("opening the database")?;
-    Ok(Session::sqlite(Sqlite::new(connection)))
+    let doubt = Doubt::of(path);
+    settle(&connection, path, &doubt)?;
+    see_checkpoints(&mut connection, &doubt)?;
+    Ok(Session::sqlite(Sqlite(Sqlite::new(connection).0, doubt)))
+}
+
+/// Whether it is known what is on the disk.
+///
+/// The system tells once that it could not bring something there, and takes it for brought from then
+/// on. It is in its memory, where everybody sees it, and perhaps nowhere else.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Doubt {
+    is_there: Arc<AtomicBool>,
+    /// A file that is there from when this arises until a start has dealt with it.
+    mark: PathBuf,
+}
+
+/// For whoever finds the file.
+const MARK: &str = "A sync of Roster's database failed: see the server's log, and look at the disk.\n\
+                    The next start of Roster writes the database's log again and removes this file.\n";
+
+impl Doubt {
+    fn of(path: &Path) -> Doubt {
+        Doubt { is_there: Arc::default(), mark: beside(path, "-unsynced") }
+    }
+
+    pub(crate) fn is_there(&self) -> bool {
+        self.is_there.load(Ordering::Relaxed)
+    }
+
+    /// From now on it is not known, and the next start is told. The mark itself need not be on the
+    /// disk: when the power goes, so does what is in memory only, and the next start sees what is
+    /// really there.
+    pub(crate) fn arise(&self) {
+        self.is_there.store(true, Ordering::Relaxed);
+        if let Err(error) = std::fs::write(&self.mark, MARK) {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the next start cannot be told that the disk failed",
+            );
+        }
+    }
+}
+
+/// A file of the database beside its first.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(ending);
+    path.into()
+}
+
+/// Moves a long log into the database after a commit, as SQLite does by itself, but not without
+/// looking whether a sync failed on the way. SQLite would say nothing, and might begin the log anew
+/// after a later checkpoint, over the only good copy.
+fn see_checkpoints(connection: &mut Connection, doubt: &Doubt) -> Result<(), Error> {
+    let pages_max: i32 = connection
+        .pragma_query_value(None, "wal_autocheckpoint", |row| row.get(0))
+        .doing("opening the database")?;
+    let is_there = Arc::clone(&doubt.is_there);
+    let checkpoint = move |log: &mut rusqlite::hooks::Wal, pages| {
+        if pages >= pages_max
+            && let Err(error) = log.checkpoint()
+            && error.sqlite_error().is_some_and(|it| is_unsynced(*it))
+        {
+            is_there.store(true, Ordering::Relaxed);
+        }
+        // The commit is on the disk, in the log. Where this failed otherwise, the log goes on and the
+        // next commit tries again.
+        Ok(())
+    };
+    connection.wal_hook(Some(checkpoint)).doing("opening the database")
+}
+
+/// Brings to the disk what the log holds, before anybody sees it.
+///
+/// Whoever wrote it may have been killed before it was synced. Then it is in the system's memory and
+/// perhaps nowhere else: it would be read here, told to others, and gone when the power goes. SQLite
+/// syncs the log before it moves its contents into the database.
+///
+/// Where a sync has failed before, another one means nothing. Then the log is written again first,
+/// byte by byte as it is.
+fn settle(connection: &Connection, path: &Path, doubt: &Doubt) -> Result<(), Error> {
+    let log = beside(path, "-wal");
+    let is_marked = doubt.mark.exists();
+    if is_marked {
+        // Meanwhile nobody else writes to the log, nor begins it anew.
+        connection.execute_batch("begin immediate").doing("looking at the log")?;
+        let again = write_again(&log);
+        connection.execute_batch("rollback").doing("looking at the log")?;
+        again.map_err(|source| Error::Log { path: log.clone(), source })?;
+    }
+    if log.metadata().is_ok_and(|log| log.len() > 0) {
+        // Without waiting for readers, as in the end: what they hold up is synced where it is.
+        let sql = "pragma busy_timeout = 0; pragma wal_checkpoint(truncate)";
+        let emptied = connection.execute_batch(sql).doing("emptying the log");
+        connection.busy_timeout(BUSY).doing("opening the database")?;
+        match emptied {
+            // It was synced, stays in the log, and can be read there.
+            Err(error) if error.is_full() => {}
+            emptied => emptied?,
+        }
+    }
+    if is_marked {
+        let removed = std::fs::remove_file(&doubt.mark);
+        removed.map_err(|source| Error::Log { path: doubt.mark.clone(), source })?;
+    }
+    Ok(())
+}
+
+/// Writes a file once more as it is, and syncs it.
+fn write_again(path: &Path) -> std::io::Result<()> {
+    use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+
+    let mut file = match std::fs::OpenOptions::new().read(true).write(true).open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    let mut piece = vec![0; 1 << 20];
+    let mut place = 0;
+    loop {
+        file.seek(SeekFrom::Start(place))?;
+        let count = file.read(&mut piece)?;
+        if count == 0 {
+            return file.sync_all();
+        }
+        file.seek(SeekFrom::Start(place))?;
+        file.write_all(&piece[..count])?;
+        place += count as u64;
+    }
 }
 
 /// Opens a connection that cannot write.
@@ -69,13 +199,17 @@ pub(crate) fn open_reader(path: &Path) -> Result<Session, Error> {
 
 /// A connection.
 #[derive(Debug)]
-pub(crate) struct Sqlite(Connection);
+pub(crate) struct Sqlite(Connection, Doubt);
 
 impl Sqlite {
     fn new(connection: Connection) -> Sqlite {
         // A few dozen statements in all; none is parsed twice.
         connection.set_prepared_statement_cache_capacity(128);
-        Sqlite(connection)
+        Sqlite(connection, Doubt::default())
+    }
+
+    pub(crate) fn doubt(&self) -> Doubt {
+        self.1.clone()
     }
 
     pub(crate) fn run(
@@ -212,6 +346,36 @@ mod tests {
         finish(writer.script("", "create table t (a text) strict")).unwrap();
         let mut reader = open_reader(&path).unwrap();
         assert!(finish(reader.run("", "insert into t (a) values ('x')", &[])).is_err());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_may_not_be_on_the_disk_is_written_again_as_it_is() {
+        let folder = std::env::temp_dir().join(format!("roster-settled-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("roster.db");
+        let log = folder.join("roster.db-wal");
+        let mark = folder.join("roster.db-unsynced");
+        let mut stopped = open_writer(&path).unwrap();
+        finish(stopped.script("", "create table t (a text) strict")).unwrap();
+        finish(stopped.script("", "insert into t (a) values ('x')")).unwrap();
+        stopped.doubt().arise();
+        assert_eq!(std::fs::read_to_string(&mark).unwrap(), MARK);
+
+        let before = std::fs::read(&log).unwrap();
+        let long_ago = std::time::SystemTime::UNIX_EPOCH;
+        std::fs::File::options().write(true).open(&log).unwrap().set_modified(long_ago).unwrap();
+        write_again(&log).unwrap();
+        assert_eq!(std::fs::read(&log).unwrap(), before);
+        assert!(log.metadata().unwrap().modified().unwrap() > long_ago, "it was written");
+        write_again(&folder.join("no.db-wal")).unwrap();
+
+        let mut next = open_writer(&path).unwrap();
+        assert_eq!(log.metadata().unwrap().len(), 0, "it is all in the database");
+        assert!(!mark.exists());
+        assert_eq!(setting(&mut next, "select a from t"), "x");
+        let patience = "select cast(timeout as text) from pragma_busy_timeout";
+        assert_eq!(setting(&mut next, patience), "10000");
         std::fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -19,7 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("courier", &["store", "directory"]),
     ("web", &["claims", "store", "directory", "scim"]),
     ("simulator", &["scim"]),
-    ("roster", &["courier", "directory", "scim", "simulator", "store", "web"]),
+    ("roster", &["claims", "courier", "directory", "scim", "simulator", "store", "web"]),
     ("claims", &["directory", "scim", "store"]),
     ("xtask", &[]),
 ];
@@ -38,6 +38,14 @@ const EMBASSIES: &[Embassy] = &[
         purpose: "the only room with SQL",
         // It measures the raw database beside what `store` makes of it.
         tools: &["xtask"],
+        tests_anywhere: false,
+    },
+    Embassy {
+        power: "tokio-postgres",
+        room: "store",
+        purpose: "the only room with SQL",
+        // It makes the databases that tests are run on.
+        tools: &["claims"],
         tests_anywhere: false,
     },
     Embassy {

@@ -41,7 +41,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         .prefix("roster-demo-")
         .tempdir()
         .context("cannot make a folder for the demo")?;
-    let store = Place::at(folder.path()).open()?;
+    let store = Place::at(folder.path()).open().await?;
     let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on 127.0.0.1")?;
     let here = format!("http://{}", listener.local_addr()?);
     // No Okta sends as fast as this one, so nobody is asked to wait.

@@ -91,7 +91,7 @@ pub(crate) struct Created {
 pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     let Command::Create(create) = command;
     let settings = create.place.addresses(&create.addresses, &format!("http://{LISTEN}"))?;
-    let store = create.place.open()?;
+    let store = create.place.open().await?;
     let api = store.api();
     let organization = find_or_create(&api, &create.organization).await?;
     let lifetime = SignedDuration::from_hours(24 * i64::from(create.token_days));
@@ -123,14 +123,14 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         say(format_args!("shared base URL  {shared_base_url}  (the token says whose it is)"));
         say(format_args!("token            {}", created.token.reveal()));
         say("                 This is the only time that it is shown.");
-        say(format_args!("data             {}", create.place.folder()?.display()));
+        say(format_args!("data             {}", create.place.describe()?));
     }
     Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) async fn run_api_key(command: ApiKeyCommand) -> anyhow::Result<ExitCode> {
     let ApiKeyCommand::Create(create) = command;
-    let store = create.place.open()?;
+    let store = create.place.open().await?;
     let secret = Secret::new(SecretKind::ApiKey, environment::entropy());
     let id = store.create_api_key(&create.name, &secret).await?;
     store.close().await;
@@ -139,7 +139,7 @@ pub(crate) async fn run_api_key(command: ApiKeyCommand) -> anyhow::Result<ExitCo
     } else {
         say(format_args!("API key  {}", secret.reveal()));
         say("         This is the only time that it is shown.");
-        say(format_args!("data     {}", create.place.folder()?.display()));
+        say(format_args!("data     {}", create.place.describe()?));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! Where the embedded database lies, and how the server beside it is reached.
+//! Where the database is, and how the server beside it is reached.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,13 +20,26 @@ const DATABASE: &str = "roster.db";
 /// same addresses.
 const SERVER: &str = "server.json";
 
-/// Where the database lies.
-#[derive(Args, Clone, Debug)]
+/// Where the database is.
+#[derive(Args, Clone)]
 pub(crate) struct Place {
     /// Folder of the embedded database, created where there is none [default: `roster` in the
     /// user's data folder]
     #[arg(long, env = "ROSTER_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
+    /// PostgreSQL 14 or later instead of the embedded database, such as
+    /// `postgres://user:password@host/database?sslmode=require`. Better said by the environment: what
+    /// is on a command line can be seen by others on the machine
+    #[arg(long, env = "ROSTER_DATABASE", value_name = "URL", hide_env_values = true,
+          conflicts_with = "data", value_parser = postgres_url)]
+    database: Option<String>,
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The URL holds a password.
+        f.debug_struct("Place").field("data", &self.data).finish_non_exhaustive()
+    }
 }
 
 /// How providers reach the server.
@@ -54,12 +67,12 @@ struct Server {
 impl Place {
     /// A folder of one's own.
     pub(crate) fn at(folder: &Path) -> Place {
-        Place { data: Some(folder.to_owned()) }
+        Place { data: Some(folder.to_owned()), database: None }
     }
 
-    /// The folder, made where there is none, and then only its owner can look into it. One that
+    /// The folder of the embedded database, made where there is none, and then only its owner can look into it. One that
     /// exists stays as it is.
-    pub(crate) fn folder(&self) -> anyhow::Result<PathBuf> {
+    fn folder(&self) -> anyhow::Result<PathBuf> {
         let folder = match &self.data {
             Some(folder) => folder.clone(),
             None => etcetera::choose_base_strategy()
@@ -74,10 +87,27 @@ impl Place {
         folder.canonicalize().with_context(|| format!("cannot use `{}`", folder.display()))
     }
 
-    /// Opens the database, and creates it where there is none. It holds people: on Unix only its
+    /// What it is and where, for people: without a password.
+    pub(crate) fn describe(&self) -> anyhow::Result<String> {
+        match &self.database {
+            None => Ok(self.folder()?.display().to_string()),
+            Some(url) => Ok(without_password(url)),
+        }
+    }
+
+    /// Opens the database, and creates what is missing in it.
+    pub(crate) async fn open(&self) -> anyhow::Result<Store> {
+        let Some(url) = &self.database else { return self.open_embedded() };
+        let environment = environment::real();
+        Store::open_postgres(url, environment, Limits::default(), environment::entropy())
+            .await
+            .with_context(|| format!("cannot open the database `{}`", without_password(url)))
+    }
+
+    /// Opens the embedded database, and creates it where there is none. It holds people: on Unix only its
     /// owner can read it, also in a folder that others can look into. A file that exists keeps the
     /// rights that somebody gave it.
-    pub(crate) fn open(&self) -> anyhow::Result<Store> {
+    fn open_embedded(&self) -> anyhow::Result<Store> {
         let path = self.folder()?.join(DATABASE);
         // The database makes its other files with the rights of this one.
         make_private_file(&path)
@@ -87,8 +117,12 @@ impl Place {
             .with_context(|| format!("cannot open the database `{}`", path.display()))
     }
 
-    /// What to add to a command so that it finds this folder: nothing for the usual one.
+    /// What to add to a command so that it finds this database: nothing for the usual one.
     pub(crate) fn argument(&self) -> anyhow::Result<String> {
+        if self.database.is_some() {
+            // Whoever is to type it has a password to hide.
+            return Ok(" --database \"$ROSTER_DATABASE\"".to_owned());
+        }
         if self.data.is_none() {
             return Ok(String::new());
         }
@@ -97,8 +131,12 @@ impl Place {
         Ok(format!(" --data '{}'", folder.replace('\'', r"'\''")))
     }
 
-    /// Remembers how the server is reached, for commands beside it.
+    /// Remembers how the server is reached, for commands beside it. Beside PostgreSQL nothing is
+    /// remembered: there may be many servers, and this machine may keep nothing.
     pub(crate) fn remember(&self, settings: &web::Settings) -> anyhow::Result<()> {
+        if self.database.is_some() {
+            return Ok(());
+        }
         let server = Server {
             public_url: Some(settings.public_url().to_owned()),
             scim_path: Some(settings.scim_path().to_owned()),
@@ -114,7 +152,10 @@ impl Place {
         said: &Addresses,
         default_url: &str,
     ) -> anyhow::Result<web::Settings> {
-        let remembered = std::fs::read_to_string(self.folder()?.join(SERVER)).ok();
+        let remembered = match self.database {
+            Some(_) => None,
+            None => std::fs::read_to_string(self.folder()?.join(SERVER)).ok(),
+        };
         // A file that cannot be read is as good as none: it only saves typing.
         let remembered: Server =
             remembered.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
@@ -143,6 +184,30 @@ pub(crate) fn warn_of_addresses(settings: &web::Settings) {
     ));
 }
 
+/// The URL of a database, as it may be shown.
+fn without_password(url: &str) -> String {
+    let address = url.split_once('?').map_or(url, |(address, _)| address);
+    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
+    // A password may have an `@` in it, a host may not.
+    match rest.rsplit_once('@') {
+        None => address.to_owned(),
+        Some((user, host)) => {
+            let user = user.split_once(':').map_or(user, |(user, _)| user);
+            format!("{scheme}://{user}@{host}")
+        }
+    }
+}
+
+/// The URL of a PostgreSQL database. Errors do not repeat it: it has a password.
+fn postgres_url(text: &str) -> Result<String, String> {
+    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        Ok(text.to_owned())
+    } else {
+        Err("it begins with `postgres://`; for the embedded database say its folder with `--data`"
+            .to_owned())
+    }
+}
+
 /// Makes an empty file, where there is none, that only its owner can read.
 fn make_private_file(path: &Path) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
@@ -164,4 +229,18 @@ fn make_private(folder: &Path) -> std::io::Result<()> {
 #[cfg(not(unix))]
 fn make_private(folder: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let check = |url: &str, expected: &str| assert_eq!(without_password(url), expected);
+        check("postgres://ana:s3cret@db:5432/roster?password=x", "postgres://ana@db:5432/roster");
+        check("postgres://ana:p@ss:w@db/roster", "postgres://ana@db/roster");
+        check("postgres://ana@db/roster", "postgres://ana@db/roster");
+        check("postgres://db/roster", "postgres://db/roster");
+    }
 }

@@ -1,4 +1,4 @@
-//! `roster serve`: the server, on an embedded database.
+//! `roster serve`: the server.
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -73,9 +73,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         arguments.addresses.scim_path.as_deref().unwrap_or(SCIM_PATH),
         limits,
     )?;
-    let folder = arguments.place.folder()?;
+    let place = arguments.place.describe()?;
     let argument = arguments.place.argument()?;
-    let store = arguments.place.open()?;
+    let store = arguments.place.open().await?;
     arguments.place.remember(&settings)?;
     let first_key = first_api_key(&store).await?;
     // Before it is said that we listen: whoever reads that may ask us to stop.
@@ -86,7 +86,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
 
     say(format_args!("Roster {} listens on {here}", env!("CARGO_PKG_VERSION")));
-    say(format_args!("  data            {}", folder.display()));
+    say(format_args!("  data            {place}"));
     say(format_args!("  SCIM            {}", settings.shared_base_url()));
     say(format_args!("  management API  {}/api/v1", settings.public_url()));
     match first_key {
@@ -117,12 +117,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 /// The first start makes a key, so that somebody can get in.
 async fn first_api_key(store: &store::Store) -> anyhow::Result<Option<Secret>> {
-    if store.api_key_count().await? > 0 {
-        return Ok(None);
-    }
     let secret = Secret::new(SecretKind::ApiKey, environment::entropy());
-    store.create_api_key("first start", &secret).await?;
-    Ok(Some(secret))
+    let id = store.create_first_api_key("first start", &secret).await?;
+    Ok(id.map(|_| secret))
 }
 
 impl Rate {

@@ -23,7 +23,7 @@ use crate::quirks::{self, QuirkCount};
 use crate::read::{self, GroupRecord, Record, UserRecord};
 use crate::rows;
 use crate::schemas::{self, KnownTypes, UnknownAttribute};
-use crate::session::{Row, Session, Value, at_once, count};
+use crate::session::{Row, Session, Value, count, finish};
 use crate::walks::{Answered, Resumed, total_of_walk};
 use crate::writer::Act;
 
@@ -139,7 +139,7 @@ impl Access {
         let found = self
             .0
             .readers
-            .read_credential(move |session| at_once(token(session, &inner.types, &hash)))
+            .read_credential(move |session| finish(token(session, &inner.types, &hash)))
             .await?;
         let Some(found) = found else { return Ok(None) };
         let is_noted =
@@ -158,7 +158,7 @@ impl Access {
             .0
             .readers
             .read_credential(move |session| {
-                at_once(session.first(
+                finish(session.first(
                     "looking for an API key",
                     "select 1 from api_keys where hash = $1",
                     &[Value::Text(hash.as_str())],
@@ -178,7 +178,7 @@ impl Access {
             .0
             .readers
             .read(|session| {
-                at_once(session.first("asking the database", "select 1", &[], |_| Ok(())))
+                finish(session.first("asking the database", "select 1", &[], |_| Ok(())))
             })
             .await;
         matches!(answer, Ok(Some(())))
@@ -291,7 +291,7 @@ impl DirectoryStore {
     pub async fn aside(&self, id: ResourceId) -> Result<Option<String>, Error> {
         let directory = self.id.to_string();
         let read = move |session: &mut Session| {
-            at_once(session.first(
+            finish(session.first(
                 "loading what is beside a user",
                 "select aside from users where directory_id = $1 and user_id = $2",
                 &[Value::Text(&directory), Value::Text(&id.to_string())],
@@ -310,7 +310,7 @@ impl DirectoryStore {
     ) -> Result<Vec<(u64, ResourceId)>, Error> {
         let directory = self.id.to_string();
         let read = move |session: &mut Session| {
-            at_once(session.all(
+            finish(session.all(
                 "looking for users with something beside them",
                 "select user_id, ordinal from users
                  where directory_id = $1 and aside is not null and ordinal > $2
@@ -333,7 +333,7 @@ impl DirectoryStore {
         let place = self.find(name, request.window.clone())?;
         let seek = place.seek.clone();
         let read =
-            move |session: &mut Session| at_once(catalogue::page(session, kind, &request, seek));
+            move |session: &mut Session| finish(catalogue::page(session, kind, &request, seek));
         let found = self.inner.readers.read(read).await?;
         Ok(self.leave(place, found))
     }
@@ -349,7 +349,7 @@ impl DirectoryStore {
 
     /// Whether there are roles, or entitlements, at all.
     pub async fn has_catalogue(&self, kind: CatalogueKind) -> Result<bool, Error> {
-        let read = move |session: &mut Session| at_once(catalogue::is_there(session, kind));
+        let read = move |session: &mut Session| finish(catalogue::is_there(session, kind));
         self.inner.readers.read(read).await
     }
 
@@ -368,7 +368,7 @@ impl DirectoryStore {
         let directory = self.id;
         self.inner
             .readers
-            .read(move |session| at_once(read::one(session, directory, id, |_| with_groups)))
+            .read(move |session| finish(read::one(session, directory, id, |_| with_groups)))
             .await
     }
 
@@ -392,7 +392,7 @@ impl DirectoryStore {
         let directory = self.id.to_string();
         self.inner
             .readers
-            .read(move |session| at_once(list::after(session, &directory, ordinal, count_max)))
+            .read(move |session| finish(list::after(session, &directory, ordinal, count_max)))
             .await
     }
 
@@ -405,7 +405,7 @@ impl DirectoryStore {
         let directory = self.id.to_string();
         self.inner
             .readers
-            .read(move |session| at_once(list::after(session, &directory, ordinal, count_max)))
+            .read(move |session| finish(list::after(session, &directory, ordinal, count_max)))
             .await
     }
 
@@ -425,14 +425,14 @@ impl DirectoryStore {
         let found = readers
             .read(move |session| {
                 let with_few = |group: &GroupRecord| with_members && !has_many(group);
-                at_once(read::one(session, directory, id, with_few))
+                finish(read::one(session, directory, id, with_few))
             })
             .await?;
         if !with_members || !found.as_ref().is_some_and(has_many) {
             return Ok(found);
         }
         let read = move |session: &mut Session| {
-            at_once(read::one(session, directory, id, |_: &GroupRecord| true))
+            finish(read::one(session, directory, id, |_: &GroupRecord| true))
         };
         readers.read_long(directory, read).await
     }
@@ -460,7 +460,7 @@ impl DirectoryStore {
         let is_long = list::is_long(&users) || list::is_long(&groups);
         let read = move |session: &mut Session, budget: Budget| {
             let seek = seek.clone();
-            at_once(list::page_of_all(session, directory, &users, &groups, seek, budget))
+            finish(list::page_of_all(session, directory, &users, &groups, seek, budget))
         };
         Ok(self.leave(place, self.read_list(is_long, read).await?))
     }
@@ -473,7 +473,7 @@ impl DirectoryStore {
         let (directory, seek) = (self.id, place.seek.clone());
         let is_long = list::is_long(&request);
         let read = move |session: &mut Session, budget: Budget| {
-            at_once(list::page(session, directory, &request, seek.clone(), budget))
+            finish(list::page(session, directory, &request, seek.clone(), budget))
         };
         Ok(self.leave(place, self.read_list(is_long, read).await?))
     }
@@ -566,7 +566,7 @@ impl Inner {
         kind: CatalogueKind,
         id: EntryId,
     ) -> Result<Option<CatalogueEntry>, Error> {
-        let read = move |session: &mut Session| at_once(catalogue::one(session, kind, &id));
+        let read = move |session: &mut Session| finish(catalogue::one(session, kind, &id));
         self.readers.read(read).await
     }
 }
@@ -603,7 +603,7 @@ impl ApiStore {
     /// An organization by id.
     pub async fn organization(&self, id: OrganizationId) -> Result<Option<Organization>, Error> {
         let read = move |session: &mut Session| {
-            at_once(session.first(
+            finish(session.first(
                 "loading an organization",
                 "select organization_id, name, external_id, created_at from organizations
                  where organization_id = $1",
@@ -622,7 +622,7 @@ impl ApiStore {
     ) -> Result<Vec<Organization>, Error> {
         let after = after.map(|id| id.to_string()).unwrap_or_default();
         let read = move |session: &mut Session| {
-            at_once(session.all(
+            finish(session.all(
                 "loading organizations",
                 "select organization_id, name, external_id, created_at from organizations
                  where organization_id > $1 order by organization_id limit $2",
@@ -637,7 +637,7 @@ impl ApiStore {
     pub async fn organizations_named(&self, name: &str) -> Result<Vec<Organization>, Error> {
         let name = name.to_owned();
         let read = move |session: &mut Session| {
-            at_once(session.all(
+            finish(session.all(
                 "looking for organizations by name",
                 "select organization_id, name, external_id, created_at from organizations
                  where name = $1 order by organization_id",
@@ -678,7 +678,7 @@ impl ApiStore {
         let organization = organization_id.map(|id| id.to_string());
         let after = after.map(|id| id.to_string()).unwrap_or_default();
         let read = move |session: &mut Session| {
-            at_once(async {
+            finish(async {
                 let sql = match organization {
                     None => {
                         "select directory_id, organization_id, name, provider, settings, created_at,
@@ -705,7 +705,7 @@ impl ApiStore {
     /// A directory by id.
     pub async fn directory(&self, id: DirectoryId) -> Result<Option<DirectorySummary>, Error> {
         let read = move |session: &mut Session| {
-            at_once(session.first(
+            finish(session.first(
                 "loading a directory",
                 "select directory_id, organization_id, name, provider, settings, created_at,
                         user_count, active_user_count, group_count, event_number
@@ -721,7 +721,7 @@ impl ApiStore {
     pub async fn open(&self, id: DirectoryId) -> Result<Option<DirectoryStore>, Error> {
         let inner = Arc::clone(&self.0);
         let read = move |session: &mut Session| {
-            at_once(async {
+            finish(async {
                 session.begin_reading().await?;
                 let found = session
                     .first(
@@ -754,7 +754,7 @@ impl ApiStore {
 
     /// The schemas that a directory has beside the built-in ones, in the order of their creation.
     pub async fn schemas(&self, id: DirectoryId) -> Result<Vec<CustomSchema>, Error> {
-        let read = move |session: &mut Session| at_once(schemas::all(session, &id.to_string()));
+        let read = move |session: &mut Session| finish(schemas::all(session, &id.to_string()));
         self.0.readers.read(read).await
     }
 
@@ -782,14 +782,14 @@ impl ApiStore {
         id: DirectoryId,
     ) -> Result<Vec<UnknownAttribute>, Error> {
         let read = move |session: &mut Session| {
-            at_once(schemas::unknown_attributes(session, &id.to_string()))
+            finish(schemas::unknown_attributes(session, &id.to_string()))
         };
         self.0.readers.read(read).await
     }
 
     /// All roles or entitlements, in the order in which they were added.
     pub async fn catalogue(&self, kind: CatalogueKind) -> Result<Vec<CatalogueEntry>, Error> {
-        let read = move |session: &mut Session| at_once(catalogue::all(session, kind));
+        let read = move |session: &mut Session| finish(catalogue::all(session, kind));
         let found = self.0.readers.read(read).await?;
         Ok(found.into_iter().map(|(_, entry)| entry).collect())
     }
@@ -878,7 +878,7 @@ impl ApiStore {
     /// The tokens of a directory, in the order of their creation.
     pub async fn tokens(&self, directory_id: DirectoryId) -> Result<Vec<TokenSummary>, Error> {
         let read = move |session: &mut Session| {
-            at_once(session.all(
+            finish(session.all(
                 "loading tokens",
                 "select token_id, last_four, created_at, expires_at, last_used_at, scope
                  from tokens where directory_id = $1 order by token_id",

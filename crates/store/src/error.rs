@@ -21,7 +21,7 @@ pub enum Error {
         doing: &'static str,
         /// Why it failed.
         #[source]
-        source: rusqlite::Error,
+        source: DriverError,
     },
     /// Something that was kept cannot be read back.
     #[error("a kept record is damaged: {0}")]
@@ -29,15 +29,9 @@ pub enum Error {
     /// The database is not one that this version can work with.
     #[error("{0}")]
     Migration(String),
-    /// A file or folder could not be used.
-    #[error("cannot use `{path}`")]
-    File {
-        /// Which.
-        path: std::path::PathBuf,
-        /// Why not.
-        #[source]
-        source: std::io::Error,
-    },
+    /// The machine has no thread left for the writer.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
     /// Deciding or keeping it panicked. It changed nothing, and the others of its batch went on.
     #[error("a change failed unexpectedly: {0}")]
     Panicked(String),
@@ -52,14 +46,107 @@ pub enum Error {
     Closed,
 }
 
+/// What the database, or the way to it, said.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// The embedded one.
+    #[error(transparent)]
+    Sqlite(rusqlite::Error),
+    /// The one across a network.
+    #[error(transparent)]
+    Postgres(PostgresError),
+}
+
+/// What PostgreSQL said, without the values that it says it about: those are people's.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct PostgresError {
+    /// By which kinds are told apart, such as `40001`; none where the database was not reached.
+    code: Option<String>,
+    message: String,
+}
+
+impl PostgresError {
+    pub(crate) fn unreachable(why: &str) -> PostgresError {
+        PostgresError { code: None, message: format!("cannot reach the database: {why}") }
+    }
+}
+
+impl From<tokio_postgres::Error> for PostgresError {
+    fn from(error: tokio_postgres::Error) -> PostgresError {
+        use std::error::Error as _;
+        // The details of what it said are left out: they repeat the values of a row.
+        if let Some(it) = error.as_db_error() {
+            let code = it.code().code().to_owned();
+            return PostgresError {
+                message: format!("{} ({code})", it.message()),
+                code: Some(code),
+            };
+        }
+        let mut why = error.to_string();
+        let mut cause = error.source();
+        while let Some(it) = cause {
+            why = format!("{why}: {it}");
+            cause = it.source();
+        }
+        PostgresError::unreachable(&why)
+    }
+}
+
 impl Error {
-    /// Whether somebody else, a command beside the server, held the database for longer than we
-    /// wait. Nothing was changed, and the same can be tried again soon.
+    pub(crate) fn postgres(doing: &'static str, source: PostgresError) -> Error {
+        Error::Database { doing, source: DriverError::Postgres(source) }
+    }
+
+    /// Whether a transaction lost a race that it may win when it is run again.
+    pub(crate) fn is_lost_race(&self) -> bool {
+        matches!(self, Error::Database { source: DriverError::Postgres(it), .. }
+            if matches!(it.code.as_deref(), Some("40001" | "40P01")))
+    }
+
+    /// Whether something that is there only once was there already: somebody else was faster, and
+    /// whoever looks again will see it.
+    pub(crate) fn is_taken(&self) -> bool {
+        matches!(self, Error::Database { source: DriverError::Postgres(it), .. }
+            if matches!(it.code.as_deref(), Some("23505" | "42P07")))
+    }
+
+    /// Whether the database was not there, or went away meanwhile.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        matches!(self, Error::Database { source: DriverError::Postgres(it), .. }
+            if it.code.as_deref().is_none_or(|code| code.starts_with("57P") || code.starts_with("08")))
+    }
+
+    /// The same for another who waited for the same thing.
+    pub(crate) fn again(&self) -> Error {
+        match self {
+            Error::Database { doing, source: DriverError::Postgres(it) } => {
+                Error::postgres(doing, it.clone())
+            }
+            _ => Error::Closed,
+        }
+    }
+
+    /// Others were faster, again and again.
+    pub(crate) fn lost_races() -> Error {
+        let message = "others were writing to the same directory all the time".to_owned();
+        Error::postgres("deciding", PostgresError { code: Some("55P03".to_owned()), message })
+    }
+
+    /// Whether the database cannot be had just now: somebody else, a command beside the server,
+    /// held it for longer than we wait, or it is away. The same can be tried again soon.
     pub fn is_busy(&self) -> bool {
         use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
         match self {
-            Error::Database { source, .. } => {
+            Error::Database { source: DriverError::Sqlite(source), .. } => {
                 matches!(source.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked))
+            }
+            Error::Database { source: DriverError::Postgres(source), .. } => {
+                // Lost races, locks and statements that took too long, a server that stops or
+                // starts, too many connections; and what could not be reached.
+                source.code.as_deref().is_none_or(|code| {
+                    ["40", "53", "55P03", "57", "08"].iter().any(|class| code.starts_with(class))
+                })
             }
             _ => false,
         }
@@ -79,7 +166,7 @@ pub(crate) trait Doing<T> {
 
 impl<T> Doing<T> for Result<T, rusqlite::Error> {
     fn doing(self, doing: &'static str) -> Result<T, Error> {
-        self.map_err(|source| Error::Database { doing, source })
+        self.map_err(|source| Error::Database { doing, source: DriverError::Sqlite(source) })
     }
 }
 
@@ -91,6 +178,7 @@ mod tests {
     fn busy_is_what_will_pass() {
         let check = |code: i32, expected: bool| {
             let source = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+            let source = DriverError::Sqlite(source);
             let error = Error::Database { doing: "writing", source };
             assert_eq!(error.is_busy(), expected, "{error:?}");
         };

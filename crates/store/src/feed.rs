@@ -1,16 +1,17 @@
 //! The one ordered feed over all directories, and the cursors that point into it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use directory::secret::{Entropy, hex};
-use directory::{DirectoryId, OrganizationId};
+use directory::{DirectoryId, EventId, OrganizationId};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use sha2::Sha256;
 
 use crate::Inner;
 use crate::error::Error;
-use crate::session::{Session, Value, at_once, count};
+use crate::session::{Engine, Flow, Row, Session, Value, count, finish};
 
 /// An event as it is read: numbered, positioned, and with its data as it was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,17 @@ pub struct EventRecord {
     pub occurred_at: Timestamp,
     /// What, as JSON.
     pub data: String,
+}
+
+/// An event that is about to be kept.
+#[derive(Debug)]
+pub(crate) struct NewEvent<'a> {
+    pub(crate) directory_id: DirectoryId,
+    pub(crate) number: u64,
+    pub(crate) id: EventId,
+    pub(crate) kind: &'static str,
+    pub(crate) occurred_at: Timestamp,
+    pub(crate) data: &'a str,
 }
 
 /// Some events, in order.
@@ -104,7 +116,7 @@ impl FeedStore {
     ) -> Result<Result<EventPage, BadCursor>, Error> {
         let sealer = self.0.sealer.clone();
         let read_events = move |session: &mut Session| {
-            at_once(read(session, &sealer, after.as_ref(), directory_id, count_max))
+            finish(read(session, &sealer, after.as_ref(), directory_id, count_max))
         };
         self.0.readers.read(read_events).await
     }
@@ -206,22 +218,175 @@ pub(crate) async fn position(session: &mut Session) -> Result<u64, Error> {
         .ok_or_else(|| Error::Corrupt("the feed has no beginning".to_owned()))
 }
 
-/// When the latest event occurred.
-pub(crate) async fn latest(session: &mut Session) -> Result<Timestamp, Error> {
-    let latest = session
-        .first(
-            "reading the time of the latest event",
-            "select occurred_at from events order by position desc limit 1",
-            &[],
-            |row| row.time(0),
-        )
-        .await?;
-    Ok(latest.unwrap_or(Timestamp::UNIX_EPOCH))
+/// Keeps events that have their numbers, in the order in which they are to be read.
+///
+/// An embedded database has one writer at a time, so their positions are taken here, in the order
+/// of commits. On PostgreSQL several nodes write at once, and [`sequence`] gives the positions
+/// later.
+pub(crate) async fn keep(session: &mut Session, events: &[NewEvent<'_>]) -> Result<(), Error> {
+    match session.engine() {
+        Engine::Sqlite => {
+            let mut position = position(session).await?;
+            for event in events {
+                position += 1;
+                session
+                    .run(
+                        "keeping an event",
+                        "insert into events
+                         (position, directory_id, number, event_id, type, occurred_at, data)
+                         values ($1, $2, $3, $4, $5, $6, $7)",
+                        &[
+                            count(position),
+                            Value::Text(&event.directory_id.to_string()),
+                            count(event.number),
+                            Value::Text(&event.id.to_string()),
+                            Value::Text(event.kind),
+                            Value::Time(event.occurred_at),
+                            Value::Text(event.data),
+                        ],
+                    )
+                    .await?;
+            }
+            session
+                .run(
+                    "moving the end of the feed",
+                    "update feed set position = $1",
+                    &[count(position)],
+                )
+                .await?;
+        }
+        Engine::Postgres => {
+            let mut columns: [Vec<String>; 4] = Default::default();
+            let mut numbers: [Vec<i64>; 2] = Default::default();
+            let mut ranges: BTreeMap<DirectoryId, (u64, u64)> = BTreeMap::new();
+            for event in events {
+                let texts = [
+                    event.directory_id.to_string(),
+                    event.id.to_string(),
+                    event.kind.to_owned(),
+                    event.data.to_owned(),
+                ];
+                for (column, text) in columns.iter_mut().zip(texts) {
+                    column.push(text);
+                }
+                numbers[0].push(event.number.cast_signed());
+                numbers[1].push(event.occurred_at.as_microsecond());
+                let range = ranges.entry(event.directory_id);
+                range.or_insert((event.number, event.number)).1 = event.number;
+            }
+            session
+                .run(
+                    "keeping events",
+                    "insert into events (directory_id, event_id, type, data, number, occurred_at)
+                     select * from unnest($1::text[], $2::text[], $3::text[], $4::text[],
+                                          $5::bigint[], $6::bigint[])",
+                    &[
+                        Value::Texts(&columns[0]),
+                        Value::Texts(&columns[1]),
+                        Value::Texts(&columns[2]),
+                        Value::Texts(&columns[3]),
+                        Value::Integers(&numbers[0]),
+                        Value::Integers(&numbers[1]),
+                    ],
+                )
+                .await?;
+            let directories: Vec<_> = ranges.keys().map(ToString::to_string).collect();
+            let firsts: Vec<_> = ranges.values().map(|(first, _)| first.cast_signed()).collect();
+            let lasts: Vec<_> = ranges.values().map(|(_, last)| last.cast_signed()).collect();
+            session
+                .run(
+                    "announcing events",
+                    "insert into unsequenced (directory_id, first_number, last_number)
+                     select * from unnest($1::text[], $2::bigint[], $3::bigint[])",
+                    &[
+                        Value::Texts(&directories),
+                        Value::Integers(&firsts),
+                        Value::Integers(&lasts),
+                    ],
+                )
+                .await?;
+        }
+    }
+    Ok(())
 }
 
-pub(crate) async fn keep_position(session: &mut Session, position: u64) -> Result<(), Error> {
+/// Gives the events that were kept lately their positions in the feed, where they have none yet.
+///
+/// Whoever reads the feed does this first, so that what was kept before somebody asked is there.
+/// The lock of the feed's row lets one do it at a time, on whatever node, and goes with the
+/// transaction: nobody can act on a lock that was lost. Within a directory the rows come in the
+/// order of its numbers: the next was written only after the one before was kept.
+async fn sequence(session: &mut Session) -> Result<(), Error> {
+    /// Rows that are done in one transaction: others wait meanwhile.
+    const AT_ONCE: i64 = 10_000;
+
+    loop {
+        let waiting = session
+            .first("looking for new events", "select 1 from unsequenced limit 1", &[], |_| Ok(()))
+            .await?;
+        if waiting.is_none() {
+            return Ok(());
+        }
+        session.begin().await?;
+        let done = sequence_some(session, AT_ONCE).await;
+        match done {
+            Ok(()) => session.commit().await?,
+            Err(error) => {
+                session.roll_back().await?;
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// Locks the one row of the feed, on PostgreSQL, until the transaction ends; says where its end is.
+pub(crate) async fn lock(session: &mut Session) -> Result<u64, Error> {
+    let end = session
+        .first("locking the end of the feed", "select position from feed for update", &[], |row| {
+            row.number(0)
+        })
+        .await?;
+    end.ok_or_else(|| Error::Corrupt("the feed has no beginning".to_owned()))
+}
+
+async fn sequence_some(session: &mut Session, at_once: i64) -> Result<(), Error> {
+    let mut end = lock(session).await?;
+    let mut taken = session
+        .all(
+            "taking new events",
+            "delete from unsequenced
+             where id in (select id from unsequenced order by id limit $1)
+             returning id, directory_id, first_number, last_number",
+            &[Value::Integer(at_once)],
+            |row| Ok((row.integer(0)?, row.text(1)?, row.number(2)?, row.number(3)?)),
+        )
+        .await?;
+    taken.sort_unstable();
+    let mut directories = Vec::with_capacity(taken.len());
+    let mut numbers: [Vec<i64>; 3] = Default::default();
+    for (_, directory, first_number, last_number) in taken {
+        let first_position = end + 1;
+        end += last_number - first_number + 1;
+        directories.push(directory);
+        for (column, number) in numbers.iter_mut().zip([end, first_position, first_number]) {
+            column.push(number.cast_signed());
+        }
+    }
     session
-        .run("moving the end of the feed", "update feed set position = $1", &[count(position)])
+        .run(
+            "giving events their positions",
+            "insert into sequence (last_position, first_position, first_number, directory_id)
+             select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[])",
+            &[
+                Value::Integers(&numbers[0]),
+                Value::Integers(&numbers[1]),
+                Value::Integers(&numbers[2]),
+                Value::Texts(&directories),
+            ],
+        )
+        .await?;
+    session
+        .run("moving the end of the feed", "update feed set position = $1", &[count(end)])
         .await?;
     Ok(())
 }
@@ -234,6 +399,9 @@ pub(crate) async fn read(
     directory_id: Option<DirectoryId>,
     count_max: u64,
 ) -> Result<Result<EventPage, BadCursor>, Error> {
+    if session.engine() == Engine::Postgres {
+        sequence(session).await?;
+    }
     session.begin_reading().await?;
     let page = read_in_one_state(session, sealer, after, directory_id, count_max).await;
     session.roll_back().await?;
@@ -263,6 +431,31 @@ async fn read_in_one_state(
         Err(bad) => return Ok(Err(bad)),
     };
     let directory = directory_id.map(|id| id.to_string());
+    let one_more = count_max.saturating_add(1);
+    let mut events = match session.engine() {
+        Engine::Sqlite => events_after(session, after, directory.as_deref(), one_more).await?,
+        Engine::Postgres => {
+            sequenced_events_after(session, after, directory.as_deref(), one_more).await?
+        }
+    };
+    let has_more = events.len() as u64 > count_max;
+    events.truncate(usize::try_from(count_max).unwrap_or(usize::MAX));
+    let last = events.last().map_or(after, |event| event.position);
+    // Where nothing more of this directory is to come, the reader need not look again at what
+    // the others did.
+    let next = if has_more { last } else { end };
+    let event_id = event_at(session, next).await?;
+    let next = sealer.seal(scope, next, event_id.as_deref());
+    Ok(Ok(EventPage { events, next, has_more }))
+}
+
+/// Events behind a position, of an embedded database.
+async fn events_after(
+    session: &mut Session,
+    after: u64,
+    directory: Option<&str>,
+    count_max: u64,
+) -> Result<Vec<EventRecord>, Error> {
     let sql = match directory {
         None => {
             "select e.position, e.event_id, e.type, d.organization_id, e.directory_id, e.number,
@@ -277,41 +470,96 @@ async fn read_in_one_state(
              where e.position > $1 and e.directory_id = $3 order by e.position limit $2"
         }
     };
-    let mut values = vec![count(after), count(count_max.saturating_add(1))];
-    values.extend(directory.as_deref().map(Value::Text));
-    let mut events = session
-        .all("reading events", sql, &values, |row| {
-            Ok(EventRecord {
-                position: row.number(0)?,
-                event_id: row.text(1)?,
-                kind: row.text(2)?,
-                organization_id: row.parsed(3)?,
-                directory_id: row.parsed(4)?,
-                number: row.number(5)?,
-                occurred_at: row.time(6)?,
-                data: row.text(7)?,
-            })
+    let mut values = vec![count(after), count(count_max)];
+    values.extend(directory.map(Value::Text));
+    session.all("reading events", sql, &values, event).await
+}
+
+/// Events behind a position, on PostgreSQL: first which stand there, then what they are.
+async fn sequenced_events_after(
+    session: &mut Session,
+    after: u64,
+    directory: Option<&str>,
+    count_max: u64,
+) -> Result<Vec<EventRecord>, Error> {
+    let sql = match directory {
+        None => {
+            "select first_position, last_position, first_number, directory_id from sequence
+             where last_position > $1 order by last_position limit $2"
+        }
+        Some(_) => {
+            "select first_position, last_position, first_number, directory_id from sequence
+             where last_position > $1 and directory_id = $3 order by last_position limit $2"
+        }
+    };
+    let mut values = vec![count(after), count(count_max)];
+    values.extend(directory.map(Value::Text));
+    let mut directories = Vec::new();
+    // First and last number, and what makes a position of a number.
+    let mut numbers: [Vec<i64>; 3] = Default::default();
+    let mut wanted = count_max;
+    session
+        .each("reading the order of events", sql, &values, |row| {
+            let (first, last, number) = (row.number(0)?, row.number(1)?, row.number(2)?);
+            // Some of the first range may have been read before.
+            let begin = first.max(after + 1);
+            let end = last.min(begin.saturating_add(wanted - 1));
+            wanted -= end - begin + 1;
+            let number_of = |position: u64| (number + (position - first)).cast_signed();
+            directories.push(row.text(3)?);
+            numbers[0].push(number_of(begin));
+            numbers[1].push(number_of(end));
+            numbers[2].push(first.cast_signed() - number.cast_signed());
+            Ok(if wanted == 0 { Flow::Break(()) } else { Flow::Continue(()) })
         })
         .await?;
-    let has_more = events.len() as u64 > count_max;
-    events.truncate(usize::try_from(count_max).unwrap_or(usize::MAX));
-    let last = events.last().map_or(after, |event| event.position);
-    // Where nothing more of this directory is to come, the reader need not look again at what
-    // the others did.
-    let next = if has_more { last } else { end };
-    let event_id = event_at(session, next).await?;
-    let next = sealer.seal(scope, next, event_id.as_deref());
-    Ok(Ok(EventPage { events, next, has_more }))
+    session
+        .all(
+            "reading events",
+            "select e.number + s.shift, e.event_id, e.type, d.organization_id, e.directory_id,
+                    e.number, e.occurred_at, e.data
+             from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])
+                  as s (directory_id, first_number, last_number, shift)
+             join events e on e.directory_id = s.directory_id
+                          and e.number between s.first_number and s.last_number
+             join directories d on d.directory_id = e.directory_id
+             order by 1",
+            &[
+                Value::Texts(&directories),
+                Value::Integers(&numbers[0]),
+                Value::Integers(&numbers[1]),
+                Value::Integers(&numbers[2]),
+            ],
+            event,
+        )
+        .await
+}
+
+fn event(row: &Row<'_>) -> Result<EventRecord, Error> {
+    Ok(EventRecord {
+        position: row.number(0)?,
+        event_id: row.text(1)?,
+        kind: row.text(2)?,
+        organization_id: row.parsed(3)?,
+        directory_id: row.parsed(4)?,
+        number: row.number(5)?,
+        occurred_at: row.time(6)?,
+        data: row.text(7)?,
+    })
 }
 
 /// The id of the event at a position.
 async fn event_at(session: &mut Session, position: u64) -> Result<Option<String>, Error> {
-    session
-        .first(
-            "finding the event of a cursor",
-            "select event_id from events where position = $1",
-            &[count(position)],
-            |row| row.text(0),
-        )
-        .await
+    let sql = match session.engine() {
+        Engine::Sqlite => "select event_id from events where position = $1",
+        Engine::Postgres => {
+            "select e.event_id
+             from (select * from sequence where last_position >= $1
+                   order by last_position limit 1) s
+             join events e on e.directory_id = s.directory_id
+                          and e.number = s.first_number + ($1 - s.first_position)
+             where s.first_position <= $1"
+        }
+    };
+    session.first("finding the event of a cursor", sql, &[count(position)], |row| row.text(0)).await
 }

@@ -16,6 +16,7 @@ mod list;
 mod migrations;
 mod narrow;
 mod place;
+mod postgres;
 mod quirks;
 mod read;
 mod readers;
@@ -24,6 +25,7 @@ mod rows;
 mod schemas;
 mod session;
 mod sqlite;
+mod tls;
 mod walks;
 mod writer;
 
@@ -46,11 +48,12 @@ pub use schemas::UnknownAttribute;
 
 use crate::access::FoundToken;
 use crate::feed::Sealer;
+use crate::postgres::Connector;
 use crate::quirks::QuirkCounter;
 use crate::readers::Readers;
 use crate::recent::Recent;
 use crate::schemas::KnownTypes;
-use crate::session::at_once;
+use crate::session::{Session, finish};
 use crate::walks::Walks;
 use crate::writer::{Act, Writer};
 
@@ -105,17 +108,50 @@ impl Store {
         limits: Limits,
         entropy: Entropy,
     ) -> Result<Store, Error> {
-        let mut session = sqlite::open_writer(path)?;
+        let session = sqlite::open_writer(path)?;
+        Store::start(session, || sqlite::open_reader(path), environment, limits, entropy)
+    }
+
+    /// Opens a database of PostgreSQL 14 or later, by a URL such as
+    /// `postgres://user:password@host:5432/database?sslmode=require`, and creates in it what is
+    /// missing. The database itself has to be there, encoded in UTF-8.
+    ///
+    /// The connection is encrypted, and the database's certificate checked, unless it is on this
+    /// machine or `sslmode=disable` is said. `sslrootcert` names a file of authorities to believe
+    /// instead of those of the operating system.
+    ///
+    /// `entropy` is used as by [`Store::open_sqlite`].
+    pub async fn open_postgres(
+        url: &str,
+        environment: Environment,
+        limits: Limits,
+        entropy: Entropy,
+    ) -> Result<Store, Error> {
+        let connector = Connector::new(url)?;
+        let open = move || {
+            let mut session = connector.session();
+            finish(postgres::check(&mut session))?;
+            Store::start(session, || Ok(connector.session()), environment, limits, entropy)
+        };
+        tokio::task::spawn_blocking(open).await.map_err(|_| Error::Closed)?
+    }
+
+    /// Brings the database to this version's shape, and begins to serve.
+    fn start(
+        mut session: Session,
+        reader: impl FnMut() -> Result<Session, Error>,
+        environment: Environment,
+        limits: Limits,
+        entropy: Entropy,
+    ) -> Result<Store, Error> {
         let now = environment.clock.now();
-        let sealer = at_once(async {
+        let sealer = finish(async {
             migrations::migrate(&mut session, now).await?;
             feed::open(&mut session, entropy).await
         })?;
-        let readers = Readers::open(path)?;
-        let no_thread = |source| Error::File { path: path.to_owned(), source };
-        let (writer, writer_thread) =
-            Writer::start(session, environment.clone(), limits).map_err(no_thread)?;
-        let (quirks, quirks_thread) = QuirkCounter::start(writer.clone()).map_err(no_thread)?;
+        let readers = Readers::open(reader)?;
+        let (writer, writer_thread) = Writer::start(session, environment.clone(), limits)?;
+        let (quirks, quirks_thread) = QuirkCounter::start(writer.clone())?;
         let (tokens, walks) = (Recent::new(), Walks::default());
         let types = KnownTypes::default();
         let inner = Inner { writer, readers, tokens, types, sealer, walks, quirks, environment };
@@ -143,22 +179,47 @@ impl Store {
 
     /// How many API keys there are. With none, nobody can get in yet.
     pub async fn api_key_count(&self) -> Result<u64, Error> {
-        self.inner
-            .readers
-            .read(|session| {
-                at_once(session.first(
-                    "counting API keys",
-                    "select count(*) from api_keys",
-                    &[],
-                    |row| row.number(0),
-                ))
-            })
-            .await
-            .map(Option::unwrap_or_default)
+        let count = self.inner.readers.read(|session| {
+            finish(session.first(
+                "counting API keys",
+                "select count(*) from api_keys",
+                &[],
+                |row| row.number(0),
+            ))
+        });
+        count.await.map(Option::unwrap_or_default)
     }
 
     /// Keeps an API key that was just made, or one that the operator chose.
     pub async fn create_api_key(&self, name: &str, secret: &Secret) -> Result<TokenId, Error> {
+        self.keep_api_key(name, secret, false).await
+    }
+
+    /// The same only where there is no key yet, and nobody can get in. Of several nodes that start
+    /// together, one makes it. Says which, if it was kept.
+    pub async fn create_first_api_key(
+        &self,
+        name: &str,
+        secret: &Secret,
+    ) -> Result<Option<TokenId>, Error> {
+        let id = self.keep_api_key(name, secret, true).await?;
+        let found = self.inner.readers.read(move |session| {
+            finish(session.first(
+                "looking whether the first API key was kept",
+                "select 1 from api_keys where api_key_id = $1",
+                &[session::Value::Text(&id.to_string())],
+                |_| Ok(()),
+            ))
+        });
+        Ok(found.await?.map(|()| id))
+    }
+
+    async fn keep_api_key(
+        &self,
+        name: &str,
+        secret: &Secret,
+        is_first: bool,
+    ) -> Result<TokenId, Error> {
         let id = TokenId::new(self.inner.environment.ids.as_ref());
         let act = Act::CreateApiKey {
             id,
@@ -166,6 +227,7 @@ impl Store {
             hash: secret.hash(),
             last_four: secret.last_four().to_owned(),
             at: self.inner.environment.clock.now(),
+            is_first,
         };
         self.inner.writer.act(act).await?;
         Ok(id)

@@ -6,40 +6,75 @@
 use jiff::Timestamp;
 
 use crate::error::Error;
-use crate::session::{Session, Value};
+use crate::session::{Engine, Session, Value};
+
+/// One step, in the words of each kind of database.
+struct Migration {
+    name: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+/// A migration from the files of its name.
+macro_rules! migration {
+    ($name:literal) => {
+        Migration {
+            name: $name,
+            sqlite: include_str!(concat!("../migrations/sqlite/", $name, ".sql")),
+            postgres: include_str!(concat!("../migrations/postgres/", $name, ".sql")),
+        }
+    };
+}
 
 /// In the order in which they are applied.
-const MIGRATIONS: &[(&str, &str)] = &[
-    (
-        "0001_directories_users_groups_events",
-        include_str!("../migrations/sqlite/0001_directories_users_groups_events.sql"),
-    ),
-    ("0002_keys_of_lists", include_str!("../migrations/sqlite/0002_keys_of_lists.sql")),
-    (
-        "0003_schemas_and_catalogue",
-        include_str!("../migrations/sqlite/0003_schemas_and_catalogue.sql"),
-    ),
-    ("0004_quirks", include_str!("../migrations/sqlite/0004_quirks.sql")),
-    ("0005_scopes_of_tokens", include_str!("../migrations/sqlite/0005_scopes_of_tokens.sql")),
-    (
-        "0006_ordinals_of_the_catalogue",
-        include_str!("../migrations/sqlite/0006_ordinals_of_the_catalogue.sql"),
-    ),
+const MIGRATIONS: &[Migration] = &[
+    migration!("0001_directories_users_groups_events"),
+    migration!("0002_keys_of_lists"),
+    migration!("0003_schemas_and_catalogue"),
+    migration!("0004_quirks"),
+    migration!("0005_scopes_of_tokens"),
+    migration!("0006_ordinals_of_the_catalogue"),
+    migration!("0007_time_of_the_latest_event"),
 ];
+
+/// How often to begin again where another node creates the same things at the same time.
+const RACES_MAX: usize = 10;
 
 /// Creates what is missing, in one transaction.
 pub(crate) async fn migrate(session: &mut Session, now: Timestamp) -> Result<(), Error> {
+    for _ in 0..RACES_MAX {
+        match migrate_once(session, now).await {
+            // PostgreSQL says so of a table that another transaction has created meanwhile, even of
+            // one that is created only where it is missing.
+            Err(error) if error.is_lost_race() || error.is_taken() => session.roll_back().await?,
+            other => return other,
+        }
+    }
+    migrate_once(session, now).await
+}
+
+async fn migrate_once(session: &mut Session, now: Timestamp) -> Result<(), Error> {
     session.begin().await?;
-    session
-        .script(
-            "looking for migrations",
+    let table = match session.engine() {
+        Engine::Sqlite => {
             "create table if not exists migrations (
                  name text not null,
                  applied_at integer not null,
                  constraint migrations_key primary key (name)
-             ) strict, without rowid",
-        )
-        .await?;
+             ) strict, without rowid"
+        }
+        // Of several nodes that start together one creates it, and the others wait for it.
+        Engine::Postgres => {
+            "create table if not exists migrations (
+                 name text collate \"C\" not null,
+                 applied_at bigint not null,
+                 constraint migrations_key primary key (name)
+             );
+             comment on table migrations is 'Roster';
+             lock table migrations in access exclusive mode"
+        }
+    };
+    session.script("looking for migrations", table).await?;
     let applied = session
         .all("looking for migrations", "select name from migrations order by name", &[], |row| {
             row.text(0)
@@ -47,7 +82,7 @@ pub(crate) async fn migrate(session: &mut Session, now: Timestamp) -> Result<(),
         .await?;
     for (place, name) in applied.iter().enumerate() {
         match MIGRATIONS.get(place) {
-            Some((known, _)) if known == name => {}
+            Some(known) if known.name == name => {}
             _ => {
                 session.roll_back().await?;
                 return Err(Error::Migration(format!(
@@ -58,7 +93,11 @@ pub(crate) async fn migrate(session: &mut Session, now: Timestamp) -> Result<(),
             }
         }
     }
-    for (name, sql) in &MIGRATIONS[applied.len()..] {
+    for Migration { name, sqlite, postgres } in &MIGRATIONS[applied.len()..] {
+        let sql = match session.engine() {
+            Engine::Sqlite => sqlite,
+            Engine::Postgres => postgres,
+        };
         session.script("applying a migration", sql).await?;
         session
             .run(

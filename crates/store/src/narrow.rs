@@ -111,11 +111,11 @@ fn attribute<'a, R: Record>(
             Some((Leaves::One, Narrowed { sql: R::BY_ID, key: Some(Value::Text(text.written())) }))
         }
         ("externalId", None, Comparison::Equal(Operand::Text(text))) => {
-            let key = Some(Value::Text(text.written()));
+            let key = Some(Value::Key(text.written()));
             Some((Leaves::One, Narrowed { sql: R::BY_EXTERNAL_ID, key }))
         }
         (name, None, Comparison::Equal(Operand::Text(text))) if name == R::NAME => {
-            Some((Leaves::One, Narrowed { sql: R::BY_NAME, key: Some(Value::Text(text.key())) }))
+            Some((Leaves::One, Narrowed { sql: R::BY_NAME, key: Some(Value::Key(text.key())) }))
         }
         (name, Some("value"), Comparison::Equal(Operand::Text(text))) => {
             attribute_value::<R>(name, text)

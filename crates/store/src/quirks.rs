@@ -16,7 +16,7 @@ use scim::dialect::{Quirk, Quirks};
 use tokio::sync::oneshot;
 
 use crate::error::Error;
-use crate::session::{Session, Value, at_once, count};
+use crate::session::{Session, Value, count, finish};
 use crate::writer::{Act, Writer};
 
 /// How long counts are gathered before they are kept: what a crash can lose.
@@ -78,12 +78,13 @@ struct State {
 
 impl QuirkCounter {
     /// Starts the thread that brings counts to the writer.
-    pub(crate) fn start(writer: Writer) -> std::io::Result<(QuirkCounter, JoinHandle<()>)> {
+    pub(crate) fn start(writer: Writer) -> Result<(QuirkCounter, JoinHandle<()>), Error> {
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("store-quirks".to_owned())
-            .spawn(move || theirs.bring_to(&writer))?;
+            .spawn(move || theirs.bring_to(&writer))
+            .map_err(Error::Thread)?;
         Ok((QuirkCounter(shared), thread))
     }
 
@@ -240,7 +241,7 @@ pub(crate) fn read(
     session: &mut Session,
     directory_id: DirectoryId,
 ) -> Result<Vec<QuirkCount>, Error> {
-    let found = at_once(session.all(
+    let found = finish(session.all(
         "loading the quirks of a directory",
         "select quirk, request_count, first_at, last_at from directory_quirks
          where directory_id = $1 order by request_count desc, quirk",

@@ -9,15 +9,13 @@
 //! for anybody may send them.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use directory::DirectoryId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Error;
-use crate::session::{Session, at_once};
-use crate::sqlite;
+use crate::session::{Session, finish};
 
 /// Connections. Reads are short and the database is in memory's reach, so more than a few wait for
 /// the processor and not for each other.
@@ -97,9 +95,9 @@ impl Drop for Turn {
 }
 
 impl Readers {
-    pub(crate) fn open(path: &Path) -> Result<Readers, Error> {
-        let sessions: Vec<_> =
-            (0..READERS).map(|_| sqlite::open_reader(path)).collect::<Result<_, _>>()?;
+    /// As many as are wanted, each opened by this.
+    pub(crate) fn open(mut open: impl FnMut() -> Result<Session, Error>) -> Result<Readers, Error> {
+        let sessions: Vec<_> = (0..READERS).map(|_| open()).collect::<Result<_, _>>()?;
         let long =
             Long { places: Arc::new(Semaphore::new(LONG)), of_one: Mutex::new(HashMap::new()) };
         Ok(Readers {
@@ -163,7 +161,7 @@ impl Readers {
             let outcome = std::panic::catch_unwind(read);
             // Whatever happened, the next reader begins anew: in a transaction that a panic has
             // left open it would see an old state, and the log could not be cut back.
-            let outcome = match at_once(session.roll_back()) {
+            let outcome = match finish(session.roll_back()) {
                 Ok(()) => outcome,
                 Err(error) => outcome.map(|_| Err(error)),
             };
@@ -191,7 +189,10 @@ mod tests {
     use std::task::Poll;
 
     use super::*;
+    use std::path::Path;
+
     use crate::session::Flow;
+    use crate::sqlite;
 
     #[tokio::test]
     async fn a_read_that_panics_leaves_no_transaction_open() {
@@ -199,11 +200,11 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("roster.db");
         drop(sqlite::open_writer(&path).unwrap());
-        let readers = Readers::open(&path).unwrap();
+        let readers = Readers::open(|| sqlite::open_reader(&path)).unwrap();
         for _ in 0..READERS {
             let outcome = readers
                 .read(|session| -> Result<(), Error> {
-                    at_once(session.begin_reading())?;
+                    finish(session.begin_reading())?;
                     panic!("while it was reading")
                 })
                 .await;
@@ -211,7 +212,7 @@ mod tests {
         }
         for _ in 0..READERS {
             // Cannot begin within another.
-            readers.read(|session| at_once(session.begin_reading())).await.unwrap();
+            readers.read(|session| finish(session.begin_reading())).await.unwrap();
         }
         std::fs::remove_dir_all(&folder).unwrap();
     }
@@ -219,7 +220,7 @@ mod tests {
     /// Rows without end.
     fn read_for_ever(session: &mut Session) -> Result<(), Error> {
         let sql = "with recursive n(i) as (select 1 union all select i + 1 from n) select i from n";
-        at_once(session.each("counting", sql, &[], |_| Ok(Flow::Continue(()))))
+        finish(session.each("counting", sql, &[], |_| Ok(Flow::Continue(()))))
     }
 
     fn directory(number: u128) -> DirectoryId {
@@ -245,7 +246,7 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("roster.db");
         drop(sqlite::open_writer(&path).unwrap());
-        (Readers::open(&path).unwrap(), Folder(folder))
+        (Readers::open(|| sqlite::open_reader(&path)).unwrap(), Folder(folder))
     }
 
     /// Goes on until it waits.

@@ -1,271 +1,385 @@
 //! Statements that keep and read single records.
 
+use std::collections::BTreeMap;
+
 use directory::secret::SecretHash;
 use directory::{
     Aside, Directory, DirectoryId, Document, Group, GroupId, Membership, ResourceId, Settings,
-    Token, TokenId, User, UserId,
+    Token, TokenId, User,
 };
 use jiff::Timestamp;
 use scim::group::MemberKind;
 
 use crate::error::Error;
 use crate::narrow::email_keys;
-use crate::session::{Row, Session, Value, count};
+use crate::session::{Many, Row, Session, Value, count};
 
-pub(crate) async fn insert_user(
-    session: &mut Session,
-    directory_id: DirectoryId,
-    user: &User,
-    ordinal: u64,
-) -> Result<(), Error> {
-    session
-        .run(
-            "keeping a new user",
-            "insert into users
-             (directory_id, user_id, ordinal, user_name_key, external_id, active, resource,
-              version, created_at, modified_at, email_keys_version, aside)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11)",
-            &[
-                Value::Text(&directory_id.to_string()),
-                Value::Text(&user.id.to_string()),
-                count(ordinal),
-                Value::Text(&user.name_key()),
-                Value::OptionalText(user.external_id()),
-                Value::Integer(user.is_active().into()),
-                Value::Text(user.document.text()),
-                count(user.version),
-                Value::Time(user.created_at),
-                Value::Time(user.modified_at),
-                Value::OptionalText(user.aside.to_text().as_deref()),
-            ],
-        )
-        .await?;
-    insert_email_keys(session, directory_id, user).await
+/// A user as it is to be kept, with the texts of its row that are not in it.
+pub(crate) struct UserRow<'a> {
+    directory_id: String,
+    id: String,
+    name_key: String,
+    aside: Option<String>,
+    user: &'a User,
 }
 
-/// Keeps what was changed; `before` is the user as the row has it.
-pub(crate) async fn update_user(
+impl<'a> UserRow<'a> {
+    pub(crate) fn new(directory_id: DirectoryId, user: &'a User) -> UserRow<'a> {
+        UserRow {
+            directory_id: directory_id.to_string(),
+            id: user.id.to_string(),
+            name_key: user.name_key(),
+            aside: user.aside.to_text(),
+            user,
+        }
+    }
+}
+
+/// Keeps new users, each with its place in the order of lists.
+pub(crate) async fn insert_users(
     session: &mut Session,
-    directory_id: DirectoryId,
-    before: &User,
-    user: &User,
+    users: &[(UserRow<'_>, u64)],
 ) -> Result<(), Error> {
+    const INSERT: Many<11> = Many {
+        doing: "keeping new users",
+        sqlite: "insert into users
+                 (directory_id, user_id, ordinal, user_name_key, external_id, active, resource,
+                  version, created_at, modified_at, email_keys_version, aside)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11)",
+        postgres: "insert into users
+                   (directory_id, user_id, ordinal, user_name_key, external_id, active, resource,
+                    version, created_at, modified_at, aside, email_keys_version)
+                   select *, it.version
+                   from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[],
+                               $6::bigint[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[],
+                               $11::text[])
+                        as it (directory_id, user_id, ordinal, user_name_key, external_id, active,
+                               resource, version, created_at, modified_at, aside)",
+    };
+    let rows: Vec<_> = users
+        .iter()
+        .map(|(row, ordinal)| {
+            [
+                Value::Text(&row.directory_id),
+                Value::Text(&row.id),
+                count(*ordinal),
+                Value::Key(&row.name_key),
+                Value::OptionalKey(row.user.external_id()),
+                Value::Integer(row.user.is_active().into()),
+                Value::Text(row.user.document.text()),
+                count(row.user.version),
+                Value::Time(row.user.created_at),
+                Value::Time(row.user.modified_at),
+                Value::OptionalText(row.aside.as_deref()),
+            ]
+        })
+        .collect();
+    session.run_each(&INSERT, &rows).await?;
+    insert_email_keys(session, users.iter().map(|(row, _)| row)).await
+}
+
+/// Keeps what was changed of users; with each, how its row has it.
+pub(crate) async fn update_users(
+    session: &mut Session,
+    users: &[(UserRow<'_>, &User)],
+) -> Result<(), Error> {
+    const UPDATE: Many<10> = Many {
+        doing: "keeping changed users",
+        sqlite: "update users
+                 set user_name_key = $3, external_id = $4, active = $5, resource = $6, version = $7,
+                     modified_at = $8, aside = $10,
+                     email_keys_version =
+                         case when $9 = 1 or email_keys_version = version then $7 else 0 end
+                 where directory_id = $1 and user_id = $2",
+        postgres: "update users u
+                   set user_name_key = it.user_name_key, external_id = it.external_id,
+                       active = it.active, resource = it.resource, version = it.version,
+                       modified_at = it.modified_at, aside = it.aside,
+                       email_keys_version =
+                           case when it.has_new_keys = 1 or u.email_keys_version = u.version
+                                then it.version else 0 end
+                   from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[],
+                               $6::text[], $7::bigint[], $8::bigint[], $9::bigint[], $10::text[])
+                        as it (directory_id, user_id, user_name_key, external_id, active, resource,
+                               version, modified_at, has_new_keys, aside)
+                   where u.directory_id = it.directory_id and u.user_id = it.user_id",
+    };
     // Most changes are not of addresses, and their keys, where they are right, stay so.
-    let has_new_keys = email_keys(before) != email_keys(user);
-    if has_new_keys {
-        delete_email_keys(session, directory_id, user.id).await?;
-        insert_email_keys(session, directory_id, user).await?;
+    let has_new_keys =
+        |row: &UserRow<'_>, before: &User| email_keys(before) != email_keys(row.user);
+    let with_new_keys: Vec<_> = users
+        .iter()
+        .filter(|(row, before)| has_new_keys(row, before))
+        .map(|(row, _)| row)
+        .collect();
+    delete_email_keys(
+        session,
+        with_new_keys.iter().map(|row| (row.directory_id.as_str(), row.id.as_str())),
+    )
+    .await?;
+    insert_email_keys(session, with_new_keys.iter().copied()).await?;
+    let rows: Vec<_> = users
+        .iter()
+        .map(|(row, before)| {
+            [
+                Value::Text(&row.directory_id),
+                Value::Text(&row.id),
+                Value::Key(&row.name_key),
+                Value::OptionalKey(row.user.external_id()),
+                Value::Integer(row.user.is_active().into()),
+                Value::Text(row.user.document.text()),
+                count(row.user.version),
+                Value::Time(row.user.modified_at),
+                Value::Integer(has_new_keys(row, before).into()),
+                Value::OptionalText(row.aside.as_deref()),
+            ]
+        })
+        .collect();
+    session.run_each(&UPDATE, &rows).await
+}
+
+async fn insert_email_keys<'a>(
+    session: &mut Session,
+    users: impl Iterator<Item = &'a UserRow<'a>>,
+) -> Result<(), Error> {
+    const INSERT: Many<3> = Many {
+        doing: "keeping e-mail addresses",
+        sqlite: "insert into email_keys (directory_id, email_key, user_id) values ($1, $2, $3)",
+        postgres: "insert into email_keys (directory_id, email_key, user_id)
+                   select * from unnest($1::text[], $2::text[], $3::text[])",
+    };
+    let keys: Vec<_> =
+        users.flat_map(|row| email_keys(row.user).into_iter().map(move |key| (row, key))).collect();
+    let rows: Vec<_> = keys
+        .iter()
+        .map(|(row, key)| [Value::Text(&row.directory_id), Value::Text(key), Value::Text(&row.id)])
+        .collect();
+    session.run_each(&INSERT, &rows).await
+}
+
+async fn delete_email_keys<'a>(
+    session: &mut Session,
+    users: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<(), Error> {
+    const DELETE: Many<2> = Many {
+        doing: "deleting e-mail addresses",
+        sqlite: "delete from email_keys where directory_id = $1 and user_id = $2",
+        postgres: "delete from email_keys k
+                   using unnest($1::text[], $2::text[]) as it (directory_id, user_id)
+                   where k.directory_id = it.directory_id and k.user_id = it.user_id",
+    };
+    session.run_many(&DELETE, &pairs(users)).await?;
+    Ok(())
+}
+
+/// Deletes users, by the ids of their directories and their own.
+pub(crate) async fn delete_users(
+    session: &mut Session,
+    users: &[(String, String)],
+) -> Result<(), Error> {
+    const DELETE: Many<2> = Many {
+        doing: "deleting users",
+        sqlite: "delete from users where directory_id = $1 and user_id = $2",
+        postgres: "delete from users u
+                   using unnest($1::text[], $2::text[]) as it (directory_id, user_id)
+                   where u.directory_id = it.directory_id and u.user_id = it.user_id",
+    };
+    let ids = || users.iter().map(|(directory, id)| (directory.as_str(), id.as_str()));
+    delete_email_keys(session, ids()).await?;
+    session.run_each(&DELETE, &pairs(ids())).await
+}
+
+fn pairs<'a>(ids: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<[Value<'a>; 2]> {
+    ids.map(|(one, other)| [Value::Text(one), Value::Text(other)]).collect()
+}
+
+/// Remembers users who were deleted, and when.
+pub(crate) async fn keep_former_users(
+    session: &mut Session,
+    users: &[(UserRow<'_>, Timestamp)],
+) -> Result<(), Error> {
+    const INSERT: Many<5> = Many {
+        doing: "remembering former users",
+        sqlite: "insert into former_users
+                 (directory_id, user_id, user_name_key, external_id, deleted_at)
+                 values ($1, $2, $3, $4, $5)",
+        postgres: "insert into former_users
+                   (directory_id, user_id, user_name_key, external_id, deleted_at)
+                   select * from unnest($1::text[], $2::text[], $3::text[], $4::text[],
+                                        $5::bigint[])",
+    };
+    let rows: Vec<_> = users
+        .iter()
+        .map(|(row, at)| {
+            [
+                Value::Text(&row.directory_id),
+                Value::Text(&row.id),
+                Value::Key(&row.name_key),
+                Value::OptionalKey(row.user.external_id()),
+                Value::Time(*at),
+            ]
+        })
+        .collect();
+    session.run_each(&INSERT, &rows).await
+}
+
+/// A group as it is to be kept, with the texts of its row that are not in it.
+pub(crate) struct GroupRow<'a> {
+    directory_id: String,
+    id: String,
+    name_key: String,
+    group: &'a Group,
+}
+
+impl<'a> GroupRow<'a> {
+    pub(crate) fn new(directory_id: DirectoryId, group: &'a Group) -> GroupRow<'a> {
+        GroupRow {
+            directory_id: directory_id.to_string(),
+            id: group.id.to_string(),
+            name_key: group.name_key(),
+            group,
+        }
     }
-    let changed = session
-        .run(
-            "keeping a changed user",
-            "update users
-             set user_name_key = $3, external_id = $4, active = $5, resource = $6, version = $7,
-                 modified_at = $8, aside = $10,
-                 email_keys_version =
-                     case when $9 = 1 or email_keys_version = version then $7 else 0 end
-             where directory_id = $1 and user_id = $2",
-            &[
-                Value::Text(&directory_id.to_string()),
-                Value::Text(&user.id.to_string()),
-                Value::Text(&user.name_key()),
-                Value::OptionalText(user.external_id()),
-                Value::Integer(user.is_active().into()),
-                Value::Text(user.document.text()),
-                count(user.version),
-                Value::Time(user.modified_at),
-                Value::Integer(has_new_keys.into()),
-                Value::OptionalText(user.aside.to_text().as_deref()),
-            ],
-        )
-        .await?;
-    exactly_one(changed)
 }
 
-async fn insert_email_keys(
+/// Keeps new groups, each with its place in the order of lists.
+pub(crate) async fn insert_groups(
     session: &mut Session,
-    directory_id: DirectoryId,
-    user: &User,
+    groups: &[(GroupRow<'_>, u64)],
 ) -> Result<(), Error> {
-    for key in email_keys(user) {
-        session
-            .run(
-                "keeping an e-mail address",
-                "insert into email_keys (directory_id, email_key, user_id) values ($1, $2, $3)",
-                &[
-                    Value::Text(&directory_id.to_string()),
-                    Value::Text(&key),
-                    Value::Text(&user.id.to_string()),
-                ],
-            )
-            .await?;
-    }
-    Ok(())
+    const INSERT: Many<11> = Many {
+        doing: "keeping new groups",
+        sqlite: "insert into groups
+                 (directory_id, group_id, ordinal, display_name, display_name_key, external_id,
+                  resource, version, member_count, created_at, modified_at)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        postgres: "insert into groups
+                   (directory_id, group_id, ordinal, display_name, display_name_key, external_id,
+                    resource, version, member_count, created_at, modified_at)
+                   select * from unnest($1::text[], $2::text[], $3::bigint[], $4::text[],
+                                        $5::text[], $6::text[], $7::text[], $8::bigint[],
+                                        $9::bigint[], $10::bigint[], $11::bigint[])",
+    };
+    let rows: Vec<_> = groups
+        .iter()
+        .map(|(row, ordinal)| {
+            [
+                Value::Text(&row.directory_id),
+                Value::Text(&row.id),
+                count(*ordinal),
+                Value::Text(row.group.display_name()),
+                Value::Key(&row.name_key),
+                Value::OptionalKey(row.group.external_id()),
+                Value::Text(row.group.document.text()),
+                count(row.group.version),
+                count(row.group.member_count),
+                Value::Time(row.group.created_at),
+                Value::Time(row.group.modified_at),
+            ]
+        })
+        .collect();
+    session.run_each(&INSERT, &rows).await
 }
 
-async fn delete_email_keys(
+/// Keeps what was changed of groups.
+pub(crate) async fn update_groups(
     session: &mut Session,
-    directory_id: DirectoryId,
-    id: UserId,
+    groups: &[GroupRow<'_>],
 ) -> Result<(), Error> {
-    session
-        .run(
-            "deleting e-mail addresses",
-            "delete from email_keys where directory_id = $1 and user_id = $2",
-            &[Value::Text(&directory_id.to_string()), Value::Text(&id.to_string())],
-        )
-        .await?;
-    Ok(())
+    const UPDATE: Many<9> = Many {
+        doing: "keeping changed groups",
+        sqlite: "update groups
+                 set display_name = $3, display_name_key = $4, external_id = $5, resource = $6,
+                     version = $7, member_count = $8, modified_at = $9
+                 where directory_id = $1 and group_id = $2",
+        postgres: "update groups g
+                   set display_name = it.display_name, display_name_key = it.display_name_key,
+                       external_id = it.external_id, resource = it.resource, version = it.version,
+                       member_count = it.member_count, modified_at = it.modified_at
+                   from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
+                               $6::text[], $7::bigint[], $8::bigint[], $9::bigint[])
+                        as it (directory_id, group_id, display_name, display_name_key, external_id,
+                               resource, version, member_count, modified_at)
+                   where g.directory_id = it.directory_id and g.group_id = it.group_id",
+    };
+    let rows: Vec<_> = groups
+        .iter()
+        .map(|row| {
+            [
+                Value::Text(&row.directory_id),
+                Value::Text(&row.id),
+                Value::Text(row.group.display_name()),
+                Value::Key(&row.name_key),
+                Value::OptionalKey(row.group.external_id()),
+                Value::Text(row.group.document.text()),
+                count(row.group.version),
+                count(row.group.member_count),
+                Value::Time(row.group.modified_at),
+            ]
+        })
+        .collect();
+    session.run_each(&UPDATE, &rows).await
 }
 
-pub(crate) async fn delete_user(
+/// Deletes groups, by the ids of their directories and their own.
+pub(crate) async fn delete_groups(
     session: &mut Session,
-    directory_id: DirectoryId,
-    id: UserId,
+    groups: &[(String, String)],
 ) -> Result<(), Error> {
-    delete_email_keys(session, directory_id, id).await?;
-    let changed = session
-        .run(
-            "deleting a user",
-            "delete from users where directory_id = $1 and user_id = $2",
-            &[Value::Text(&directory_id.to_string()), Value::Text(&id.to_string())],
-        )
-        .await?;
-    exactly_one(changed)
+    const DELETE: Many<2> = Many {
+        doing: "deleting groups",
+        sqlite: "delete from groups where directory_id = $1 and group_id = $2",
+        postgres: "delete from groups g
+                   using unnest($1::text[], $2::text[]) as it (directory_id, group_id)
+                   where g.directory_id = it.directory_id and g.group_id = it.group_id",
+    };
+    let ids = groups.iter().map(|(directory, id)| (directory.as_str(), id.as_str()));
+    session.run_each(&DELETE, &pairs(ids)).await
 }
 
-pub(crate) async fn keep_former_user(
+/// Keeps who belongs to which group now, and forgets who does not any more.
+pub(crate) async fn keep_memberships(
     session: &mut Session,
-    directory_id: DirectoryId,
-    user: &User,
-    now: Timestamp,
+    memberships: &BTreeMap<(GroupId, ResourceId), Option<&Membership>>,
 ) -> Result<(), Error> {
-    session
-        .run(
-            "remembering a former user",
-            "insert into former_users (directory_id, user_id, user_name_key, external_id, deleted_at)
-             values ($1, $2, $3, $4, $5)",
-            &[
-                Value::Text(&directory_id.to_string()),
-                Value::Text(&user.id.to_string()),
-                Value::Text(&user.name_key()),
-                Value::OptionalText(user.external_id()),
-                Value::Time(now),
-            ],
-        )
-        .await?;
-    Ok(())
-}
-
-pub(crate) async fn insert_group(
-    session: &mut Session,
-    directory_id: DirectoryId,
-    group: &Group,
-    ordinal: u64,
-) -> Result<(), Error> {
-    session
-        .run(
-            "keeping a new group",
-            "insert into groups
-             (directory_id, group_id, ordinal, display_name, display_name_key, external_id, resource,
-              version, member_count, created_at, modified_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-            &[
-                Value::Text(&directory_id.to_string()),
-                Value::Text(&group.id.to_string()),
-                count(ordinal),
-                Value::Text(group.display_name()),
-                Value::Text(&group.name_key()),
-                Value::OptionalText(group.external_id()),
-                Value::Text(group.document.text()),
-                count(group.version),
-                count(group.member_count),
-                Value::Time(group.created_at),
-                Value::Time(group.modified_at),
-            ],
-        )
-        .await?;
-    Ok(())
-}
-
-pub(crate) async fn update_group(
-    session: &mut Session,
-    directory_id: DirectoryId,
-    group: &Group,
-) -> Result<(), Error> {
-    let changed = session
-        .run(
-            "keeping a changed group",
-            "update groups
-             set display_name = $3, display_name_key = $4, external_id = $5, resource = $6,
-                 version = $7, member_count = $8, modified_at = $9
-             where directory_id = $1 and group_id = $2",
-            &[
-                Value::Text(&directory_id.to_string()),
-                Value::Text(&group.id.to_string()),
-                Value::Text(group.display_name()),
-                Value::Text(&group.name_key()),
-                Value::OptionalText(group.external_id()),
-                Value::Text(group.document.text()),
-                count(group.version),
-                count(group.member_count),
-                Value::Time(group.modified_at),
-            ],
-        )
-        .await?;
-    exactly_one(changed)
-}
-
-pub(crate) async fn delete_group(
-    session: &mut Session,
-    directory_id: DirectoryId,
-    id: GroupId,
-) -> Result<(), Error> {
-    let changed = session
-        .run(
-            "deleting a group",
-            "delete from groups where directory_id = $1 and group_id = $2",
-            &[Value::Text(&directory_id.to_string()), Value::Text(&id.to_string())],
-        )
-        .await?;
-    exactly_one(changed)
-}
-
-pub(crate) async fn keep_membership(
-    session: &mut Session,
-    group: GroupId,
-    membership: &Membership,
-) -> Result<(), Error> {
-    session
-        .run(
-            "keeping a membership",
-            "insert into memberships (group_id, member_id, kind, display) values ($1, $2, $3, $4)
-             on conflict (group_id, member_id) do update
-             set kind = excluded.kind, display = excluded.display",
-            &[
-                Value::Text(&group.to_string()),
-                Value::Text(&membership.id.to_string()),
+    const DELETE: Many<2> = Many {
+        doing: "deleting memberships",
+        sqlite: "delete from memberships where group_id = $1 and member_id = $2",
+        postgres: "delete from memberships m
+                   using unnest($1::text[], $2::text[]) as it (group_id, member_id)
+                   where m.group_id = it.group_id and m.member_id = it.member_id",
+    };
+    const KEEP: Many<4> = Many {
+        doing: "keeping memberships",
+        sqlite: "insert into memberships (group_id, member_id, kind, display)
+                 values ($1, $2, $3, $4)
+                 on conflict (group_id, member_id) do update
+                 set kind = excluded.kind, display = excluded.display",
+        postgres: "insert into memberships (group_id, member_id, kind, display)
+                   select * from unnest($1::text[], $2::text[], $3::text[], $4::text[])
+                   on conflict (group_id, member_id) do update
+                   set kind = excluded.kind, display = excluded.display",
+    };
+    let ids: Vec<_> = memberships
+        .iter()
+        .map(|((group, member), membership)| (group.to_string(), member.to_string(), membership))
+        .collect();
+    let gone = ids.iter().filter(|(.., membership)| membership.is_none());
+    let gone = pairs(gone.map(|(group, member, _)| (group.as_str(), member.as_str())));
+    session.run_many(&DELETE, &gone).await?;
+    let there: Vec<_> = ids
+        .iter()
+        .filter_map(|(group, member, membership)| {
+            let membership = (**membership)?;
+            Some([
+                Value::Text(group),
+                Value::Text(member),
                 Value::Text(membership.kind.as_str()),
                 Value::OptionalText(membership.display.as_deref()),
-            ],
-        )
-        .await?;
-    Ok(())
-}
-
-pub(crate) async fn delete_membership(
-    session: &mut Session,
-    group: GroupId,
-    member: ResourceId,
-) -> Result<(), Error> {
-    session
-        .run(
-            "deleting a membership",
-            "delete from memberships where group_id = $1 and member_id = $2",
-            &[Value::Text(&group.to_string()), Value::Text(&member.to_string())],
-        )
-        .await?;
-    Ok(())
+            ])
+        })
+        .collect();
+    session.run_each(&KEEP, &there).await
 }
 
 pub(crate) async fn keep_directory(

@@ -1,26 +1,43 @@
 //! One connection to the database: run a statement, read rows.
 //!
 //! Everything above is written once over this, as `async` functions over plain statements with
-//! `$1`. On SQLite nothing ever really waits: a session is used on a thread of its own, and
-//! [`at_once`] runs the functions to their end without a runtime. A database across a network
-//! joins as another kind of session, where the same functions wait.
+//! `$1`. A session is used on a thread that may wait: on SQLite nothing ever does, on PostgreSQL
+//! the thread sleeps until the answer has come ([`finish`]). So the functions need no runtime, hold
+//! what they like, and read alike for both.
 
+use std::borrow::Cow;
 use std::pin::pin;
-use std::sync::Weak;
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
 
+use directory::secret::hex;
 use jiff::Timestamp;
-use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, Statement, ToSql};
+use sha2::{Digest, Sha256};
 
-use crate::error::{Doing, Error};
+use crate::error::Error;
+use crate::postgres::Postgres;
+use crate::sqlite::Sqlite;
 
 /// A connection.
 #[derive(Debug)]
 pub(crate) struct Session {
-    connection: Connection,
+    driver: Driver,
     /// Whoever waits for what is read holds the other end; where nobody does, nothing is read.
     wanted: Option<Weak<()>>,
+}
+
+#[derive(Debug)]
+enum Driver {
+    Sqlite(Sqlite),
+    Postgres(Box<Postgres>),
+}
+
+/// A kind of database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
 }
 
 /// A parameter of a statement.
@@ -28,23 +45,47 @@ pub(crate) struct Session {
 pub(crate) enum Value<'a> {
     Text(&'a str),
     OptionalText(Option<&'a str>),
+    /// What something is found by, of any length: see [`key`].
+    Key(&'a str),
+    OptionalKey(Option<&'a str>),
     Integer(i64),
     Time(Timestamp),
+    /// An array; only on PostgreSQL.
+    Texts(&'a [String]),
+    /// An array; only on PostgreSQL.
+    Integers(&'a [i64]),
+}
+
+/// A statement that is run for many rows, each of `N` values.
+///
+/// An embedded database is a function call away and runs it once for each. Across a network each
+/// statement is a journey, so there all rows travel at once, as an array for each column.
+#[derive(Debug)]
+pub(crate) struct Many<const N: usize> {
+    pub(crate) doing: &'static str,
+    /// For one row: `$1` is its first value.
+    pub(crate) sqlite: &'static str,
+    /// For all: `$1` is the array of the first values, to be put side by side with `unnest`.
+    pub(crate) postgres: &'static str,
 }
 
 /// A row of an answer, read by column number.
 #[derive(Debug)]
-pub(crate) struct Row<'a>(&'a rusqlite::Row<'a>);
+pub(crate) enum Row<'a> {
+    Sqlite(&'a rusqlite::Row<'a>),
+    Postgres(&'a tokio_postgres::Row),
+}
 
 /// Whether to go on reading rows.
 pub(crate) type Flow = std::ops::ControlFlow<()>;
 
-#[expect(clippy::unused_async, reason = "on a database across a network these wait")]
 impl Session {
-    pub(crate) fn new(connection: Connection) -> Session {
-        // A few dozen statements in all; none is parsed twice.
-        connection.set_prepared_statement_cache_capacity(128);
-        Session { connection, wanted: None }
+    pub(crate) fn sqlite(sqlite: Sqlite) -> Session {
+        Session { driver: Driver::Sqlite(sqlite), wanted: None }
+    }
+
+    pub(crate) fn postgres(postgres: Postgres) -> Session {
+        Session { driver: Driver::Postgres(Box::new(postgres)), wanted: None }
     }
 
     /// Reads for somebody who may go away meanwhile, and no longer for whoever was here before.
@@ -52,11 +93,12 @@ impl Session {
         self.wanted = Some(wanted);
     }
 
-    /// Whether somebody still waits. Asked for each row, so that a list which nobody will see ends
-    /// wherever it is.
-    fn check_wanted(&self) -> Result<(), Error> {
-        let is_wanted = self.wanted.as_ref().is_none_or(|wanted| wanted.strong_count() > 0);
-        if is_wanted { Ok(()) } else { Err(Error::Abandoned) }
+    /// For statements that one kind of database does better, or that only one knows.
+    pub(crate) fn engine(&self) -> Engine {
+        match &self.driver {
+            Driver::Sqlite(_) => Engine::Sqlite,
+            Driver::Postgres(_) => Engine::Postgres,
+        }
     }
 
     /// Runs a statement and says how many rows it changed.
@@ -66,9 +108,46 @@ impl Session {
         sql: &'static str,
         values: &[Value<'_>],
     ) -> Result<usize, Error> {
-        let mut statement = self.connection.prepare_cached(sql).doing(doing)?;
-        bind(&mut statement, values).doing(doing)?;
-        statement.raw_execute().doing(doing)
+        match &mut self.driver {
+            Driver::Sqlite(it) => it.run(doing, sql, values),
+            Driver::Postgres(it) => it.run(doing, sql, values).await,
+        }
+    }
+
+    /// Runs a statement for many rows and says how many rows it changed.
+    pub(crate) async fn run_many<const N: usize>(
+        &mut self,
+        statement: &Many<N>,
+        rows: &[[Value<'_>; N]],
+    ) -> Result<usize, Error> {
+        let Many { doing, sqlite, postgres } = statement;
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        match &mut self.driver {
+            Driver::Sqlite(it) => {
+                let mut changed = 0;
+                for row in rows {
+                    changed += it.run(doing, sqlite, row)?;
+                }
+                Ok(changed)
+            }
+            Driver::Postgres(it) => it.run_many(doing, postgres, rows).await,
+        }
+    }
+
+    /// The same where each row is to change exactly one: a decision was made about a record that was
+    /// loaded in the same transaction, so it is there.
+    pub(crate) async fn run_each<const N: usize>(
+        &mut self,
+        statement: &Many<N>,
+        rows: &[[Value<'_>; N]],
+    ) -> Result<(), Error> {
+        if self.run_many(statement, rows).await? == rows.len() {
+            Ok(())
+        } else {
+            Err(Error::Corrupt("a record is not where it was".to_owned()))
+        }
     }
 
     /// Runs a query and hands over each row, until told to stop.
@@ -79,17 +158,33 @@ impl Session {
         values: &[Value<'_>],
         mut read: impl FnMut(&Row<'_>) -> Result<Flow, Error>,
     ) -> Result<(), Error> {
-        self.check_wanted()?;
-        let mut statement = self.connection.prepare_cached(sql).doing(doing)?;
-        bind(&mut statement, values).doing(doing)?;
-        let mut rows = statement.raw_query();
-        while let Some(row) = rows.next().doing(doing)? {
-            self.check_wanted()?;
-            if read(&Row(row))?.is_break() {
-                break;
-            }
+        let wanted = self.wanted.as_ref();
+        check(wanted)?;
+        // Asked for each row, so that a list which nobody will see ends wherever it is.
+        let read = |row: &Row<'_>| {
+            check(wanted)?;
+            read(row)
+        };
+        match &mut self.driver {
+            Driver::Sqlite(it) => it.each(doing, sql, values, read),
+            Driver::Postgres(it) => it.each(doing, sql, values, read).await,
         }
-        Ok(())
+    }
+
+    /// Runs a query that is given many rows, as an array for each column, and hands over each row of
+    /// its answer. Only on PostgreSQL.
+    pub(crate) async fn each_of_many<const N: usize>(
+        &mut self,
+        doing: &'static str,
+        sql: &'static str,
+        rows: &[[Value<'_>; N]],
+        read: impl FnMut(&Row<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        match &mut self.driver {
+            _ if rows.is_empty() => Ok(()),
+            Driver::Sqlite(_) => unreachable!("an embedded database knows no arrays"),
+            Driver::Postgres(it) => it.each_of_many(doing, sql, rows, read).await,
+        }
     }
 
     /// Runs a query and collects its rows.
@@ -127,64 +222,104 @@ impl Session {
     }
 
     /// Begins to write. On SQLite the only writer's place is taken at once, so that a transaction
-    /// never finds half-way that somebody else has it.
+    /// never finds half-way that somebody else has it. On PostgreSQL each statement sees what was
+    /// kept before it, which is what whoever waited for a row's lock has to see.
     pub(crate) async fn begin(&mut self) -> Result<(), Error> {
-        self.connection.execute_batch("begin immediate").doing("beginning to write")
+        const DOING: &str = "beginning to write";
+        match &mut self.driver {
+            Driver::Sqlite(it) => it.script(DOING, "begin immediate"),
+            Driver::Postgres(it) => it.begin(DOING, "begin isolation level read committed").await,
+        }
     }
 
     /// Begins to read one state of the whole database.
     pub(crate) async fn begin_reading(&mut self) -> Result<(), Error> {
-        self.run("beginning to read", "begin deferred", &[]).await.map(drop)
+        const DOING: &str = "beginning to read";
+        match &mut self.driver {
+            Driver::Sqlite(it) => it.script(DOING, "begin deferred"),
+            Driver::Postgres(it) => {
+                it.begin(DOING, "begin isolation level repeatable read read only").await
+            }
+        }
     }
 
     /// Keeps what was written. When this returns, it is on the disk.
     pub(crate) async fn commit(&mut self) -> Result<(), Error> {
-        self.connection.execute_batch("commit").doing("keeping what was written")
+        const DOING: &str = "keeping what was written";
+        match &mut self.driver {
+            Driver::Sqlite(it) => it.script(DOING, "commit"),
+            Driver::Postgres(it) => it.end(DOING, "commit").await,
+        }
     }
 
     /// Ends a transaction without keeping anything; does nothing where there is none.
     pub(crate) async fn roll_back(&mut self) -> Result<(), Error> {
-        if self.connection.is_autocommit() {
-            return Ok(());
+        const DOING: &str = "undoing what was written";
+        match &mut self.driver {
+            Driver::Sqlite(it) if it.is_in_transaction() => it.script(DOING, "rollback"),
+            Driver::Sqlite(_) => Ok(()),
+            Driver::Postgres(it) => it.roll_back(DOING).await,
         }
-        self.run("undoing what was written", "rollback", &[]).await.map(drop)
     }
 
-    /// Moves what was kept from the log into the database itself, so that its one file is whole.
-    /// SQLite does so when the last connection ends, if that one may write, and ours may not.
-    pub(crate) async fn tidy_up(&mut self) -> Result<(), Error> {
-        // Without waiting for readers: meanwhile nobody could write, and a command that ends beside
-        // a running server must not hold it up.
-        let sql = "pragma busy_timeout = 0; pragma wal_checkpoint(truncate)";
-        self.connection.execute_batch(sql).doing("emptying the log")
+    /// Moves what was kept from SQLite's log into the database itself, so that its one file is
+    /// whole. It does so by itself when the last connection ends, if that one may write, and ours
+    /// may not.
+    pub(crate) fn tidy_up(&mut self) -> Result<(), Error> {
+        match &mut self.driver {
+            // Without waiting for readers: meanwhile nobody could write, and a command that ends
+            // beside a running server must not hold it up.
+            Driver::Sqlite(it) => it.script(
+                "emptying the log",
+                "pragma busy_timeout = 0; pragma wal_checkpoint(truncate)",
+            ),
+            Driver::Postgres(_) => Ok(()),
+        }
     }
 
     /// Runs several statements without parameters, as migrations and settings are.
     pub(crate) async fn script(&mut self, doing: &'static str, sql: &str) -> Result<(), Error> {
-        self.connection.execute_batch(sql).doing(doing)
+        match &mut self.driver {
+            Driver::Sqlite(it) => it.script(doing, sql),
+            Driver::Postgres(it) => it.script(doing, sql).await,
+        }
     }
 }
 
 impl Row<'_> {
-    fn get<T: rusqlite::types::FromSql>(&self, column: usize) -> Result<T, Error> {
-        self.0.get(column).doing("reading a column")
-    }
-
     pub(crate) fn text(&self, column: usize) -> Result<String, Error> {
-        self.get(column)
+        match self {
+            Row::Sqlite(row) => crate::sqlite::column(row, column),
+            Row::Postgres(row) => crate::postgres::column(row, column),
+        }
     }
 
     pub(crate) fn optional_text(&self, column: usize) -> Result<Option<String>, Error> {
-        self.get(column)
+        match self {
+            Row::Sqlite(row) => crate::sqlite::column(row, column),
+            Row::Postgres(row) => crate::postgres::column(row, column),
+        }
     }
 
     pub(crate) fn integer(&self, column: usize) -> Result<i64, Error> {
-        self.get(column)
+        self.optional_integer(column)?
+            .ok_or_else(|| Error::Corrupt(format!("column {column} is empty")))
+    }
+
+    fn optional_integer(&self, column: usize) -> Result<Option<i64>, Error> {
+        match self {
+            Row::Sqlite(row) => crate::sqlite::column(row, column),
+            Row::Postgres(row) => crate::postgres::integer(row, column),
+        }
     }
 
     /// The last column, where the others are read by somebody else.
     pub(crate) fn last_number(&self) -> Result<u64, Error> {
-        self.number(self.0.as_ref().column_count() - 1)
+        let columns = match self {
+            Row::Sqlite(row) => row.as_ref().column_count(),
+            Row::Postgres(row) => row.len(),
+        };
+        self.number(columns - 1)
     }
 
     /// A count, a version or a number: never negative.
@@ -194,16 +329,11 @@ impl Row<'_> {
     }
 
     pub(crate) fn time(&self, column: usize) -> Result<Timestamp, Error> {
-        let value = self.integer(column)?;
-        Timestamp::from_microsecond(value)
-            .map_err(|_| Error::Corrupt(format!("a time is {value} microseconds")))
+        time(self.integer(column)?)
     }
 
     pub(crate) fn optional_time(&self, column: usize) -> Result<Option<Timestamp>, Error> {
-        match self.get::<Option<i64>>(column)? {
-            None => Ok(None),
-            Some(_) => self.time(column).map(Some),
-        }
+        self.optional_integer(column)?.map(time).transpose()
     }
 
     /// An id or a name that only we wrote.
@@ -220,34 +350,15 @@ impl Row<'_> {
     }
 }
 
-/// Gives `$1` the first value, wherever it stands. To SQLite `$1` is a name like any other: it
-/// numbers parameters in the order in which they first appear, so binding by place would give the
-/// first value to whichever comes first.
-fn bind(statement: &mut Statement<'_>, values: &[Value<'_>]) -> rusqlite::Result<()> {
-    let count = statement.parameter_count();
-    if count != values.len() {
-        return Err(rusqlite::Error::InvalidParameterCount(values.len(), count));
-    }
-    for place in 1..=count {
-        let number = statement
-            .parameter_name(place)
-            .and_then(|name| name.strip_prefix('$')?.parse::<usize>().ok())
-            .filter(|number| (1..=count).contains(number))
-            .ok_or_else(|| rusqlite::Error::InvalidParameterName("not a number".into()))?;
-        statement.raw_bind_parameter(place, values[number - 1])?;
-    }
-    Ok(())
+/// Whether somebody still waits.
+fn check(wanted: Option<&Weak<()>>) -> Result<(), Error> {
+    let is_wanted = wanted.is_none_or(|wanted| wanted.strong_count() > 0);
+    if is_wanted { Ok(()) } else { Err(Error::Abandoned) }
 }
 
-impl ToSql for Value<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self {
-            Value::Text(text) | Value::OptionalText(Some(text)) => ValueRef::Text(text.as_bytes()),
-            Value::OptionalText(None) => ValueRef::Null,
-            Value::Integer(integer) => ValueRef::Integer(*integer),
-            Value::Time(time) => ValueRef::Integer(time.as_microsecond()),
-        }))
-    }
+fn time(microseconds: i64) -> Result<Timestamp, Error> {
+    Timestamp::from_microsecond(microseconds)
+        .map_err(|_| Error::Corrupt(format!("a time is {microseconds} microseconds")))
 }
 
 /// A count, for a statement. What we count stays far below 2^63; who asks for more rows than that
@@ -256,35 +367,62 @@ pub(crate) fn count<'a>(value: u64) -> Value<'a> {
     Value::Integer(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
-/// Runs to its end what never waits.
-pub(crate) fn at_once<F: Future>(future: F) -> F::Output {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => unreachable!("a session on SQLite never waits"),
+/// The longest key that is kept as it is, in bytes. An entry of an index of PostgreSQL has to fit on
+/// a third of a page, together with the ids beside it.
+const KEY_BYTES_MAX: usize = 1024;
+
+/// A key as it is kept and looked for: a longer one by its beginning and a digest of all of it. The
+/// same on every kind of database, so that one can be moved to another as it is.
+pub(crate) fn key(text: &str) -> Cow<'_, str> {
+    if text.len() <= KEY_BYTES_MAX {
+        return Cow::Borrowed(text);
+    }
+    let beginning = &text[..text.floor_char_boundary(KEY_BYTES_MAX)];
+    Cow::Owned(format!("{beginning}\u{1}{}", hex(&Sha256::digest(text))))
+}
+
+/// Runs to its end on this thread, which sleeps where there is something to wait for. Not for
+/// threads that serve requests.
+pub(crate) fn finish<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    // On SQLite the first poll is the last, and needs nobody to be woken.
+    if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        return output;
+    }
+    let waker = Waker::from(Arc::new(Sleeper(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        // Whoever woke it before it slept is not missed: then this returns at once.
+        std::thread::park();
+    }
+}
+
+/// A thread that sleeps until there is something to do.
+struct Sleeper(Thread);
+
+impl Wake for Sleeper {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
-    fn values_are_bound_by_their_number_wherever_it_stands() {
-        let mut session = Session::new(Connection::open_in_memory().unwrap());
-        let values = [Value::Text("one"), Value::Integer(2), Value::Text("three")];
-        let row = at_once(session.first("", "select $3, $1, $2, $1", &values, |row| {
-            Ok((row.text(0)?, row.text(1)?, row.integer(2)?, row.text(3)?))
-        }));
-        let expected = ("three".to_owned(), "one".to_owned(), 2, "one".to_owned());
-        assert_eq!(row.unwrap(), Some(expected));
-    }
-
-    #[test]
-    fn a_statement_with_other_parameters_than_values_is_an_error() {
-        let mut session = Session::new(Connection::open_in_memory().unwrap());
-        let values = [Value::Integer(1), Value::Integer(2)];
-        for sql in ["select $1", "select $1, $3", "select $1, ?2", "select $1, $two", "select 1"] {
-            assert!(at_once(session.run("", sql, &values)).is_err(), "{sql}");
-        }
+    fn what_waits_is_finished_when_it_is_woken() {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let waker = std::thread::spawn(move || {
+            std::thread::park_timeout(Duration::from_millis(20));
+            sender.send(7).unwrap();
+        });
+        assert_eq!(finish(receiver), Ok(7));
+        waker.join().unwrap();
     }
 }

@@ -1,12 +1,14 @@
-//! Connections to an embedded database.
+//! A session on an embedded database.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::types::{FromSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OpenFlags, Statement, ToSql};
 
 use crate::error::{Doing, Error};
-use crate::session::Session;
+use crate::session::{self, Flow, Row, Session, Value};
 
 /// Versions 3.7.0 to 3.51.2 can corrupt a database in WAL mode when one connection checkpoints
 /// while another commits (fixed in 3.51.3). The library is compiled in, so this holds; it is
@@ -51,7 +53,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Session, Error> {
             .doing("marking the database as ours")?;
     }
     connection.execute_batch(WRITER_SETTINGS).doing("opening the database")?;
-    Ok(Session::new(connection))
+    Ok(Session::sqlite(Sqlite::new(connection)))
 }
 
 /// Opens a connection that cannot write.
@@ -62,17 +64,130 @@ pub(crate) fn open_reader(path: &Path) -> Result<Session, Error> {
     connection
         .execute_batch("pragma query_only = on; pragma cache_size = -8192;")
         .doing("opening the database")?;
-    Ok(Session::new(connection))
+    Ok(Session::sqlite(Sqlite::new(connection)))
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) struct Sqlite(Connection);
+
+impl Sqlite {
+    fn new(connection: Connection) -> Sqlite {
+        // A few dozen statements in all; none is parsed twice.
+        connection.set_prepared_statement_cache_capacity(128);
+        Sqlite(connection)
+    }
+
+    pub(crate) fn run(
+        &mut self,
+        doing: &'static str,
+        sql: &'static str,
+        values: &[Value<'_>],
+    ) -> Result<usize, Error> {
+        let mut statement = self.0.prepare_cached(sql).doing(doing)?;
+        bind(&mut statement, values).doing(doing)?;
+        statement.raw_execute().doing(doing)
+    }
+
+    pub(crate) fn each(
+        &mut self,
+        doing: &'static str,
+        sql: &'static str,
+        values: &[Value<'_>],
+        mut read: impl FnMut(&Row<'_>) -> Result<Flow, Error>,
+    ) -> Result<(), Error> {
+        let mut statement = self.0.prepare_cached(sql).doing(doing)?;
+        bind(&mut statement, values).doing(doing)?;
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next().doing(doing)? {
+            if read(&Row::Sqlite(row))?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn script(&mut self, doing: &'static str, sql: &str) -> Result<(), Error> {
+        self.0.execute_batch(sql).doing(doing)
+    }
+
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        !self.0.is_autocommit()
+    }
+}
+
+/// A column of a row.
+pub(crate) fn column<T: FromSql>(row: &rusqlite::Row<'_>, column: usize) -> Result<T, Error> {
+    row.get(column).doing("reading a column")
+}
+
+/// Gives `$1` the first value, wherever it stands. To SQLite `$1` is a name like any other: it
+/// numbers parameters in the order in which they first appear, so binding by place would give the
+/// first value to whichever comes first.
+fn bind(statement: &mut Statement<'_>, values: &[Value<'_>]) -> rusqlite::Result<()> {
+    let count = statement.parameter_count();
+    if count != values.len() {
+        return Err(rusqlite::Error::InvalidParameterCount(values.len(), count));
+    }
+    for place in 1..=count {
+        let number = statement
+            .parameter_name(place)
+            .and_then(|name| name.strip_prefix('$')?.parse::<usize>().ok())
+            .filter(|number| (1..=count).contains(number))
+            .ok_or_else(|| rusqlite::Error::InvalidParameterName("not a number".into()))?;
+        statement.raw_bind_parameter(place, values[number - 1])?;
+    }
+    Ok(())
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Value::Text(text) | Value::OptionalText(Some(text)) => ValueRef::Text(text.as_bytes()),
+            Value::OptionalText(None) | Value::OptionalKey(None) => ValueRef::Null,
+            Value::Key(text) | Value::OptionalKey(Some(text)) => match session::key(text) {
+                Cow::Borrowed(key) => ValueRef::Text(key.as_bytes()),
+                Cow::Owned(key) => return Ok(ToSqlOutput::Owned(key.into())),
+            },
+            Value::Integer(integer) => ValueRef::Integer(*integer),
+            Value::Time(time) => ValueRef::Integer(time.as_microsecond()),
+            Value::Texts(_) | Value::Integers(_) => {
+                return Err(rusqlite::Error::ToSqlConversionFailure(
+                    "an embedded database knows no arrays".into(),
+                ));
+            }
+        }))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::at_once;
+    use crate::session::finish;
 
     fn setting(session: &mut Session, sql: &'static str) -> String {
-        let row = at_once(session.first("asking for a setting", sql, &[], |row| row.text(0)));
+        let row = finish(session.first("asking for a setting", sql, &[], |row| row.text(0)));
         row.unwrap().unwrap()
+    }
+
+    #[test]
+    fn values_are_bound_by_their_number_wherever_it_stands() {
+        let mut session = Session::sqlite(Sqlite::new(Connection::open_in_memory().unwrap()));
+        let values = [Value::Text("one"), Value::Integer(2), Value::Text("three")];
+        let row = finish(session.first("", "select $3, $1, $2, $1", &values, |row| {
+            Ok((row.text(0)?, row.text(1)?, row.integer(2)?, row.text(3)?))
+        }));
+        let expected = ("three".to_owned(), "one".to_owned(), 2, "one".to_owned());
+        assert_eq!(row.unwrap(), Some(expected));
+    }
+
+    #[test]
+    fn a_statement_with_other_parameters_than_values_is_an_error() {
+        let mut session = Session::sqlite(Sqlite::new(Connection::open_in_memory().unwrap()));
+        let values = [Value::Integer(1), Value::Integer(2)];
+        for sql in ["select $1", "select $1, $3", "select $1, ?2", "select $1, $two", "select 1"] {
+            assert!(finish(session.run("", sql, &values)).is_err(), "{sql}");
+        }
     }
 
     #[test]
@@ -94,9 +209,9 @@ mod tests {
         }
         assert!(rusqlite::version_number() >= SQLITE_VERSION_MIN, "{}", rusqlite::version());
 
-        at_once(writer.script("", "create table t (a text) strict")).unwrap();
+        finish(writer.script("", "create table t (a text) strict")).unwrap();
         let mut reader = open_reader(&path).unwrap();
-        assert!(at_once(reader.run("", "insert into t (a) values ('x')", &[])).is_err());
+        assert!(finish(reader.run("", "insert into t (a) values ('x')", &[])).is_err());
         std::fs::remove_dir_all(&folder).unwrap();
     }
 
@@ -106,18 +221,18 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("roster.db");
         let mut writer = open_writer(&path).unwrap();
-        at_once(writer.script("", "create table t (a text) strict")).unwrap();
+        finish(writer.script("", "create table t (a text) strict")).unwrap();
         let mut reader = open_reader(&path).unwrap();
-        at_once(reader.begin_reading()).unwrap();
+        finish(reader.begin_reading()).unwrap();
         let count = "select cast(count(*) as text) from t";
         assert_eq!(setting(&mut reader, count), "0");
-        at_once(writer.script("", "insert into t (a) values ('x')")).unwrap();
+        finish(writer.script("", "insert into t (a) values ('x')")).unwrap();
         // Nothing is slow here but to wait until the reader is done, which it never is.
         let begun = std::time::Instant::now();
-        at_once(writer.tidy_up()).unwrap();
+        writer.tidy_up().unwrap();
         assert!(begun.elapsed() < BUSY / 2, "{:?}", begun.elapsed());
         assert_eq!(setting(&mut reader, count), "0");
-        at_once(reader.roll_back()).unwrap();
+        finish(reader.roll_back()).unwrap();
         assert_eq!(setting(&mut reader, count), "1");
         std::fs::remove_dir_all(&folder).unwrap();
     }

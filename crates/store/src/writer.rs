@@ -5,6 +5,7 @@
 //! many: that is where the speed of durable writes comes from, and why a request that waits costs
 //! nothing but time.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ use crate::catalogue::{self, NewEntry};
 use crate::error::Error;
 use crate::feed;
 use crate::quirks::{self, Gathered};
-use crate::session::{Session, Value, at_once};
+use crate::session::{Engine, Session, Value, finish};
 use crate::{Clock, Environment, to_the_microsecond};
 
 /// Changes that may wait before callers have to wait for a place in the queue.
@@ -33,6 +34,10 @@ const BATCH_MAX: usize = 256;
 
 /// Rows after which a batch is not filled further: one group of 100,000 is a batch by itself.
 const BATCH_WEIGHT_MAX: usize = 10_000;
+
+/// How often a batch is run again that lost a race against another node. Locks are taken in one
+/// order, so this is rare.
+const RACES_MAX: usize = 5;
 
 /// How long a batch waits for those who are expected to join it. Less than a flush of most disks
 /// takes, which each of them would otherwise wait for twice.
@@ -73,6 +78,8 @@ pub(crate) enum Act {
         hash: SecretHash,
         last_four: String,
         at: Timestamp,
+        /// Nothing is kept where there is a key already.
+        is_first: bool,
     },
     PutEntry(NewEntry, Timestamp),
     DeleteEntry(CatalogueKind, EntryId),
@@ -112,11 +119,12 @@ impl Writer {
         session: Session,
         environment: Environment,
         limits: Limits,
-    ) -> std::io::Result<(Writer, std::thread::JoinHandle<()>)> {
+    ) -> Result<(Writer, std::thread::JoinHandle<()>), Error> {
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || write(session, receiver, &environment, limits))?;
+            .spawn(move || write(session, receiver, &environment, limits))
+            .map_err(Error::Thread)?;
         Ok((Writer(sender), thread))
     }
 
@@ -173,7 +181,9 @@ fn write(
     limits: Limits,
 ) {
     let mut crowd = 1;
-    while let Some(first) = queue.blocking_recv() {
+    // What was taken and not begun.
+    let mut held: VecDeque<Work> = VecDeque::new();
+    while let Some(first) = held.pop_front().or_else(|| queue.blocking_recv()) {
         if matches!(first, Work::Close) {
             queue.close();
             continue;
@@ -181,17 +191,40 @@ fn write(
         gather(&queue, crowd);
         let now = to_the_microsecond(environment.clock.now());
         let moment = Moment { now, ids: environment.ids.as_ref() };
-        let mut waiting = Some(first);
-        let mut works = Vec::new();
-        let next = || waiting.take().or_else(|| waiting_in(&mut queue));
+        held.push_front(first);
+        let next = || held.pop_front().or_else(|| waiting_in(&mut queue));
         let clock = environment.clock.as_ref();
-        let kept = try_batch(&mut session, moment, limits, next, clock, &mut works);
+        let (mut works, mut kept) = try_batch(&mut session, moment, limits, next, clock);
+        for _ in 0..RACES_MAX {
+            if !kept.as_ref().is_err_and(Error::is_lost_race) {
+                break;
+            }
+            let mut again = works.into_iter();
+            (works, kept) = try_batch(&mut session, moment, limits, || again.next(), clock);
+            works.extend(again);
+        }
         // Those who were answered now, and those who came meanwhile, are likely to come again.
         crowd = works.len() + queue.len();
         match kept {
             Ok(outcomes) => {
-                for (work, outcome) in works.into_iter().zip(outcomes) {
-                    work.answer(outcome);
+                let mut outcomes = outcomes.into_iter();
+                let mut not_begun = Vec::new();
+                for work in works {
+                    match outcomes.next().flatten() {
+                        Some(outcome) => work.answer(outcome),
+                        None => not_begun.push(work),
+                    }
+                }
+                for work in not_begun.into_iter().rev() {
+                    held.push_front(work);
+                }
+            }
+            // Whether it was kept is not always known. Whoever asked is told so and may ask again;
+            // to run it again here could keep it twice.
+            Err(error) if error.is_unreachable() => {
+                tracing::error!(error = &error as &dyn std::error::Error, "changes were not kept");
+                for work in works {
+                    work.answer(Err(error.again()));
                 }
             }
             Err(error) if works.len() <= 1 => {
@@ -214,7 +247,7 @@ fn write(
             }
         }
     }
-    if let Err(error) = at_once(session.tidy_up()) {
+    if let Err(error) = session.tidy_up() {
         // Nothing is lost: it is in the log, which is read at the next start.
         tracing::warn!(error = &error as &dyn std::error::Error, "the log was not emptied");
     }
@@ -254,15 +287,25 @@ fn one_alone(
     work: Work,
 ) {
     let mut alone = Some(work);
-    let mut works = Vec::with_capacity(1);
-    let kept = try_batch(session, moment, limits, || alone.take(), clock, &mut works);
-    if let Some(work) = works.pop() {
-        work.answer(kept.and_then(|mut outcomes| outcomes.remove(0)));
+    for race in 0..=RACES_MAX {
+        let (mut works, kept) = try_batch(session, moment, limits, || alone.take(), clock);
+        let is_lost = kept.as_ref().is_err_and(|it| it.is_lost_race() || it.is_taken());
+        alone = works.pop();
+        if is_lost && race < RACES_MAX {
+            continue;
+        }
+        let outcome = kept.and_then(|outcomes| {
+            outcomes.into_iter().next().flatten().unwrap_or_else(|| Err(Error::lost_races()))
+        });
+        if let Some(work) = alone {
+            work.answer(outcome);
+        }
+        return;
     }
 }
 
-/// Takes what is waiting, decides it, keeps it. `works` holds what was taken, whatever happens;
-/// the outcomes are in the same order.
+/// Takes what is waiting, decides it, keeps it. Returns what was taken, whatever happens, and the
+/// outcomes in the same order; what has none was not begun.
 ///
 /// A panic on the way fails the batch and not the thread: without it nothing would ever be kept
 /// again. The batch is undone, and whose fault it was is found as with any other failure.
@@ -272,33 +315,52 @@ fn try_batch(
     limits: Limits,
     mut next: impl FnMut() -> Option<Work>,
     clock: &dyn Clock,
-    works: &mut Vec<Work>,
-) -> Result<Vec<Result<(), Error>>, Error> {
+) -> (Vec<Work>, Result<Vec<Outcome>, Error>) {
     // Before anything else is taken: what cannot be begun is answered by the caller.
-    works.extend(next());
+    let mut works: Vec<_> = next().into_iter().collect();
     let kept = catch_unwind(AssertUnwindSafe(|| {
-        at_once(decide_and_keep(session, moment, limits, next, clock, works))
+        finish(decide_and_keep(session, moment, limits, next, clock, &mut works))
     }));
     let kept = kept.unwrap_or_else(|panic| Err(Error::Panicked(what_it_said(panic.as_ref()))));
-    if kept.is_err() {
-        at_once(session.roll_back())?;
+    if kept.is_err()
+        && let Err(error) = finish(session.roll_back())
+    {
+        return (works, Err(error));
     }
-    kept
+    (works, kept)
 }
+
+/// How something ended; `None` where it was not begun.
+type Outcome = Option<Result<(), Error>>;
 
 async fn decide_and_keep(
     session: &mut Session,
     moment: Moment<'_>,
     limits: Limits,
+    next: impl FnMut() -> Option<Work>,
+    clock: &dyn Clock,
+    works: &mut Vec<Work>,
+) -> Result<Vec<Outcome>, Error> {
+    session.begin().await?;
+    let (batch, outcomes) = match session.engine() {
+        Engine::Sqlite => decide_as_they_come(session, moment, limits, next, clock, works).await?,
+        Engine::Postgres => decide_together(session, moment, limits, next, clock, works).await?,
+    };
+    batch.keep(session).await?;
+    session.commit().await?;
+    Ok(outcomes)
+}
+
+/// Decides one after the other, and lets those join who come meanwhile: nobody else writes.
+async fn decide_as_they_come<'a>(
+    session: &mut Session,
+    moment: Moment<'a>,
+    limits: Limits,
     mut next: impl FnMut() -> Option<Work>,
     clock: &dyn Clock,
     works: &mut Vec<Work>,
-) -> Result<Vec<Result<(), Error>>, Error> {
-    session.begin().await?;
-    // Time never goes back within a database, whatever the machine's clock does, and whoever wrote
-    // to it last: this process, an earlier one, or another beside it.
-    let now = moment.now.max(feed::latest(session).await?);
-    let mut batch = Batch::new(Moment { now, ..moment }, limits);
+) -> Result<(Batch<'a>, Vec<Outcome>), Error> {
+    let mut batch = Batch::new(moment, limits);
     let mut outcomes = Vec::new();
     loop {
         let work = works.last_mut().expect("there is at least the first");
@@ -309,7 +371,7 @@ async fn decide_and_keep(
             Work::Act(act, _) => act.keep(session, &mut batch).await?.map_err(Error::from),
             Work::Close => unreachable!("it is not handed on"),
         };
-        outcomes.push(outcome);
+        outcomes.push(Some(outcome));
         if works.len() >= BATCH_MAX || batch.weight() >= BATCH_WEIGHT_MAX {
             break;
         }
@@ -319,12 +381,58 @@ async fn decide_and_keep(
         }
         batch.advance(to_the_microsecond(clock.now()));
     }
-    batch.keep(session).await?;
-    session.commit().await?;
-    Ok(outcomes)
+    Ok((batch, outcomes))
+}
+
+/// Decides what is waiting now, in those directories to which nobody else is writing; whoever asked
+/// for another is not begun, and comes first the next time.
+async fn decide_together<'a>(
+    session: &mut Session,
+    moment: Moment<'a>,
+    limits: Limits,
+    next: impl FnMut() -> Option<Work>,
+    clock: &dyn Clock,
+    works: &mut Vec<Work>,
+) -> Result<(Batch<'a>, Vec<Outcome>), Error> {
+    works.extend(std::iter::from_fn(next).take(BATCH_MAX - 1));
+    let mut batch = Batch::new(moment, limits);
+    let directories = || works.iter().filter_map(Work::directory);
+    if let Some(first) = directories().next() {
+        batch.lock(session, first, &directories().collect()).await?;
+        // Whoever had it may have had it for a while.
+        batch.advance(to_the_microsecond(clock.now()));
+    }
+    let mut outcomes: Vec<Outcome> = works.iter().map(|_| None).collect();
+    for (work, outcome) in works.iter().zip(&mut outcomes) {
+        if let Work::Act(act, _) = work {
+            *outcome = Some(act.keep(session, &mut batch).await?.map_err(Error::from));
+        }
+    }
+    let mut places = Vec::new();
+    let mut asked: Vec<(DirectoryId, &mut dyn Pending)> = Vec::new();
+    for (place, work) in works.iter_mut().enumerate() {
+        if let Work::Decision(directory_id, pending) = work
+            && batch.has(*directory_id)
+        {
+            places.push(place);
+            asked.push((*directory_id, pending.as_mut()));
+        }
+    }
+    let decided = batch.decide_all(session, &mut asked, BATCH_WEIGHT_MAX).await?;
+    for (place, outcome) in places.into_iter().zip(decided) {
+        outcomes[place] = outcome;
+    }
+    Ok((batch, outcomes))
 }
 
 impl Work {
+    fn directory(&self) -> Option<DirectoryId> {
+        match self {
+            Work::Decision(directory_id, _) => Some(*directory_id),
+            Work::Act(..) | Work::Close => None,
+        }
+    }
+
     fn answer(self, outcome: Result<(), Error>) {
         match self {
             Work::Decision(_, pending) => pending.answer(outcome),
@@ -384,18 +492,25 @@ impl Act {
                 }
                 batch.make(session, directory.id, open_directory(directory.clone())).await?;
             }
-            Act::CreateApiKey { id, name, hash, last_four, at } => {
+            Act::CreateApiKey { id, name, hash, last_four, at, is_first } => {
+                if session.engine() == Engine::Postgres {
+                    // Several nodes may start together. The feed has one row, and whoever holds it
+                    // is alone.
+                    feed::lock(session).await?;
+                }
                 session
                     .run(
                         "keeping a new API key",
                         "insert into api_keys (api_key_id, name, hash, last_four, created_at)
-                         values ($1, $2, $3, $4, $5)",
+                         select $1, $2, $3, $4, $5
+                         where $6 = 0 or not exists (select 1 from api_keys)",
                         &[
                             Value::Text(&id.to_string()),
                             Value::Text(name),
                             Value::Text(hash.as_str()),
                             Value::Text(last_four),
                             Value::Time(*at),
+                            Value::Integer((*is_first).into()),
                         ],
                     )
                     .await?;
@@ -403,13 +518,17 @@ impl Act {
             Act::PutEntry(entry, at) => return catalogue::put(session, entry, *at).await,
             Act::DeleteEntry(kind, id) => return catalogue::delete(session, *kind, id).await,
             Act::TokenUsed { id, at } => {
-                session
-                    .run(
-                        "noting the use of a token",
-                        "update tokens set last_used_at = $2 where token_id = $1",
-                        &[Value::Text(&id.to_string()), Value::Time(*at)],
-                    )
-                    .await?;
+                let sql = match session.engine() {
+                    Engine::Sqlite => "update tokens set last_used_at = $2 where token_id = $1",
+                    // Where another node is noting it, that is enough.
+                    Engine::Postgres => {
+                        "update tokens set last_used_at = $2
+                         where token_id = (select token_id from tokens where token_id = $1
+                                           for update skip locked)"
+                    }
+                };
+                let values = [Value::Text(&id.to_string()), Value::Time(*at)];
+                session.run("noting the use of a token", sql, &values).await?;
             }
             Act::CountQuirks(gathered) => quirks::count_more(session, gathered).await?,
         }

@@ -13,7 +13,10 @@ use directory::{
     DeleteUser, DirectoryId, Document, Facts, GroupId, Limits, Membership, Moment, PatchGroup,
     PatchUser, Provider, Rejection, ResourceId, Settings, Stop, TokenScope, User, UserId, Want,
 };
-use engine::{Counting, Database, Waiting, directory, in_one_batch, on_every_engine, open};
+use engine::{
+    Counting, Database, Waiting, directory, in_one_batch, on_an_embedded_engine, on_every_engine,
+    open,
+};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -323,6 +326,41 @@ fn who_was_created_and_deleted_in_one_batch_is_remembered() {
         );
         assert!(events[3].data.contains(&format!("\"previous_user_id\":\"{ana}\"")));
         assert!(!events[4].data.contains("previous_user_id"));
+    });
+}
+
+#[test]
+fn several_that_start_together_on_an_empty_database_share_it() {
+    on_every_engine(async |database| {
+        let stores: Vec<_> = std::thread::scope(|scope| {
+            let database = &database;
+            let runtime = tokio::runtime::Handle::current();
+            let opening: Vec<_> = (0..4)
+                .map(|_| {
+                    let runtime = runtime.clone();
+                    scope.spawn(move || {
+                        let _inside = runtime.enter();
+                        opened(database)
+                    })
+                })
+                .collect();
+            opening.into_iter().map(|it| it.join().unwrap()).collect()
+        });
+        let mut made = 0;
+        for (number, store) in stores.iter().enumerate() {
+            let key = secret(SecretKind::ApiKey, u8::try_from(number).unwrap());
+            made += usize::from(store.create_first_api_key("first", &key).await.unwrap().is_some());
+        }
+        assert_eq!(made, 1, "only one of them makes the first key");
+        let directory = some_directory(&stores[0]).await;
+        for (number, store) in stores.iter().enumerate() {
+            let directory = open(store, directory.id()).await;
+            directory.change(create_user(&format!("user{number}"))).await.unwrap();
+        }
+        assert_eq!(user_names(&directory).await.len(), 4);
+        for store in stores {
+            store.close().await;
+        }
     });
 }
 
@@ -1272,7 +1310,7 @@ fn what_was_handed_in_before_the_end_is_kept() {
 
 #[test]
 fn what_was_answered_survives_a_crash() {
-    on_every_engine(async |database| {
+    on_an_embedded_engine(async |database| {
         let store = opened(&database);
         let directory = some_directory(&store).await;
         for number in 0..20 {
@@ -1293,7 +1331,7 @@ fn what_was_answered_survives_a_crash() {
 
 #[test]
 fn a_database_that_was_set_back_is_noticed() {
-    on_every_engine(async |database| {
+    on_an_embedded_engine(async |database| {
         let store = opened(&database);
         let directory = some_directory(&store).await;
         let id = directory.id();
@@ -1330,7 +1368,7 @@ fn a_database_that_was_set_back_is_noticed() {
 /// Proves S-GROUP-9: those who belonged already cannot be read, and nobody notices.
 #[test]
 fn who_joins_or_leaves_a_group_is_kept_without_reading_the_others() {
-    on_every_engine(async |database| {
+    on_an_embedded_engine(async |database| {
         let store = opened(&database);
         let here = some_directory(&store).await;
         let mut people = Vec::new();
@@ -1364,7 +1402,7 @@ fn who_joins_or_leaves_a_group_is_kept_without_reading_the_others() {
 
 #[test]
 fn a_database_of_somebody_else_is_left_alone() {
-    on_every_engine(async |database| {
+    on_an_embedded_engine(async |database| {
         let check = |sql: &str, expected: &str| {
             let connection = rusqlite::Connection::open(database.path()).unwrap();
             connection.execute_batch(sql).unwrap();
@@ -1387,7 +1425,7 @@ fn a_database_of_somebody_else_is_left_alone() {
 
 #[test]
 fn a_file_that_is_no_database_is_an_error() {
-    on_every_engine(async |database| {
+    on_an_embedded_engine(async |database| {
         std::fs::write(
             database.path(),
             "not a database, but as long as a header is at least ".repeat(40),

@@ -10,7 +10,9 @@ use directory::secret::{Secret, SecretKind};
 use directory::{
     Aside, CreateGroup, CreateUser, DeleteUser, Document, Limits, PatchUser, Settings, UserId,
 };
-use engine::{Database, Waiting, directory, in_one_batch, on_every_engine, open};
+use engine::{
+    Database, Waiting, directory, in_one_batch, on_an_embedded_engine, on_every_engine, open,
+};
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -571,7 +573,7 @@ fn users_and_groups_stand_in_one_list() {
 
 #[test]
 fn addresses_that_another_version_kept_are_found_too() {
-    on_every_engine(async |database| {
+    on_an_embedded_engine(async |database| {
         let store = opened(&database);
         let directory = connected(&store, 1).await;
         let body = json!({ "userName": "ana", "emails": [{ "value": "old@acme.example" }] });

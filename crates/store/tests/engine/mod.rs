@@ -11,22 +11,40 @@ use directory::{
 };
 use jiff::Timestamp;
 use store::{Clock, DirectoryStore, Environment, Store};
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 /// A kind of database.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Engine {
     Sqlite,
+    Postgres,
 }
 
+/// A PostgreSQL server for tests, in which databases may be made: `postgres://…/postgres`.
+const SERVER: &str = "ROSTER_TEST_POSTGRES";
+
 fn engines() -> Vec<Engine> {
-    vec![Engine::Sqlite]
+    let has_server = std::env::var_os(SERVER).is_some();
+    std::iter::once(Engine::Sqlite).chain(has_server.then_some(Engine::Postgres)).collect()
 }
 
 /// Checks a claim on an empty database of every kind.
 pub(crate) fn on_every_engine(check: impl AsyncFn(Database)) {
-    for engine in engines() {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build();
+    on(&engines(), check);
+}
+
+/// Checks a claim about the file of an embedded database.
+#[expect(clippy::allow_attributes, reason = "some suites do look into files")]
+#[allow(dead_code, reason = "not every suite looks into files")]
+pub(crate) fn on_an_embedded_engine(check: impl AsyncFn(Database)) {
+    on(&[Engine::Sqlite], check);
+}
+
+fn on(engines: &[Engine], check: impl AsyncFn(Database)) {
+    for &engine in engines {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         runtime.unwrap().block_on(check(Database::new(engine)));
     }
 }
@@ -81,12 +99,16 @@ impl Database {
             format!("store-{}-{}", std::process::id(), FOLDERS.fetch_add(1, Ordering::SeqCst));
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
         std::fs::create_dir_all(&folder).unwrap();
-        Database {
+        let database = Database {
             engine,
             folder,
             clock: Arc::new(ManualClock(AtomicI64::new(1_800_000_000_000_000))),
             ids: Arc::new(Counting { next: AtomicU64::new(1), broken: AtomicBool::new(false) }),
+        };
+        if engine == Engine::Postgres {
+            database.url();
         }
+        database
     }
 
     pub(crate) fn open(&self, limits: Limits) -> Result<Store, store::Error> {
@@ -96,7 +118,28 @@ impl Database {
         };
         match self.engine {
             Engine::Sqlite => Store::open_sqlite(&self.path(), environment, limits, [7; 32]),
+            Engine::Postgres => {
+                let url = self.url();
+                let opening = Store::open_postgres(&url, environment, limits, [7; 32]);
+                tokio::task::block_in_place(|| Handle::current().block_on(opening))
+            }
         }
+    }
+
+    /// A database of its own on the server, made where there is none.
+    fn url(&self) -> String {
+        #[expect(clippy::disallowed_methods, reason = "tests are told of the server so")]
+        let server = std::env::var(SERVER).unwrap();
+        let name = self.folder.file_name().unwrap().to_str().unwrap().replace('-', "_");
+        let made = self.folder.join("made");
+        if !made.exists() {
+            let status = std::process::Command::new("psql")
+                .args([&server, "-qc", &format!("create database {name} template template0")])
+                .status();
+            assert!(status.unwrap().success());
+            std::fs::write(made, "").unwrap();
+        }
+        server.replacen("/postgres?", &format!("/{name}?"), 1)
     }
 
     /// The file of an embedded database.

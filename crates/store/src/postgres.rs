@@ -1,0 +1,453 @@
+//! A session on PostgreSQL.
+//!
+//! It connects when it is first used and again after the connection was lost, so that nothing has
+//! to be started anew when the database comes back. What was begun on a lost connection is not
+//! repeated here: whoever asked decides whether it may be.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use tokio::runtime::Handle;
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
+use tokio_postgres::{Client, Config, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::error::{Error, PostgresError};
+use crate::session::{self, Flow, Row, Session, Value};
+use crate::tls;
+
+/// The oldest version that is supported by those who make it.
+const VERSION_MIN: i32 = 140_000;
+
+/// How long to wait for a connection. A request waits meanwhile, and its sender has a limit too.
+const CONNECTING_MAX: Duration = Duration::from_secs(5);
+
+/// After how long a database that says nothing at all, not even that it has heard us, is taken for
+/// gone: its machine lost its power, or the network between.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// What each connection is told first. A statement or a lock that takes longer than a request may
+/// is given up, and so is the transaction of a node that fell asleep in the middle of it: others
+/// wait for its locks. Commits are on the disk before they are answered, whatever the database's
+/// own setting; stricter ones, which wait for replicas, stay.
+///
+/// Every statement of ours has the index that it is to use, and what is known of a table lags behind
+/// when a directory of a million people arrives within minutes: so nothing is left to be guessed,
+/// and statements are planned once.
+const SETTINGS: &str = "\
+    set statement_timeout = '30s';
+    set lock_timeout = '10s';
+    set idle_in_transaction_session_timeout = '10s';
+    set client_min_messages = 'warning';
+    set enable_seqscan = off;
+    set enable_hashjoin = off;
+    set enable_mergejoin = off;
+    set plan_cache_mode = 'force_generic_plan';
+    set jit = off;
+    select set_config('synchronous_commit', 'on', false)
+    where current_setting('synchronous_commit') in ('off', 'local');
+";
+
+/// How connections are made.
+pub(crate) struct Connector {
+    config: Config,
+    tls: MakeRustlsConnect,
+    /// Where what a connection does in the background runs.
+    runtime: Handle,
+}
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The configuration holds a password.
+        f.write_str("Connector")
+    }
+}
+
+impl Connector {
+    /// For a database that its URL names. Nothing is connected yet.
+    pub(crate) fn new(url: &str) -> Result<Arc<Connector>, Error> {
+        let (mut config, tls) = tls::read(url)?;
+        config
+            .application_name("roster")
+            .connect_timeout(CONNECTING_MAX)
+            .tcp_user_timeout(SILENCE_MAX)
+            .keepalives_idle(SILENCE_MAX);
+        let tls = MakeRustlsConnect::new(tls);
+        Ok(Arc::new(Connector { config, tls, runtime: Handle::current() }))
+    }
+
+    /// A session, which connects when it is first used.
+    pub(crate) fn session(self: &Arc<Connector>) -> Session {
+        Session::postgres(Postgres {
+            connector: Arc::clone(self),
+            live: None,
+            is_in_transaction: false,
+        })
+    }
+
+    async fn connect(&self) -> Result<Live, PostgresError> {
+        let (config, tls) = (self.config.clone(), self.tls.clone());
+        // Sockets and timers belong to a runtime, and this thread has none.
+        let connecting = self.runtime.spawn(async move {
+            let connected = tokio::time::timeout(2 * CONNECTING_MAX, config.connect(tls)).await;
+            let (client, connection) =
+                connected.map_err(|_| PostgresError::unreachable("it does not answer"))??;
+            // Ends with the client. What goes wrong is told to whoever waits for an answer.
+            tokio::spawn(connection);
+            client.batch_execute(SETTINGS).await?;
+            Ok::<_, PostgresError>(client)
+        });
+        let client =
+            connecting.await.map_err(|_| PostgresError::unreachable("we are stopping"))??;
+        Ok(Live { client, statements: HashMap::new() })
+    }
+}
+
+/// A connection, or the place of one.
+#[derive(Debug)]
+pub(crate) struct Postgres {
+    connector: Arc<Connector>,
+    live: Option<Live>,
+    is_in_transaction: bool,
+}
+
+/// A connection that was made.
+struct Live {
+    client: Client,
+    /// A few dozen; none is parsed twice.
+    statements: HashMap<&'static str, Statement>,
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Live")
+    }
+}
+
+impl Postgres {
+    /// The connection. Within a transaction a lost one is not replaced: what was done on it is gone.
+    async fn live(&mut self) -> Result<&mut Live, PostgresError> {
+        let is_lost = self.live.as_ref().is_none_or(|it| it.client.is_closed());
+        if is_lost {
+            if self.is_in_transaction {
+                return Err(PostgresError::unreachable("the connection was lost"));
+            }
+            self.live = None;
+            self.live = Some(self.connector.connect().await?);
+        }
+        Ok(self.live.as_mut().expect("it is there, or was just made"))
+    }
+
+    pub(crate) async fn run(
+        &mut self,
+        doing: &'static str,
+        sql: &'static str,
+        values: &[Value<'_>],
+    ) -> Result<usize, Error> {
+        let run = async {
+            let live = self.live().await?;
+            let statement = live.prepared(sql).await?;
+            let changed = live.client.execute_raw(&statement, parameters(values)).await?;
+            Ok(usize::try_from(changed).unwrap_or(usize::MAX))
+        };
+        run.await.map_err(|source| Error::postgres(doing, source))
+    }
+
+    pub(crate) async fn run_many<const N: usize>(
+        &mut self,
+        doing: &'static str,
+        sql: &'static str,
+        rows: &[[Value<'_>; N]],
+    ) -> Result<usize, Error> {
+        let run = async {
+            let live = self.live().await?;
+            let statement = live.prepared(sql).await?;
+            let columns = columns(rows);
+            let parameters = columns.iter().map(|column| column as &(dyn ToSql + Sync));
+            let changed = live.client.execute_raw(&statement, parameters).await?;
+            Ok(usize::try_from(changed).unwrap_or(usize::MAX))
+        };
+        run.await.map_err(|source| Error::postgres(doing, source))
+    }
+
+    pub(crate) async fn each(
+        &mut self,
+        doing: &'static str,
+        sql: &'static str,
+        values: &[Value<'_>],
+        read: impl FnMut(&Row<'_>) -> Result<Flow, Error>,
+    ) -> Result<(), Error> {
+        self.query(doing, sql, parameters(values), read).await
+    }
+
+    pub(crate) async fn each_of_many<const N: usize>(
+        &mut self,
+        doing: &'static str,
+        sql: &'static str,
+        rows: &[[Value<'_>; N]],
+        mut read: impl FnMut(&Row<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let columns = columns(rows);
+        let parameters = columns.iter().map(|column| column as &(dyn ToSql + Sync));
+        self.query(doing, sql, parameters, |row| read(row).map(Flow::Continue)).await
+    }
+
+    async fn query<'a>(
+        &mut self,
+        doing: &'static str,
+        sql: &'static str,
+        parameters: impl ExactSizeIterator<Item = &'a (dyn ToSql + Sync)>,
+        mut read: impl FnMut(&Row<'_>) -> Result<Flow, Error>,
+    ) -> Result<(), Error> {
+        let failed = |source| Error::postgres(doing, source);
+        let live = self.live().await.map_err(failed)?;
+        let statement = live.prepared(sql).await.map_err(failed)?;
+        let rows = live.client.query_raw(&statement, parameters).await;
+        let mut rows = std::pin::pin!(rows.map_err(|it| failed(it.into()))?);
+        while let Some(row) = rows.try_next().await.map_err(|it| failed(it.into()))? {
+            if read(&Row::Postgres(&row))?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn script(&mut self, doing: &'static str, sql: &str) -> Result<(), Error> {
+        let run = async {
+            self.live().await?.client.batch_execute(sql).await?;
+            Ok(())
+        };
+        run.await.map_err(|source| Error::postgres(doing, source))
+    }
+
+    /// Begins a transaction, on a new connection where the last was lost.
+    pub(crate) async fn begin(
+        &mut self,
+        doing: &'static str,
+        sql: &'static str,
+    ) -> Result<(), Error> {
+        self.script(doing, sql).await?;
+        self.is_in_transaction = true;
+        Ok(())
+    }
+
+    /// Ends a transaction; whether it was kept is not known where this fails.
+    pub(crate) async fn end(
+        &mut self,
+        doing: &'static str,
+        sql: &'static str,
+    ) -> Result<(), Error> {
+        let ended = self.script(doing, sql).await;
+        self.is_in_transaction = false;
+        if ended.is_err() {
+            // Whatever state it is in, nobody else shall find it so.
+            self.live = None;
+        }
+        ended
+    }
+
+    pub(crate) async fn roll_back(&mut self, doing: &'static str) -> Result<(), Error> {
+        if !self.is_in_transaction {
+            return Ok(());
+        }
+        if self.live.as_ref().is_none_or(|it| it.client.is_closed()) {
+            // The database has undone it by itself.
+            self.is_in_transaction = false;
+            self.live = None;
+            return Ok(());
+        }
+        self.end(doing, "rollback").await
+    }
+}
+
+impl Live {
+    async fn prepared(&mut self, sql: &'static str) -> Result<Statement, PostgresError> {
+        if let Some(statement) = self.statements.get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = self.client.prepare(sql).await?;
+        self.statements.insert(sql, statement.clone());
+        Ok(statement)
+    }
+}
+
+/// The values of one column, of many rows.
+#[derive(Debug)]
+enum Column<'a> {
+    Texts(Vec<Option<Cow<'a, str>>>),
+    Integers(Vec<i64>),
+}
+
+fn columns<'a, const N: usize>(rows: &[[Value<'a>; N]]) -> Vec<Column<'a>> {
+    (0..N).map(|column| Column::of(rows, column)).collect()
+}
+
+impl<'a> Column<'a> {
+    fn of<const N: usize>(rows: &[[Value<'a>; N]], column: usize) -> Column<'a> {
+        let values = rows.iter().map(|row| row[column]);
+        if matches!(rows[0][column], Value::Integer(_) | Value::Time(_)) {
+            Column::Integers(values.map(as_integer).collect())
+        } else {
+            Column::Texts(values.map(as_text).collect())
+        }
+    }
+}
+
+fn as_integer(value: Value<'_>) -> i64 {
+    match value {
+        Value::Integer(integer) => integer,
+        Value::Time(time) => time.as_microsecond(),
+        _ => unreachable!("a column has values of one type"),
+    }
+}
+
+fn as_text(value: Value<'_>) -> Option<Cow<'_, str>> {
+    match value {
+        Value::Text(text) => Some(text.into()),
+        Value::OptionalText(text) => text.map(Cow::Borrowed),
+        Value::Key(text) => Some(session::key(text)),
+        Value::OptionalKey(text) => text.map(session::key),
+        _ => unreachable!("a column has values of one type"),
+    }
+}
+
+/// PostgreSQL knows no NUL in text. Nothing that is kept has one, because admission refuses it, so
+/// whoever asks for one is to find nothing: no text of ours has this in its place.
+fn without_nul(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { text.replace('\0', "\u{FFFF}").into() } else { text.into() }
+}
+
+impl ToSql for Column<'_> {
+    fn to_sql(
+        &self,
+        ty: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match self {
+            Column::Texts(texts) => texts.to_sql(ty, out),
+            Column::Integers(integers) => integers.to_sql(ty, out),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+fn parameters<'a>(
+    values: &'a [Value<'a>],
+) -> impl ExactSizeIterator<Item = &'a (dyn ToSql + Sync)> + 'a {
+    values.iter().map(|value| value as &(dyn ToSql + Sync))
+}
+
+/// A column of a row.
+pub(crate) fn column<'a, T: FromSql<'a>>(
+    row: &'a tokio_postgres::Row,
+    column: usize,
+) -> Result<T, Error> {
+    row.try_get(column).map_err(|source| Error::postgres("reading a column", source.into()))
+}
+
+/// A column of whole numbers, of whatever width.
+pub(crate) fn integer(row: &tokio_postgres::Row, place: usize) -> Result<Option<i64>, Error> {
+    match *row.columns()[place].type_() {
+        Type::INT2 => Ok(column::<Option<i16>>(row, place)?.map(i64::from)),
+        Type::INT4 => Ok(column::<Option<i32>>(row, place)?.map(i64::from)),
+        _ => column(row, place),
+    }
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(
+        &self,
+        ty: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        let integer = |value: i64, out: &mut BytesMut| match *ty {
+            Type::INT2 => i16::try_from(value)?.to_sql(ty, out),
+            Type::INT4 => i32::try_from(value)?.to_sql(ty, out),
+            _ => value.to_sql(ty, out),
+        };
+        match self {
+            Value::OptionalText(None) | Value::OptionalKey(None) => Ok(IsNull::Yes),
+            Value::Text(text) | Value::OptionalText(Some(text)) => {
+                without_nul(text).to_sql(ty, out)
+            }
+            Value::Key(text) | Value::OptionalKey(Some(text)) => {
+                without_nul(&session::key(text)).to_sql(ty, out)
+            }
+            Value::Integer(value) => integer(*value, out),
+            Value::Time(time) => integer(time.as_microsecond(), out),
+            Value::Texts(texts) => texts.to_sql(ty, out),
+            Value::Integers(integers) => integers.to_sql(ty, out),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        // What does not fit is an error of ours, and found by the first test that runs it.
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// Looks whether this is a database that we can work with.
+pub(crate) async fn check(session: &mut Session) -> Result<(), Error> {
+    let found = session
+        .first(
+            "looking which database this is",
+            "select current_setting('server_version_num')::integer,
+                    current_setting('server_version'), current_setting('server_encoding'),
+                    (select count(*) from information_schema.tables
+                     where table_schema = current_schema()),
+                    coalesce(obj_description(to_regclass('migrations'), 'pg_class'), ''),
+                    coalesce(current_schema(), '')",
+            &[],
+            |row| {
+                Ok((
+                    row.integer(0)?,
+                    row.text(1)?,
+                    row.text(2)?,
+                    row.number(3)?,
+                    row.text(4)?,
+                    row.text(5)?,
+                ))
+            },
+        )
+        .await?;
+    let (version, version_name, encoding, tables, mark, schema) =
+        found.ok_or_else(|| Error::Corrupt("the database does not know its version".to_owned()))?;
+    if version < i64::from(VERSION_MIN) {
+        return Err(Error::Migration(format!(
+            "the database is PostgreSQL {version_name}; 14 or later is required"
+        )));
+    }
+    if encoding != "UTF8" {
+        return Err(Error::Migration(format!(
+            "the database keeps text as {encoding}; create one with `encoding 'UTF8'`, people have \
+             names in every script"
+        )));
+    }
+    if schema.is_empty() {
+        return Err(Error::Migration(
+            "the database's user has no schema to create tables in; set its `search_path`, or \
+             grant it `usage` and `create` on the schema `public`"
+                .to_owned(),
+        ));
+    }
+    if tables > 0 && mark != MARK {
+        return Err(Error::Migration(format!(
+            "the schema `{schema}` of the database holds the tables of another application; give \
+             Roster a database or a schema of its own"
+        )));
+    }
+    Ok(())
+}
+
+/// The comment on our table of migrations: what tells our database from somebody else's.
+pub(crate) const MARK: &str = "Roster";

@@ -6,7 +6,7 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 
-use tokio_postgres::NoTls;
+use tokio_postgres::{NoTls, SimpleQueryMessage};
 
 /// Where databases may be made: `postgres://…/postgres?…`.
 const SERVER: &str = "ROSTER_TEST_POSTGRES";
@@ -37,9 +37,35 @@ impl OwnDatabase {
         url
     }
 
-    /// Runs statements in it, beside whoever else does.
-    pub fn run(&self, sql: &str) {
-        run(&self.url(), sql.to_owned());
+    /// Runs a statement in it, beside whoever else does, and says how many rows it touched.
+    pub fn run(&self, sql: &str) -> u64 {
+        let told = run(&self.url(), sql.to_owned());
+        let counts = told.iter().map(|it| match it {
+            SimpleQueryMessage::CommandComplete(count) => *count,
+            _ => 0,
+        });
+        counts.sum()
+    }
+
+    /// Everything that is kept in it: each row of each table, as text.
+    pub fn contents(&self) -> String {
+        let names = "select table_name from information_schema.tables
+                     where table_schema = current_schema() order by table_name";
+        let rows = |sql: String| -> Vec<String> {
+            let told = run(&self.url(), sql).into_iter();
+            let texts = told.filter_map(|it| match it {
+                SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+                _ => None,
+            });
+            texts.collect()
+        };
+        let mut contents = String::new();
+        for name in rows(names.to_owned()) {
+            for row in rows(format!("select kept::text from {name} as kept order by 1")) {
+                contents.extend([&name, ": ", &row, "\n"]);
+            }
+        }
+        contents
     }
 }
 
@@ -50,7 +76,7 @@ impl Drop for OwnDatabase {
 }
 
 /// Runs statements from wherever it is called: a test may be waited for by a runtime, or have none.
-fn run(url: &str, sql: String) {
+fn run(url: &str, sql: String) -> Vec<SimpleQueryMessage> {
     let url = url.to_owned();
     let running = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -58,11 +84,12 @@ fn run(url: &str, sql: String) {
             let connected = tokio_postgres::connect(&url, NoTls).await;
             let (client, connection) = connected.expect("the server for tests is there");
             let connection = tokio::spawn(connection);
-            client.batch_execute(&sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+            let told = client.simple_query(&sql).await;
             drop(client);
             // It ends as soon as nobody has the client.
             let _ = connection.await;
-        });
+            told.unwrap_or_else(|error| panic!("{sql}: {error:?}"))
+        })
     });
-    running.join().expect("the statements are run");
+    running.join().expect("the statements are run")
 }

@@ -26,6 +26,7 @@ mod schemas;
 mod session;
 mod sqlite;
 mod tls;
+mod transfer;
 mod walks;
 mod writer;
 
@@ -45,6 +46,7 @@ pub use place::BadPageCursor;
 pub use quirks::QuirkCount;
 pub use read::{GroupRecord, GroupReference, UserRecord};
 pub use schemas::UnknownAttribute;
+pub use transfer::{MovedTable, Phase, Progress};
 
 use crate::access::FoundToken;
 use crate::feed::Sealer;

@@ -2,6 +2,7 @@
 
 mod beside;
 mod engine;
+mod transfer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;

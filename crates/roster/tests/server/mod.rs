@@ -12,6 +12,18 @@ use simulator::{Client, HttpClient, Method, NoAnswer, Request, Response};
 /// The last line that a server says before it serves.
 const LAST_LINE: &str = "  to begin ";
 
+/// Where a server keeps its data, and how commands are told so.
+pub(crate) trait Place {
+    fn tell(&self, command: &mut Command);
+}
+
+/// The folder of an embedded database.
+impl Place for Path {
+    fn tell(&self, command: &mut Command) {
+        command.arg("--data").arg(self);
+    }
+}
+
 /// A server. It is killed when it is dropped, as the system does when memory runs out: at once, and
 /// without a word.
 pub(crate) struct Server {
@@ -26,9 +38,10 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts on any free port, and waits until it says where it listens.
-    pub(crate) fn start(data: &Path, arguments: &[&str]) -> Server {
+    pub(crate) fn start(place: &(impl Place + ?Sized), arguments: &[&str]) -> Server {
         let mut command = binary();
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).args(arguments);
+        command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments);
+        place.tell(&mut command);
         let mut process =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let mut output = BufReader::new(process.stdout.take().expect("it is piped"));
@@ -87,9 +100,10 @@ pub(crate) fn binary() -> Command {
 }
 
 /// A directory as `roster directory create --json` tells of it.
-pub(crate) fn create_directory(data: &Path, arguments: &[&str]) -> Value {
+pub(crate) fn create_directory(place: &(impl Place + ?Sized), arguments: &[&str]) -> Value {
     let mut command = binary();
-    command.args(["directory", "create", "--json", "--data"]).arg(data).args(arguments);
+    command.args(["directory", "create", "--json"]).args(arguments);
+    place.tell(&mut command);
     let mut process = command.stdout(Stdio::piped()).spawn().expect("it starts");
     let mut text = String::new();
     process.stdout.take().expect("it is piped").read_to_string(&mut text).expect("it is text");

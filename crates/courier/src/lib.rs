@@ -55,6 +55,7 @@ impl std::fmt::Display for Error {
         f.write_str(match self {
             Error::Cursor(BadCursor::Malformed) => "the cursor is not one of this feed",
             Error::Cursor(BadCursor::AnotherEpoch) => "the cursor is of another life of this feed",
+            Error::Cursor(BadCursor::Forgotten) => "events after the cursor were let go",
             Error::Store(_) => "the feed cannot be read",
         })
     }

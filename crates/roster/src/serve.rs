@@ -4,10 +4,13 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 use directory::secret::{Secret, SecretKind};
+use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
@@ -29,6 +32,11 @@ pub(crate) struct Arguments {
     addresses: Addresses,
     #[command(flatten)]
     rate: Rate,
+    /// Days for which events are kept in the feed; a cursor that is older leads nowhere then
+    /// [default: for ever]
+    #[arg(long, env = "ROSTER_KEEP_EVENTS_DAYS", value_name = "DAYS",
+          value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    keep_events_days: Option<u32>,
     /// Form of the log, which goes to standard error
     #[arg(long, env = "ROSTER_LOG_FORMAT", value_name = "FORM", default_value = "text")]
     log_format: LogFormat,
@@ -109,10 +117,45 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
     let application =
         web::application(store.access(), settings, environment::ids(), environment::entropy);
+    let store = Arc::new(store);
+    let upkeep =
+        arguments.keep_events_days.map(|days| tokio::spawn(forget(Arc::clone(&store), days)));
     web::serve(listener, application, stop).await.context("the server failed")?;
-    store.close().await;
+    if let Some(upkeep) = upkeep {
+        upkeep.abort();
+        // It has ended, as it was told to.
+        let _ = upkeep.await;
+    }
+    Arc::into_inner(store).context("somebody still holds the database")?.close().await;
     tracing::info!("stopped: everything is kept");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Lets go the events that are older than this, from time to time. Of several nodes one does it.
+async fn forget(store: Arc<store::Store>, days: u32) {
+    let holder = environment::ids().next().to_string();
+    let mut minutes = tokio::time::interval(Duration::from_mins(1));
+    loop {
+        minutes.tick().await;
+        let before = store.access().now() - SignedDuration::from_hours(24 * i64::from(days));
+        let mut forgotten = 0;
+        let outcome = loop {
+            match store.forget_events(&holder, before).await {
+                Ok(0) => break Ok(()),
+                Ok(some) => forgotten += some,
+                Err(error) => break Err(error),
+            }
+        };
+        if forgotten > 0 {
+            tracing::info!(events = forgotten, "old events were let go");
+        }
+        if let Err(error) = outcome {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "old events were not let go; it is tried again in a minute",
+            );
+        }
+    }
 }
 
 /// The first start makes a key, so that somebody can get in.

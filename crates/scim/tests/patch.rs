@@ -249,6 +249,15 @@ fn values_are_built_piece_by_piece() {
 
 /// Proves S-PATCH-17.
 #[test]
+fn values_that_only_primary_told_apart_are_one_when_it_moves() {
+    check(
+        r#"{"userName":"ana","addresses":[{"primary":false},{"primary":true}]}"#,
+        json!({ "op": "add", "path": "addresses", "value": { "country": "FI", "primary": true } }),
+        r#"{"userName":"ana","addresses":[{"primary":false},{"country":"FI","primary":true}]}"#,
+    );
+}
+
+#[test]
 fn one_value_is_primary_at_most() {
     let before = r#"{"userName":"ana","emails":[{"value":"a","type":"work","primary":true},{"value":"b","type":"home"}]}"#;
     let b_is_primary = r#"{"userName":"ana","emails":[{"value":"a","type":"work","primary":false},{"value":"b","type":"home","primary":true}]}"#;

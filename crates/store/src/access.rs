@@ -812,7 +812,7 @@ impl ApiStore {
 
     /// Takes a role or an entitlement out of the catalogue. Users who have it keep it.
     pub async fn delete_entry(&self, kind: CatalogueKind, id: EntryId) -> Result<(), Error> {
-        self.0.writer.act(Act::DeleteEntry(kind, id)).await
+        self.0.writer.act(Act::DeleteEntry(kind, id)).await.map(drop)
     }
 
     /// Keeps a new token of a directory, for a provider. The secret itself is not kept.

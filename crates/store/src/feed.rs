@@ -11,7 +11,8 @@ use sha2::Sha256;
 
 use crate::Inner;
 use crate::error::Error;
-use crate::session::{Engine, Flow, Row, Session, Value, count, finish};
+use crate::lease;
+use crate::session::{Engine, Flow, Many, Row, Session, Value, count, finish};
 
 /// An event as it is read: numbered, positioned, and with its data as it was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +96,8 @@ pub enum BadCursor {
     /// It was made before the database was restored or replaced: the events after it may not be
     /// those that its reader expects.
     AnotherEpoch,
+    /// Events that came after it were let go, because they were older than events are kept.
+    Forgotten,
 }
 
 /// The feed over all directories, to be read: whoever holds this and nothing else can change
@@ -310,6 +313,9 @@ pub(crate) async fn keep(session: &mut Session, events: &[NewEvent<'_>]) -> Resu
     Ok(())
 }
 
+/// Rows that are given their positions in one transaction: others wait meanwhile.
+const SEQUENCED_AT_ONCE: i64 = 10_000;
+
 /// Gives the events that were kept lately their positions in the feed, where they have none yet.
 ///
 /// Whoever reads the feed does this first, so that what was kept before somebody asked is there.
@@ -317,9 +323,6 @@ pub(crate) async fn keep(session: &mut Session, events: &[NewEvent<'_>]) -> Resu
 /// transaction: nobody can act on a lock that was lost. Within a directory the rows come in the
 /// order of its numbers: the next was written only after the one before was kept.
 async fn sequence(session: &mut Session) -> Result<(), Error> {
-    /// Rows that are done in one transaction: others wait meanwhile.
-    const AT_ONCE: i64 = 10_000;
-
     loop {
         let waiting = session
             .first("looking for new events", "select 1 from unsequenced limit 1", &[], |_| Ok(()))
@@ -328,7 +331,7 @@ async fn sequence(session: &mut Session) -> Result<(), Error> {
             return Ok(());
         }
         session.begin().await?;
-        let done = sequence_some(session, AT_ONCE).await;
+        let done = sequence_some(session, SEQUENCED_AT_ONCE).await;
         match done {
             Ok(()) => session.commit().await?,
             Err(error) => {
@@ -420,9 +423,11 @@ async fn read_in_one_state(
     let after = match after.map(|cursor| sealer.open(cursor, scope)).transpose() {
         Ok(None) => 0,
         Ok(Some((after, mark))) => {
+            if after < forgotten(session).await?.0 {
+                return Ok(Err(BadCursor::Forgotten));
+            }
             // Another event stands there, or none yet: the database has been set back without a
-            // new epoch. Whoever lets old events go has to keep their marks, or refuses here all
-            // cursors that point to one of them.
+            // new epoch.
             if sealer.mark(event_at(session, after).await?.as_deref()) != mark {
                 return Ok(Err(BadCursor::AnotherEpoch));
             }
@@ -561,5 +566,143 @@ async fn event_at(session: &mut Session, position: u64) -> Result<Option<String>
              where s.first_position <= $1"
         }
     };
-    session.first("finding the event of a cursor", sql, &[count(position)], |row| row.text(0)).await
+    let values = [count(position)];
+    let found = session.first("finding the event of a cursor", sql, &values, |row| row.text(0));
+    if let Some(id) = found.await? {
+        return Ok(Some(id));
+    }
+    // Of those that were let go, the last is remembered.
+    let (end, id) = forgotten(session).await?;
+    Ok(id.filter(|_| end == position))
+}
+
+/// Up to which position events were let go, and which was the last.
+async fn forgotten(session: &mut Session) -> Result<(u64, Option<String>), Error> {
+    let found = session
+        .first(
+            "looking which events were let go",
+            "select forgotten_position, forgotten_event_id from feed",
+            &[],
+            |row| Ok((row.number(0)?, row.optional_text(1)?)),
+        )
+        .await?;
+    found.ok_or_else(|| Error::Corrupt("the feed has no beginning".to_owned()))
+}
+
+/// The lease of whoever lets old events go.
+const FORGETTING: &str = "forget_events";
+
+/// Events that are let go in one transaction: others wait meanwhile.
+const FORGOTTEN_AT_ONCE: u64 = 2_000;
+
+/// Lets the oldest events go, up to the first that did not occur before a moment, a few at a time.
+/// Says how many.
+pub(crate) async fn forget(
+    session: &mut Session,
+    holder: &str,
+    before: Timestamp,
+    now: Timestamp,
+) -> Result<u64, Error> {
+    if !lease::hold(session, FORGETTING, holder, now).await? {
+        return Ok(0);
+    }
+    let (begin, _) = forgotten(session).await?;
+    match session.engine() {
+        Engine::Sqlite => forget_here(session, begin, before).await,
+        Engine::Postgres => {
+            // Those that nobody has read yet too.
+            sequence_some(session, SEQUENCED_AT_ONCE).await?;
+            forget_sequenced(session, begin, before).await
+        }
+    }
+}
+
+/// The same, of an embedded database.
+async fn forget_here(session: &mut Session, begin: u64, before: Timestamp) -> Result<u64, Error> {
+    let mut end = begin;
+    session
+        .each(
+            "looking for old events",
+            "select position, occurred_at from events where position > $1 order by position limit $2",
+            &[count(begin), count(FORGOTTEN_AT_ONCE)],
+            |row| {
+                if row.time(1)? >= before {
+                    return Ok(Flow::Break(()));
+                }
+                end = row.number(0)?;
+                Ok(Flow::Continue(()))
+            },
+        )
+        .await?;
+    if end > begin {
+        remember_end(session, end).await?;
+        let sql = "delete from events where position <= $1";
+        session.run("letting old events go", sql, &[count(end)]).await?;
+    }
+    Ok(end - begin)
+}
+
+/// The same, on PostgreSQL, in whole ranges of the sequence.
+async fn forget_sequenced(
+    session: &mut Session,
+    begin: u64,
+    before: Timestamp,
+) -> Result<u64, Error> {
+    const DELETE: Many<3> = Many {
+        doing: "letting old events go",
+        sqlite: "",
+        postgres: "delete from events e
+                   using unnest($1::text[], $2::bigint[], $3::bigint[])
+                         as it (directory_id, first_number, last_number)
+                   where e.directory_id = it.directory_id
+                       and e.number between it.first_number and it.last_number",
+    };
+    let mut end = begin;
+    let mut ranges: Vec<(String, u64, u64)> = Vec::new();
+    session
+        .each(
+            "looking for old events",
+            "select s.directory_id, s.first_number, s.last_position, s.first_position, e.occurred_at
+             from sequence s
+             join events e on e.directory_id = s.directory_id
+                          and e.number = s.first_number + (s.last_position - s.first_position)
+             where s.last_position > $1
+             order by s.last_position limit $2",
+            &[count(begin), count(FORGOTTEN_AT_ONCE)],
+            |row| {
+                if row.time(4)? >= before || end - begin >= FORGOTTEN_AT_ONCE {
+                    return Ok(Flow::Break(()));
+                }
+                let (first, last) = (row.number(3)?, row.number(2)?);
+                let first_number = row.number(1)?;
+                ranges.push((row.text(0)?, first_number, first_number + (last - first)));
+                end = last;
+                Ok(Flow::Continue(()))
+            },
+        )
+        .await?;
+    if end > begin {
+        remember_end(session, end).await?;
+        let rows: Vec<_> = ranges
+            .iter()
+            .map(|(directory, first, last)| [Value::Text(directory), count(*first), count(*last)])
+            .collect();
+        session.run_many(&DELETE, &rows).await?;
+        let sql = "delete from sequence where last_position <= $1";
+        session.run("letting old events go", sql, &[count(end)]).await?;
+    }
+    Ok(end - begin)
+}
+
+/// Remembers up to where events are let go, before they are.
+async fn remember_end(session: &mut Session, end: u64) -> Result<(), Error> {
+    let id = event_at(session, end).await?;
+    session
+        .run(
+            "remembering which events are let go",
+            "update feed set forgotten_position = $1, forgotten_event_id = $2",
+            &[count(end), Value::OptionalText(id.as_deref())],
+        )
+        .await?;
+    Ok(())
 }

@@ -12,7 +12,9 @@ mod batch;
 mod catalogue;
 mod error;
 mod feed;
+mod lease;
 mod list;
+mod load;
 mod migrations;
 mod narrow;
 mod place;
@@ -177,6 +179,16 @@ impl Store {
     /// The feed, for whoever brings events on: it can be read and nothing else.
     pub fn feed(&self) -> FeedStore {
         FeedStore::new(Arc::clone(&self.inner))
+    }
+
+    /// Lets the oldest events go, of all directories, that occurred before a moment: a few thousand at
+    /// a time, so that others can write in between. Says how many; where it says 0, there are no more
+    /// of them, or another node is doing it.
+    ///
+    /// `holder` names this node among those that share the database.
+    pub async fn forget_events(&self, holder: &str, before: Timestamp) -> Result<u64, Error> {
+        let now = self.inner.environment.clock.now();
+        self.inner.writer.act(Act::ForgetEvents { holder: holder.to_owned(), before, now }).await
     }
 
     /// How many API keys there are. With none, nobody can get in yet.

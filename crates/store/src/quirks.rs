@@ -147,7 +147,7 @@ impl Shared {
             let mut outcome = Ok(());
             while outcome.is_ok() && !gathered.is_empty() {
                 let rest = split_off(&mut gathered, COUNTS_AT_ONCE);
-                outcome = writer.act_now(Act::CountQuirks(gathered.clone()));
+                outcome = writer.act_now(Act::CountQuirks(gathered.clone())).map(drop);
                 if outcome.is_ok() {
                     gathered = rest;
                 } else {

@@ -61,7 +61,7 @@ enum Work {
     /// Something to decide in one directory.
     Decision(DirectoryId, Box<dyn Pending>),
     /// Something that was decided elsewhere: an administrative act.
-    Act(Act, oneshot::Sender<Result<(), Error>>),
+    Act(Act, oneshot::Sender<Result<u64, Error>>),
     /// Nothing more is taken.
     Close,
 }
@@ -87,6 +87,12 @@ pub(crate) enum Act {
     TokenUsed {
         id: TokenId,
         at: Timestamp,
+    },
+    /// Old events are let go by whoever holds the lease for it.
+    ForgetEvents {
+        holder: String,
+        before: Timestamp,
+        now: Timestamp,
     },
     /// What was straightened lately of what providers sent. Brought every few seconds, not at every
     /// request.
@@ -141,8 +147,8 @@ impl Writer {
         answered.await.map_err(|_| Error::Closed)?
     }
 
-    /// Has an administrative act kept.
-    pub(crate) async fn act(&self, act: Act) -> Result<(), Error> {
+    /// Has an administrative act kept. Says how much of it there was, where that is of interest.
+    pub(crate) async fn act(&self, act: Act) -> Result<u64, Error> {
         let (answer, kept) = oneshot::channel();
         self.0.send(Work::Act(act, answer)).await.map_err(|_| Error::Closed)?;
         kept.await.map_err(|_| Error::Closed)?
@@ -160,7 +166,7 @@ impl Writer {
     }
 
     /// The same for a thread that may wait.
-    pub(crate) fn act_now(&self, act: Act) -> Result<(), Error> {
+    pub(crate) fn act_now(&self, act: Act) -> Result<u64, Error> {
         let (answer, kept) = oneshot::channel();
         self.0.blocking_send(Work::Act(act, answer)).map_err(|_| Error::Closed)?;
         kept.blocking_recv().map_err(|_| Error::Closed)?
@@ -331,7 +337,7 @@ fn try_batch(
 }
 
 /// How something ended; `None` where it was not begun.
-type Outcome = Option<Result<(), Error>>;
+type Outcome = Option<Result<u64, Error>>;
 
 async fn decide_and_keep(
     session: &mut Session,
@@ -366,7 +372,7 @@ async fn decide_as_they_come<'a>(
         let work = works.last_mut().expect("there is at least the first");
         let outcome = match work {
             Work::Decision(directory_id, pending) => {
-                batch.decide(session, *directory_id, pending.as_mut()).await?
+                batch.decide(session, *directory_id, pending.as_mut()).await?.map(|()| 0)
             }
             Work::Act(act, _) => act.keep(session, &mut batch).await?.map_err(Error::from),
             Work::Close => unreachable!("it is not handed on"),
@@ -420,7 +426,7 @@ async fn decide_together<'a>(
     }
     let decided = batch.decide_all(session, &mut asked, BATCH_WEIGHT_MAX).await?;
     for (place, outcome) in places.into_iter().zip(decided) {
-        outcomes[place] = outcome;
+        outcomes[place] = outcome.map(|it| it.map(|()| 0));
     }
     Ok((batch, outcomes))
 }
@@ -433,9 +439,9 @@ impl Work {
         }
     }
 
-    fn answer(self, outcome: Result<(), Error>) {
+    fn answer(self, outcome: Result<u64, Error>) {
         match self {
-            Work::Decision(_, pending) => pending.answer(outcome),
+            Work::Decision(_, pending) => pending.answer(outcome.map(drop)),
             Work::Act(_, answer) => _ = answer.send(outcome),
             Work::Close => {}
         }
@@ -447,7 +453,7 @@ impl Act {
         &self,
         session: &mut Session,
         batch: &mut Batch<'_>,
-    ) -> Result<Result<(), Rejection>, Error> {
+    ) -> Result<Result<u64, Rejection>, Error> {
         match self {
             Act::CreateOrganization(organization) => {
                 if let Some(external_id) = &organization.external_id {
@@ -515,8 +521,15 @@ impl Act {
                     )
                     .await?;
             }
-            Act::PutEntry(entry, at) => return catalogue::put(session, entry, *at).await,
-            Act::DeleteEntry(kind, id) => return catalogue::delete(session, *kind, id).await,
+            Act::PutEntry(entry, at) => {
+                return Ok(catalogue::put(session, entry, *at).await?.map(|()| 0));
+            }
+            Act::DeleteEntry(kind, id) => {
+                return Ok(catalogue::delete(session, *kind, id).await?.map(|()| 0));
+            }
+            Act::ForgetEvents { holder, before, now } => {
+                return Ok(Ok(feed::forget(session, holder, *before, *now).await?));
+            }
             Act::TokenUsed { id, at } => {
                 let sql = match session.engine() {
                     Engine::Sqlite => "update tokens set last_used_at = $2 where token_id = $1",
@@ -532,7 +545,7 @@ impl Act {
             }
             Act::CountQuirks(gathered) => quirks::count_more(session, gathered).await?,
         }
-        Ok(Ok(()))
+        Ok(Ok(0))
     }
 }
 

@@ -364,6 +364,52 @@ fn several_that_start_together_on_an_empty_database_share_it() {
     });
 }
 
+#[test]
+fn old_events_are_let_go_and_readers_are_told() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let directory = some_directory(&store).await;
+        let api = store.api();
+        let events =
+            async |after: Option<&Cursor>| api.events(after.cloned(), None, 1_000).await.unwrap();
+        let early = api.events(None, None, 1).await.unwrap().unwrap().next;
+        for number in 0..10 {
+            directory.change(create_user(&format!("old{number}"))).await.unwrap();
+        }
+        let caught_up = events(None).await.unwrap().next;
+        database.clock.move_by(3_600);
+        let before = database.clock.now();
+        let forget = async |holder: &str| {
+            let mut forgotten = 0;
+            loop {
+                match store.forget_events(holder, before).await.unwrap() {
+                    0 => return forgotten,
+                    some => forgotten += some,
+                }
+            }
+        };
+        assert_eq!(forget("one").await, 11, "one of the directory and ten of users");
+        assert_eq!(events(Some(&caught_up)).await.unwrap().events, []);
+        assert_eq!(events(Some(&early)).await, Err(BadCursor::Forgotten));
+        assert_eq!(events(None).await.unwrap().next, caught_up);
+
+        for number in 0..3 {
+            directory.change(create_user(&format!("new{number}"))).await.unwrap();
+        }
+        assert_eq!(forget("one").await, 0, "nothing of it is old");
+        let page = events(Some(&caught_up)).await.unwrap();
+        let places: Vec<_> = page.events.iter().map(|it| (it.position, it.number)).collect();
+        assert_eq!(places, [(12, 12), (13, 13), (14, 14)]);
+        assert_eq!(events(None).await.unwrap().events, page.events);
+
+        database.clock.move_by(3_600);
+        let later = database.clock.now();
+        let kept = store.forget_events("another", later).await.unwrap();
+        assert_eq!(kept + store.forget_events("one", later).await.unwrap(), 3);
+        store.close().await;
+    });
+}
+
 /// Fails in the way that is asked for.
 enum Poison {
     Panic,

@@ -98,6 +98,8 @@ impl<'a> Table<'a> {
                 let mut list = elements.into_list();
                 if let Some(primary) = primary {
                     make_primary(&mut list, primary);
+                    // Those that were told apart by it alone are one now.
+                    list = each_once(attribute, list);
                 }
                 self.put_list(values, attribute, list)
             }

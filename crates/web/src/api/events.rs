@@ -96,5 +96,14 @@ fn bad_cursor(bad: BadCursor) -> Problem {
              it may not be those that its reader expects",
             "Read the feed from the beginning, without `after`, and rebuild what was made of it",
         ),
+        BadCursor::Forgotten => Problem::new(
+            StatusCode::GONE,
+            "events-are-gone",
+            "Events after the cursor are not kept any more",
+            "events are kept for as long as the server is told to, and the cursor was not used for \
+             longer than that",
+            "Read users and groups anew, then go on with the feed without `after`; read it more \
+             often, or have events kept for longer with `roster serve --keep-events-days`",
+        ),
     }
 }

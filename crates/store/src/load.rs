@@ -1,0 +1,411 @@
+//! Facts that decisions ask for, loaded: one after the other, or many at once.
+
+use std::collections::BTreeMap;
+
+use directory::{
+    DirectoryId, Facts, Group, GroupId, Membership, Missing, ResourceId, User, UserId, Want,
+};
+use scim::group::MemberKind;
+
+use crate::error::Error;
+use crate::rows::{self, kind_from};
+use crate::schemas;
+use crate::session::{self, Row, Session, Value};
+
+/// Loads what a decision asked for.
+pub(crate) async fn learn(
+    session: &mut Session,
+    directory_id: DirectoryId,
+    facts: &mut Facts,
+    missing: Missing,
+) -> Result<(), Error> {
+    let directory = directory_id.to_string();
+    for want in missing.0 {
+        match want {
+            Want::User(id) => facts.learn_user(id, load_user(session, &directory, id).await?),
+            Want::UserName(key) => {
+                let holder = session
+                    .first(
+                        "looking for a user's name",
+                        "select user_id from users where directory_id = $1 and user_name_key = $2",
+                        &[Value::Text(&directory), Value::Key(&key)],
+                        |row| row.resource_id(0),
+                    )
+                    .await?;
+                facts.learn_user_name(key, holder);
+            }
+            Want::FormerUser(key, external_id) => {
+                let asked = (key, external_id);
+                let id =
+                    load_former_user(session, &directory, &asked.0, asked.1.as_deref()).await?;
+                facts.learn_former_user(asked, id);
+            }
+            Want::Group(id) => facts.learn_group(id, load_group(session, &directory, id).await?),
+            Want::GroupName(key) => {
+                let holder = session
+                    .first(
+                        "looking for a group's name",
+                        "select group_id from groups
+                         where directory_id = $1 and display_name_key = $2",
+                        &[Value::Text(&directory), Value::Key(&key)],
+                        |row| row.resource_id(0),
+                    )
+                    .await?;
+                facts.learn_group_name(key, holder);
+            }
+            Want::Kind(id) => facts.learn_kind(id, load_kind(session, &directory, id).await?),
+            Want::Member(group, id) => {
+                let membership = load_membership(session, group, id).await?;
+                facts.learn_member(group, id, membership);
+            }
+            Want::AllMembers(group) => {
+                facts.learn_all_members(group, rows::members(session, group).await?);
+            }
+            Want::Token(id) => {
+                facts.learn_token(id, rows::load_token(session, &directory, id).await?);
+            }
+            Want::GroupsOf(member) => {
+                let groups = session
+                    .all(
+                        "looking for the groups of a member",
+                        "select group_id from memberships where member_id = $1",
+                        &[Value::Text(&member.to_string())],
+                        |row| row.resource_id(0),
+                    )
+                    .await?;
+                facts.learn_groups_of(member, groups);
+            }
+            Want::Schemas => facts.learn_schemas(schemas::all(session, &directory).await?),
+            Want::Uses => facts.learn_uses(schemas::uses(session, &directory).await?),
+        }
+    }
+    Ok(())
+}
+
+/// Loads what several decisions asked for, and adds it to the facts of their directories: what many
+/// may ask for by one statement, the rest one by one. Only on PostgreSQL.
+pub(crate) async fn learn_all(
+    session: &mut Session,
+    facts: &mut BTreeMap<DirectoryId, &mut Facts>,
+    wants: BTreeMap<DirectoryId, Vec<Want>>,
+) -> Result<(), Error> {
+    let mut together = Together::default();
+    for (directory_id, wants) in wants {
+        let alone: Vec<_> =
+            wants.into_iter().filter_map(|want| together.take(directory_id, want)).collect();
+        if !alone.is_empty() {
+            learn(session, directory_id, of(facts, directory_id), Missing(alone)).await?;
+        }
+    }
+    together.load(session, facts).await
+}
+
+/// What many decisions ask for, gathered so that each kind of it is one statement.
+#[derive(Default)]
+struct Together {
+    users: Asked<UserId, 2>,
+    user_names: Asked<String, 2>,
+    former_users: Asked<(String, Option<String>), 3>,
+    groups: Asked<GroupId, 2>,
+    members: Asked<(GroupId, ResourceId), 2>,
+    kinds: Asked<ResourceId, 2>,
+}
+
+/// Facts of one kind: of which directory, which ones, and what a statement is given for each.
+type Asked<T, const N: usize> = Vec<(DirectoryId, T, [Option<String>; N])>;
+
+impl Together {
+    /// Takes what can be loaded together with others; gives back what cannot.
+    fn take(&mut self, directory_id: DirectoryId, want: Want) -> Option<Want> {
+        let directory = || Some(directory_id.to_string());
+        let text = |id: &dyn std::fmt::Display| Some(id.to_string());
+        match want {
+            Want::User(id) => self.users.push((directory_id, id, [directory(), text(&id)])),
+            Want::UserName(name) => {
+                let key = text(&session::key(&name));
+                self.user_names.push((directory_id, name, [directory(), key]));
+            }
+            Want::FormerUser(name, external_id) => {
+                let key = text(&session::key(&name));
+                let external_key = external_id.as_deref().map(|id| session::key(id).into_owned());
+                let asked = [directory(), key, external_key];
+                self.former_users.push((directory_id, (name, external_id), asked));
+            }
+            Want::Group(id) => self.groups.push((directory_id, id, [directory(), text(&id)])),
+            Want::Member(group, id) => {
+                self.members.push((directory_id, (group, id), [text(&group), text(&id)]));
+            }
+            Want::Kind(id) => self.kinds.push((directory_id, id, [directory(), text(&id)])),
+            other => return Some(other),
+        }
+        None
+    }
+
+    async fn load(
+        self,
+        session: &mut Session,
+        facts: &mut BTreeMap<DirectoryId, &mut Facts>,
+    ) -> Result<(), Error> {
+        let found: Vec<_> = look_up(
+            session,
+            "loading users",
+            "select it.place, u.resource, u.version, u.created_at, u.modified_at, u.aside, u.active
+             from unnest($1::text[], $2::text[]) with ordinality
+                  as it (directory_id, user_id, place)
+             join users u on u.directory_id = it.directory_id and u.user_id = it.user_id",
+            &self.users,
+            |id, row| user(*id, row, 1),
+        )
+        .await?;
+        for ((directory, id, _), user) in self.users.iter().zip(found) {
+            of(facts, *directory).learn_user(*id, user);
+        }
+        let found: Vec<_> = look_up(
+            session,
+            "looking for users' names",
+            "select it.place, u.user_id
+             from unnest($1::text[], $2::text[]) with ordinality as it (directory_id, key, place)
+             join users u on u.directory_id = it.directory_id and u.user_name_key = it.key",
+            &self.user_names,
+            |_, row| row.resource_id(1),
+        )
+        .await?;
+        for ((directory, name, _), holder) in self.user_names.into_iter().zip(found) {
+            of(facts, directory).learn_user_name(name, holder);
+        }
+        let found: Vec<_> = look_up(
+            session,
+            "looking for former users",
+            "select it.place, f.user_id
+             from unnest($1::text[], $2::text[], $3::text[]) with ordinality
+                  as it (directory_id, key, external_id, place)
+             cross join lateral (
+                 (select user_id, deleted_at from former_users
+                  where directory_id = it.directory_id and user_name_key = it.key
+                  order by deleted_at desc limit 1)
+                 union all
+                 (select user_id, deleted_at from former_users
+                  where directory_id = it.directory_id and external_id = it.external_id
+                  order by deleted_at desc limit 1)
+                 order by deleted_at desc, user_id desc limit 1
+             ) f",
+            &self.former_users,
+            |_, row| row.resource_id(1),
+        )
+        .await?;
+        for ((directory, asked, _), id) in self.former_users.into_iter().zip(found) {
+            of(facts, directory).learn_former_user(asked, id);
+        }
+        let found: Vec<_> = look_up(
+            session,
+            "loading groups",
+            "select it.place, g.resource, g.version, g.member_count, g.created_at, g.modified_at
+             from unnest($1::text[], $2::text[]) with ordinality
+                  as it (directory_id, group_id, place)
+             join groups g on g.directory_id = it.directory_id and g.group_id = it.group_id",
+            &self.groups,
+            |id, row| group(*id, row, 1),
+        )
+        .await?;
+        for ((directory, id, _), group) in self.groups.iter().zip(found) {
+            of(facts, *directory).learn_group(*id, group);
+        }
+        let found: Vec<_> = look_up(
+            session,
+            "looking for members",
+            "select it.place, m.kind, m.display
+             from unnest($1::text[], $2::text[]) with ordinality as it (group_id, member_id, place)
+             join memberships m on m.group_id = it.group_id and m.member_id = it.member_id",
+            &self.members,
+            |(_, id), row| membership(*id, row, 1),
+        )
+        .await?;
+        for ((directory, (group, id), _), membership) in self.members.iter().zip(found) {
+            of(facts, *directory).learn_member(*group, *id, membership);
+        }
+        let found: Vec<_> = look_up(
+            session,
+            "looking for users and groups",
+            "select it.place, found.kind
+             from unnest($1::text[], $2::text[]) with ordinality as it (directory_id, id, place)
+             cross join lateral (
+                 select 'User' as kind from users
+                 where directory_id = it.directory_id and user_id = it.id
+                 union all
+                 select 'Group' from groups
+                 where directory_id = it.directory_id and group_id = it.id
+             ) found",
+            &self.kinds,
+            |_, row| kind_from(&row.text(1)?),
+        )
+        .await?;
+        for ((directory, id, _), kind) in self.kinds.iter().zip(found) {
+            of(facts, *directory).learn_kind(*id, kind);
+        }
+        Ok(())
+    }
+}
+
+fn of<'a>(facts: &'a mut BTreeMap<DirectoryId, &mut Facts>, id: DirectoryId) -> &'a mut Facts {
+    facts.get_mut(&id).expect("its facts are asked for")
+}
+
+/// Looks for several of a kind by one statement, whose first column is the place of what was asked
+/// for, from 1 on.
+async fn look_up<T, F, const N: usize>(
+    session: &mut Session,
+    doing: &'static str,
+    sql: &'static str,
+    asked: &[(DirectoryId, T, [Option<String>; N])],
+    mut read: impl FnMut(&T, &Row<'_>) -> Result<F, Error>,
+) -> Result<Vec<Option<F>>, Error> {
+    let mut found: Vec<Option<F>> = asked.iter().map(|_| None).collect();
+    let rows: Vec<_> = asked
+        .iter()
+        .map(|(.., texts)| texts.each_ref().map(|it| Value::OptionalText(it.as_deref())))
+        .collect();
+    session
+        .each_of_many(doing, sql, &rows, |row| {
+            let place = usize::try_from(row.number(0)?).unwrap_or_default();
+            let wrong = || Error::Corrupt("an answer to a question that was not asked".to_owned());
+            let place = place.checked_sub(1).filter(|it| *it < asked.len()).ok_or_else(wrong)?;
+            found[place] = Some(read(&asked[place].1, row)?);
+            Ok(())
+        })
+        .await?;
+    Ok(found)
+}
+
+async fn load_membership(
+    session: &mut Session,
+    group: GroupId,
+    id: ResourceId,
+) -> Result<Option<Membership>, Error> {
+    session
+        .first(
+            "looking for a member",
+            "select kind, display from memberships where group_id = $1 and member_id = $2",
+            &[Value::Text(&group.to_string()), Value::Text(&id.to_string())],
+            |row| membership(id, row, 0),
+        )
+        .await
+}
+
+/// From the column `at` on: kind, display.
+fn membership(id: ResourceId, row: &Row<'_>, at: usize) -> Result<Membership, Error> {
+    Ok(Membership { id, kind: kind_from(&row.text(at)?)?, display: row.optional_text(at + 1)? })
+}
+
+async fn load_user(
+    session: &mut Session,
+    directory: &str,
+    id: UserId,
+) -> Result<Option<User>, Error> {
+    session
+        .first(
+            "loading a user",
+            "select resource, version, created_at, modified_at, aside, active
+             from users where directory_id = $1 and user_id = $2",
+            &[Value::Text(directory), Value::Text(&id.to_string())],
+            |row| user(id, row, 0),
+        )
+        .await
+}
+
+/// From the column `at` on: resource, version, times of creation and change, aside, active.
+fn user(id: UserId, row: &Row<'_>, at: usize) -> Result<User, Error> {
+    Ok(User {
+        id,
+        document: rows::document(id, &row.text(at)?)?,
+        version: row.number(at + 1)?,
+        created_at: row.time(at + 2)?,
+        modified_at: row.time(at + 3)?,
+        aside: rows::aside(id, row.optional_text(at + 4)?.as_deref())?,
+        active: row.integer(at + 5)? != 0,
+    })
+}
+
+async fn load_group(
+    session: &mut Session,
+    directory: &str,
+    id: GroupId,
+) -> Result<Option<Group>, Error> {
+    session
+        .first(
+            "loading a group",
+            "select resource, version, member_count, created_at, modified_at
+             from groups where directory_id = $1 and group_id = $2",
+            &[Value::Text(directory), Value::Text(&id.to_string())],
+            |row| group(id, row, 0),
+        )
+        .await
+}
+
+/// From the column `at` on: resource, version, count of members, times of creation and change.
+fn group(id: GroupId, row: &Row<'_>, at: usize) -> Result<Group, Error> {
+    Ok(Group {
+        id,
+        document: rows::document(id, &row.text(at)?)?,
+        version: row.number(at + 1)?,
+        member_count: row.number(at + 2)?,
+        created_at: row.time(at + 3)?,
+        modified_at: row.time(at + 4)?,
+    })
+}
+
+/// The same person, by what the provider calls them, or by their name.
+async fn load_former_user(
+    session: &mut Session,
+    directory: &str,
+    key: &str,
+    external_id: Option<&str>,
+) -> Result<Option<UserId>, Error> {
+    let by_name = session
+        .first(
+            "looking for a former user",
+            "select user_id, deleted_at from former_users
+             where directory_id = $1 and user_name_key = $2 order by deleted_at desc limit 1",
+            &[Value::Text(directory), Value::Key(key)],
+            |row| Ok((row.time(1)?, row.resource_id(0)?)),
+        )
+        .await?;
+    let Some(external_id) = external_id else { return Ok(by_name.map(|(_, id)| id)) };
+    let by_external_id = session
+        .first(
+            "looking for a former user",
+            "select user_id, deleted_at from former_users
+             where directory_id = $1 and external_id = $2 order by deleted_at desc limit 1",
+            &[Value::Text(directory), Value::Key(external_id)],
+            |row| Ok((row.time(1)?, row.resource_id(0)?)),
+        )
+        .await?;
+    Ok(by_name.max(by_external_id).map(|(_, id)| id))
+}
+
+async fn load_kind(
+    session: &mut Session,
+    directory: &str,
+    id: ResourceId,
+) -> Result<Option<MemberKind>, Error> {
+    let id = id.to_string();
+    let values = [Value::Text(directory), Value::Text(&id)];
+    let user = session
+        .first(
+            "looking for a user",
+            "select 1 from users where directory_id = $1 and user_id = $2",
+            &values,
+            |_| Ok(MemberKind::User),
+        )
+        .await?;
+    if user.is_some() {
+        return Ok(user);
+    }
+    session
+        .first(
+            "looking for a group",
+            "select 1 from groups where directory_id = $1 and group_id = $2",
+            &values,
+            |_| Ok(MemberKind::Group),
+        )
+        .await
+}

@@ -103,15 +103,19 @@ const TABLES: &[Table] = &[
         "directory_id, number, event_id, type, occurred_at, data"
     ) by "directory_id, number" from "events" by "directory_id, position"),
     // There each event has its position; here whatever follows upon each other in one directory has
-    // one row. From one such run to the next, positions grow by more than numbers do.
+    // one row. From one such run to the next, positions grow by more than numbers do. Long runs are
+    // cut: old events go by whole rows of this.
     table!("sequence" (
         "last_position, first_position, directory_id, first_number"
     ) by "last_position" from
         "(select max(position) as last_position, min(position) as first_position, directory_id, \
-          min(number) as first_number from events group by directory_id, position - number)"
+          min(number) as first_number from events \
+          group by directory_id, position - number, number / 1000)"
         by "last_position"),
     // The epoch and the seals of cursors: what was handed out stays good.
-    table!("feed" ("one, epoch, secret, position") by "one"),
+    table!("feed" (
+        "one, epoch, secret, position, forgotten_position, forgotten_event_id"
+    ) by "one"),
 ];
 
 /// How far a move is.
@@ -360,11 +364,15 @@ mod tests {
 
     type Schema = BTreeMap<String, BTreeSet<String>>;
 
-    /// What both have, and what one of them has for itself: tables, and columns of these.
-    const OF_SQLITE_ALONE: &[(&str, &[&str])] =
-        &[("migrations", &["name", "applied_at"]), ("events", &["position"])];
+    /// What each has for itself: tables, and columns of these.
+    const OF_SQLITE_ALONE: &[(&str, &[&str])] = &[
+        ("migrations", &["name", "applied_at"]),
+        ("leases", &["name", "holder", "term", "expires_at"]),
+        ("events", &["position"]),
+    ];
     const OF_POSTGRES_ALONE: &[(&str, &[&str])] = &[
         ("migrations", &["name", "applied_at"]),
+        ("leases", &["name", "holder", "term", "expires_at"]),
         ("unsequenced", &["id", "directory_id", "first_number", "last_number"]),
     ];
     /// Where it follows from the positions of events.

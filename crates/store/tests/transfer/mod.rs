@@ -153,7 +153,13 @@ fn what_is_moved_is_what_was_there_and_goes_on_from_there() {
     let Some(own) = OwnDatabase::make() else { return };
     on(Database::new(None), async |source| {
         let store = source.open(Limits::default()).unwrap();
+        // The feed has had a beginning that it has no more.
+        directory(&store, Settings::default()).await;
+        source.clock.move_by(60);
         let directories = fill(&store).await;
+        assert_eq!(store.forget_events("a node", now()).await.unwrap(), 0);
+        let after_first = now() + SignedDuration::from_secs(30);
+        assert_eq!(store.forget_events("a node", after_first).await.unwrap(), 1);
         let before = picture(&store, &directories).await;
         let page = store.api().events(None, None, 20).await.unwrap().unwrap();
         let middle = page.next.as_str().to_owned();
@@ -182,7 +188,7 @@ fn what_is_moved_is_what_was_there_and_goes_on_from_there() {
         // Who has read half of the feed reads on, and misses and repeats nothing.
         let after = Some(Cursor::presented(middle));
         let page = store.api().events(after, None, 10_000).await.unwrap().unwrap();
-        assert_eq!((page.events[0].position, page.next.clone()), (21, end.clone()));
+        assert_eq!((page.events[0].position, page.next.clone()), (22, end.clone()));
         let last = page.events.last().unwrap().position;
         one_more(&store).await;
         let page = store.api().events(Some(end), None, 10).await.unwrap().unwrap();

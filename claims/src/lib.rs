@@ -2,7 +2,8 @@
 //!
 //! The fuzzers in `fuzz/` look for bytes that break a claim, and the tests of this crate hold the
 //! claims against every input that the fuzzers have kept. What makes filters, resources and
-//! patches of [`Choices`] is here too, for other tests that need many of them.
+//! patches of [`Choices`] is here too, for other tests that need many of them, and so is the
+//! database of a test's own, where it is not a file.
 //!
 //! Nothing of this is a part of the product.
 
@@ -10,6 +11,7 @@ mod admission;
 mod bulk;
 mod choices;
 mod cursor;
+mod database;
 mod filter;
 pub mod make;
 mod patch;
@@ -18,6 +20,7 @@ mod path;
 use std::sync::{Arc, LazyLock};
 
 pub use choices::Choices;
+pub use database::OwnDatabase;
 use scim::dialect::Quirks;
 use scim::schema::custom::Definition;
 use scim::{Preset, ResourceType, Schema};

@@ -8,6 +8,7 @@
 mod bench;
 mod checklist;
 mod command;
+mod db;
 mod endure;
 mod fuzz;
 mod scim_tester;
@@ -51,6 +52,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Count which requirements of SCIM are proved by a test, and fail when one is forgotten
     Checklist(checklist::Arguments),
+    /// Start a PostgreSQL server for single tests, and print its URL
+    Db(db::Arguments),
     /// Look for inputs that break what holds for every input; needs a nightly toolchain
     Fuzz(fuzz::Arguments),
     /// Run the tests that are made of chance for long: a million requests, and more
@@ -78,6 +81,9 @@ fn main() -> ExitCode {
         }
         Task::Checklist(arguments) => {
             return done(root().and_then(|root| checklist::check(&root, &arguments)));
+        }
+        Task::Db(arguments) => {
+            return done(root().and_then(|root| db::act(&root, &arguments)));
         }
         Task::Fuzz(arguments) => {
             return done(root().and_then(|root| fuzz::look(&root, &arguments)));

@@ -6,6 +6,7 @@ use std::{path::Path, time::Duration};
 use crate::{
     checklist,
     command::{cargo, run, run_within, say},
+    db::{self, Postgres},
     scim_tester,
     tool::{C_COMPILER, CARGO_DENY, CARGO_NEXTEST, CLIPPY, PYTHON, PYTHON_VENV, RUSTFMT, Tool},
 };
@@ -136,15 +137,41 @@ pub(crate) const STEPS: &[Step] = &[
         has_summary: false,
     },
     Step {
+        name: "postgres",
+        claim: "all that holds on the embedded database holds on PostgreSQL",
+        when: When::Always,
+        tools: &[C_COMPILER, CARGO_NEXTEST],
+        run: tests_on_postgres,
+        hint: "start one with `cargo xtask db` to run a single test on it; mend the test or the code",
+        has_summary: false,
+    },
+    Step {
         name: "tests",
         claim: "all tests pass",
         when: When::Always,
         tools: &[C_COMPILER, CARGO_NEXTEST],
-        run: |root| run(CARGO_NEXTEST.command(root)?.args(["nextest", "run", "--workspace"])),
+        run: |root| {
+            run(CARGO_NEXTEST
+                .command(root)?
+                .args(["nextest", "run", "--workspace"])
+                .env_remove(db::VARIABLE))
+        },
         hint: "mend the test or the code",
         has_summary: true,
     },
 ];
+
+/// The tests that open a database, on one of the other kind. Which of them is told by the
+/// environment, so that each is written once and has one name.
+fn tests_on_postgres(root: &Path) -> anyhow::Result<()> {
+    let Some(server) = Postgres::start_if_possible(root)? else { return Ok(()) };
+    run(CARGO_NEXTEST
+        .command(root)?
+        .args(["nextest", "run", "--package=store", "--package=web", "--package=roster"])
+        // What is within a crate has no database, and what reads the sources has none either.
+        .args(["-E", "kind(test) - binary(architecture) - binary(documents)"])
+        .env(db::VARIABLE, &server.url))
+}
 
 /// A found advisory fails. A database out of reach is said aloud and does not: a change is not
 /// worse for having been tested on a closed network.

@@ -10,7 +10,10 @@ use std::{
 
 use anyhow::Context as _;
 
-use crate::command::{capture, cargo, run, say};
+use crate::{
+    command::{capture, cargo, run, say},
+    db,
+};
 
 /// A program that a step needs.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub(crate) enum Origin {
     Component { subcommand: &'static str },
     /// A program of the operating system, by the packages that bring it to Debian and Ubuntu.
     System { packages: &'static [&'static str] },
+    /// A database server, which Debian and Ubuntu have in a package and not on the path.
+    Postgres { packages: &'static [&'static str] },
     /// A module of the system's Python, which Debian and Ubuntu have in a package of its own.
     Python { module: &'static str, packages: &'static [&'static str] },
 }
@@ -70,6 +75,12 @@ pub(crate) const PYTHON_VENV: Tool = Tool {
     origin: Origin::Python { module: "ensurepip", packages: &["python3-venv"] },
 };
 
+pub(crate) const POSTGRES: Tool = Tool {
+    name: "postgres",
+    why: "is the second database that the tests are run on",
+    origin: Origin::Postgres { packages: &["postgresql"] },
+};
+
 pub(crate) const CARGO_DENY: Tool = Tool {
     name: "cargo-deny",
     why: "checks licences, sources and known vulnerabilities of every dependency",
@@ -93,10 +104,10 @@ pub(crate) const CARGO_FUZZ: Tool = Tool {
 };
 
 impl Tool {
-    /// Installs the tool when it is missing, and says so.
-    pub(crate) fn ensure(&self, root: &Path) -> anyhow::Result<()> {
-        if self.find(root).is_some() {
-            return Ok(());
+    /// Installs the tool when it is missing, and says so. Returns the program.
+    pub(crate) fn ensure(&self, root: &Path) -> anyhow::Result<PathBuf> {
+        if let Some(program) = self.find(root) {
+            return Ok(program);
         }
         say(format_args!("\n== installing `{}`, which {}", self.name, self.why));
         let start = Instant::now();
@@ -109,7 +120,7 @@ impl Tool {
                 self.install_line()
             )
         })?;
-        self.find(root).with_context(|| {
+        let program = self.find(root).with_context(|| {
             format!(
                 "`{}` was installed and still cannot be run\n\
                  hint: see what `{}` prints",
@@ -118,7 +129,7 @@ impl Tool {
             )
         })?;
         say(format_args!("   installed in {:.1} s", start.elapsed().as_secs_f64()));
-        Ok(())
+        Ok(program)
     }
 
     /// The tool with its arguments to come, in the workspace. [`Tool::ensure`] came first.
@@ -145,6 +156,7 @@ impl Tool {
                 Some("cargo".into())
             }
             Origin::System { .. } => on_path(self.name),
+            Origin::Postgres { .. } => db::find(),
             Origin::Python { module, .. } => {
                 let python = on_path("python3")?;
                 let import = format!("import {module}");
@@ -163,18 +175,28 @@ impl Tool {
             Origin::Component { .. } => {
                 run(Command::new("rustup").args(["component", "add", self.name]))
             }
-            Origin::System { packages } | Origin::Python { packages, .. } => {
-                let is_root = capture(Command::new("id").arg("-u"))?.trim() == "0";
-                anyhow::ensure!(is_root, "only root may install packages");
+            Origin::System { packages }
+            | Origin::Postgres { packages }
+            | Origin::Python { packages, .. } => {
                 anyhow::ensure!(
                     on_path("apt-get").is_some(),
                     "only packages of Debian and Ubuntu can be installed from here"
                 );
-                run(Command::new("apt-get").args(["update", "--quiet"]))?;
-                run(Command::new("apt-get")
-                    .args(["install", "--yes", "--no-install-recommends"])
-                    .args(*packages)
-                    .env("DEBIAN_FRONTEND", "noninteractive"))
+                let is_root = capture(Command::new("id").arg("-u"))?.trim() == "0";
+                // Who has to be asked for a password is not asked in the middle of a test.
+                let may_sudo = || capture(Command::new("sudo").args(["-n", "true"])).is_ok();
+                anyhow::ensure!(is_root || may_sudo(), "only root may install packages");
+                let as_root = |arguments: &[&str]| {
+                    let mut command = Command::new(if is_root { "env" } else { "sudo" });
+                    if !is_root {
+                        command.args(["-n", "env"]);
+                    }
+                    command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]).args(arguments);
+                    command
+                };
+                run(&mut as_root(&["update", "--quiet"]))?;
+                let install = ["install", "--yes", "--no-install-recommends"];
+                run(as_root(&install).args(*packages))
             }
         }
     }
@@ -186,7 +208,9 @@ impl Tool {
                 format!("cargo install {} --locked --version {version}", self.name)
             }
             Origin::Component { .. } => format!("rustup component add {}", self.name),
-            Origin::System { packages } | Origin::Python { packages, .. } => {
+            Origin::System { packages }
+            | Origin::Postgres { packages }
+            | Origin::Python { packages, .. } => {
                 format!("sudo apt-get install {}", packages.join(" "))
             }
         }
@@ -241,6 +265,7 @@ mod tests {
         }
         check(&RUSTFMT, "rustup component add rustfmt");
         check(&C_COMPILER, "sudo apt-get install gcc libc6-dev");
+        check(&POSTGRES, "sudo apt-get install postgresql");
         check(&PYTHON_VENV, "sudo apt-get install python3-venv");
         check(&CARGO_DENY, "cargo install cargo-deny --locked --version 0.20.2");
     }

@@ -18,14 +18,14 @@ use store::{ApiStore, EventRecord, FeedStore};
 use tokio::net::TcpListener;
 
 use crate::directory_command::create_directory;
-use crate::place::{Place, SCIM_PATH};
+use crate::place::{Place, SCIM_PATH, postgres_url};
 use crate::terminal::{say, say_step};
 use crate::{environment, serve, simulate};
 
 /// Events of the tail of the feed.
 const TAIL: usize = 12;
 
-#[derive(Args, Debug)]
+#[derive(Args)]
 pub(crate) struct Arguments {
     /// Stop after the story, with 0 if everything went well and 1 if not
     #[arg(long)]
@@ -34,6 +34,16 @@ pub(crate) struct Arguments {
     /// may be given [default: all]
     #[arg(long, value_name = "NAME", value_parser = simulate::preset)]
     preset: Vec<Preset>,
+    /// Empty database of PostgreSQL on which to show it, instead of a fresh embedded one
+    #[arg(long, value_name = "URL", value_parser = postgres_url)]
+    database: Option<String>,
+}
+
+impl std::fmt::Debug for Arguments {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The URL holds a password.
+        f.debug_struct("Arguments").field("preset", &self.preset).finish_non_exhaustive()
+    }
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -41,7 +51,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         .prefix("roster-demo-")
         .tempdir()
         .context("cannot make a folder for the demo")?;
-    let store = Place::at(folder.path()).open().await?;
+    let place = match arguments.database {
+        Some(url) => Place::postgres(url),
+        None => Place::at(folder.path()),
+    };
+    let store = place.open().await?;
     let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on 127.0.0.1")?;
     let here = format!("http://{}", listener.local_addr()?);
     // No Okta sends as fast as this one, so nobody is asked to wait.

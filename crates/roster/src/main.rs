@@ -6,6 +6,7 @@
 mod demo;
 mod directory_command;
 mod environment;
+mod migrate_to;
 mod place;
 mod serve;
 mod simulate;
@@ -38,6 +39,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Show everything at once: a fresh server, and a simulated Okta that provisions people into it
     Demo(demo::Arguments),
+    /// Move everything from the embedded database to PostgreSQL
+    MigrateTo(migrate_to::Arguments),
     /// Be an identity provider, against any SCIM server
     #[command(subcommand)]
     Simulate(simulate::Command),
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         match arguments.command {
             Command::Serve(arguments) => serve::run(arguments).await,
             Command::Demo(arguments) => demo::run(arguments).await,
+            Command::MigrateTo(arguments) => migrate_to::run(arguments).await,
             Command::Simulate(command) => simulate::run(command).await,
             Command::Directory(command) => directory_command::run(command).await,
             Command::ApiKey(command) => directory_command::run_api_key(command).await,

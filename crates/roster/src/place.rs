@@ -70,16 +70,36 @@ impl Place {
         Place { data: Some(folder.to_owned()), database: None }
     }
 
-    /// The folder of the embedded database, made where there is none, and then only its owner can look into it. One that
-    /// exists stays as it is.
-    fn folder(&self) -> anyhow::Result<PathBuf> {
-        let folder = match &self.data {
-            Some(folder) => folder.clone(),
-            None => etcetera::choose_base_strategy()
+    /// A database of PostgreSQL.
+    pub(crate) fn postgres(url: String) -> Place {
+        Place { data: None, database: Some(url) }
+    }
+
+    /// The embedded database in this folder, or in the usual one.
+    pub(crate) fn embedded(data: Option<PathBuf>) -> Place {
+        Place { data, database: None }
+    }
+
+    /// The file of the embedded database, whether or not it is there.
+    pub(crate) fn file(&self) -> anyhow::Result<PathBuf> {
+        Ok(self.chosen()?.join(DATABASE))
+    }
+
+    /// The folder of the embedded database, whether or not it is there.
+    fn chosen(&self) -> anyhow::Result<PathBuf> {
+        match &self.data {
+            Some(folder) => Ok(folder.clone()),
+            None => Ok(etcetera::choose_base_strategy()
                 .context("this user has no home; say where to keep the data with `--data DIR`")?
                 .data_dir()
-                .join("roster"),
-        };
+                .join("roster")),
+        }
+    }
+
+    /// The folder of the embedded database, made where there is none, and then only its owner can
+    /// look into it. One that exists stays as it is.
+    fn folder(&self) -> anyhow::Result<PathBuf> {
+        let folder = self.chosen()?;
         if !folder.is_dir() {
             make_private(&folder)
                 .with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
@@ -104,8 +124,8 @@ impl Place {
             .with_context(|| format!("cannot open the database `{}`", without_password(url)))
     }
 
-    /// Opens the embedded database, and creates it where there is none. It holds people: on Unix only its
-    /// owner can read it, also in a folder that others can look into. A file that exists keeps the
+    /// Opens the embedded database, and creates it where there is none. It holds people: on Unix only
+    /// its owner can read it, also in a folder that others can look into. A file that exists keeps the
     /// rights that somebody gave it.
     fn open_embedded(&self) -> anyhow::Result<Store> {
         let path = self.folder()?.join(DATABASE);
@@ -185,7 +205,7 @@ pub(crate) fn warn_of_addresses(settings: &web::Settings) {
 }
 
 /// The URL of a database, as it may be shown.
-fn without_password(url: &str) -> String {
+pub(crate) fn without_password(url: &str) -> String {
     let address = url.split_once('?').map_or(url, |(address, _)| address);
     let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
     // A password may have an `@` in it, a host may not.
@@ -199,7 +219,7 @@ fn without_password(url: &str) -> String {
 }
 
 /// The URL of a PostgreSQL database. Errors do not repeat it: it has a password.
-fn postgres_url(text: &str) -> Result<String, String> {
+pub(crate) fn postgres_url(text: &str) -> Result<String, String> {
     if text.starts_with("postgres://") || text.starts_with("postgresql://") {
         Ok(text.to_owned())
     } else {

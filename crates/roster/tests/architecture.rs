@@ -19,7 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("courier", &["store", "directory"]),
     ("web", &["claims", "faults", "store", "directory", "scim"]),
     ("simulator", &["scim"]),
-    ("roster", &["courier", "directory", "scim", "simulator", "store", "web"]),
+    ("roster", &["claims", "courier", "directory", "scim", "simulator", "store", "web"]),
     ("claims", &["directory", "scim", "store"]),
     ("faults", &[]),
     ("xtask", &[]),
@@ -40,6 +40,14 @@ const EMBASSIES: &[Embassy] = &[
         // One stands beneath the database; the other measures the raw one beside what `store` makes
         // of it.
         tools: &["faults", "xtask"],
+        tests_anywhere: false,
+    },
+    Embassy {
+        power: "tokio-postgres",
+        room: "store",
+        purpose: "the only room with SQL",
+        // It makes the databases that tests are run on.
+        tools: &["claims"],
         tests_anywhere: false,
     },
     Embassy {

@@ -1,5 +1,6 @@
 //! Each command of the built binary, as a person or a script meets it.
 
+mod home;
 mod server;
 
 use std::collections::BTreeSet;
@@ -8,8 +9,9 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output};
 
+use home::Home;
 use serde_json::{Value, json};
-use server::{Caller, Server, binary, create_directory};
+use server::{Caller, Place, Server, binary, create_directory};
 use simulator::Method;
 use simulator::okta::Preset;
 
@@ -32,6 +34,13 @@ fn succeed(arguments: &[&str]) -> String {
     assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
     assert_eq!(text(&output.stderr), "", "{arguments:?}");
     text(&output.stdout)
+}
+
+/// A directory at the address of a server. Beside an embedded database that is known; beside others
+/// it is said.
+fn connect(home: &Home, server: &Server) -> Value {
+    let arguments = ["--organization", "Acme", "--name", "Okta", "--public-url", &server.url];
+    create_directory(home, &arguments)
 }
 
 fn path(folder: &Path) -> &str {
@@ -111,9 +120,9 @@ fn every_secret_that_is_made_is_256_bits_of_its_own() {
 
 #[tokio::test]
 async fn a_directory_made_before_the_first_start_works_after_it() {
-    let folder = folder();
+    let home = Home::new();
     let created = create_directory(
-        folder.path(),
+        &home,
         &["--organization", "Acme", "--name", "Okta", "--provider", "okta"],
     );
     let keys: Vec<_> = created.as_object().expect("an object").keys().collect();
@@ -122,7 +131,7 @@ async fn a_directory_made_before_the_first_start_works_after_it() {
     assert_eq!(created["base_url"], format!("http://127.0.0.1:8484/scim/v2/{id}"));
     assert_eq!(created["shared_base_url"], "http://127.0.0.1:8484/scim/v2");
 
-    let server = Server::start(folder.path(), &[]);
+    let server = Server::start(&home, &[]);
     let token = field(&created, "token");
     for base in ["/scim/v2".to_owned(), format!("/scim/v2/{id}")] {
         let users = Caller::new(&format!("{}{base}", server.url), token).get("/Users").await;
@@ -192,9 +201,9 @@ fn the_printed_addresses_are_what_the_server_was_told() {
 
 #[tokio::test]
 async fn an_organization_is_found_by_name_and_by_id() {
-    let folder = folder();
+    let home = Home::new();
     let create = |organization: &str| {
-        create_directory(folder.path(), &["--organization", organization, "--name", "Okta"])
+        create_directory(&home, &["--organization", organization, "--name", "Okta"])
     };
     let first = create("Acme");
     let id = field(&first, "organization_id");
@@ -204,20 +213,21 @@ async fn an_organization_is_found_by_name_and_by_id() {
     assert_ne!(create("acme")["organization_id"], id);
 
     // Two of one name cannot be told apart by it.
-    let server = Server::start(folder.path(), &[]);
+    let server = Server::start(&home, &[]);
     let mut api = Caller::new(&server.url, &server.api_key());
     for preset in ["lenient", "strict"] {
         let arguments = ["--organization", id, "--name", "Okta", "--preset", preset];
-        let made = create_directory(folder.path(), &arguments);
+        let made = create_directory(&home, &arguments);
         let made = api.get(&format!("/api/v1/directories/{}", field(&made, "directory_id"))).await;
         assert_eq!(made["settings"]["preset"], preset);
     }
     let again = json!({ "name": "Acme" });
     let (status, second) = api.send(Method::Post, "/api/v1/organizations", Some(&again)).await;
     assert_eq!(status, 201, "{second}");
-    let data = path(folder.path());
-    let output =
-        run(&["directory", "create", "--organization", "Acme", "--name", "Okta", "--data", data]);
+    let mut command = binary();
+    command.args(["directory", "create", "--organization", "Acme", "--name", "Okta"]);
+    home.tell(&mut command);
+    let output = command.output().expect("it starts");
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         text(&output.stderr),
@@ -347,10 +357,10 @@ fn what_is_not_a_database_of_ours_is_left_alone() {
 
 #[tokio::test]
 async fn a_restart_keeps_everything_and_shows_no_key_again() {
-    let folder = folder();
-    let server = Server::start(folder.path(), &[]);
+    let home = Home::new();
+    let server = Server::start(&home, &[]);
     let key = server.api_key();
-    let created = create_directory(folder.path(), &["--organization", "Acme", "--name", "Okta"]);
+    let created = connect(&home, &server);
     let token = field(&created, "token");
     let mut scim = Caller::new(field(&created, "base_url"), token);
     let ana = json!({ "userName": "ana@example.com", "active": true });
@@ -365,7 +375,7 @@ async fn a_restart_keeps_everything_and_shows_no_key_again() {
     let url = server.url.clone();
     stop(server);
 
-    let server = Server::start(folder.path(), &["--public-url", &url]);
+    let server = Server::start(&home, &["--public-url", &url]);
     assert!(server.said.iter().any(|line| line.contains("as given out before")));
     assert!(!server.said.join("\n").contains(&key));
     let shared = format!("{}/scim/v2", server.url);
@@ -379,9 +389,9 @@ async fn a_restart_keeps_everything_and_shows_no_key_again() {
 /// server is asked to stop, and only then does the body come.
 #[tokio::test]
 async fn what_was_begun_when_the_server_is_asked_to_stop_is_answered() {
-    let folder = folder();
-    let mut server = Server::start(folder.path(), &[]);
-    let created = create_directory(folder.path(), &["--organization", "Acme", "--name", "Okta"]);
+    let home = Home::new();
+    let mut server = Server::start(&home, &[]);
+    let created = create_directory(&home, &["--organization", "Acme", "--name", "Okta"]);
     let body = json!({ "userName": "ana@example.com" }).to_string();
     let address = server.url.strip_prefix("http://").expect("it is http").to_owned();
     let mut stream = TcpStream::connect(&address).expect("it listens");
@@ -407,7 +417,7 @@ async fn what_was_begun_when_the_server_is_asked_to_stop_is_answered() {
     assert!(answer.starts_with("HTTP/1.1 201 Created\r\n"), "{answer}");
     assert_eq!(server.process.wait().expect("it ends").code(), Some(0));
 
-    let server = Server::start(folder.path(), &[]);
+    let server = Server::start(&home, &[]);
     let shared = format!("{}/scim/v2", server.url);
     let users = Caller::new(&shared, field(&created, "token")).get("/Users").await;
     assert_eq!(users["Resources"][0]["userName"], "ana@example.com");
@@ -482,14 +492,14 @@ fn only_the_owner_can_read_the_database() {
 
 #[test]
 fn a_simulation_can_follow_another_and_leaves_a_transcript_without_credentials() {
-    let folder = folder();
-    let _server = Server::start(folder.path(), &["--requests-per-second", "0"]);
-    let created = create_directory(folder.path(), &["--organization", "Acme", "--name", "Okta"]);
+    let home = Home::new();
+    let server = Server::start(&home, &["--requests-per-second", "0"]);
+    let created = connect(&home, &server);
     let (url, token) = (field(&created, "base_url"), field(&created, "token"));
     let simulate =
         ["simulate", "okta", "--preset", "okta-2026-aiw", "--url", url, "--token", token];
 
-    let transcript = folder.path().join("transcript.md");
+    let transcript = home.path().join("transcript.md");
     let more = ["--verbose", "--transcript", path(&transcript)];
     let said = succeed(&[&simulate[..], &more].concat());
     let first = said.strip_prefix("seed ").and_then(|rest| rest.split_once(':'));
@@ -549,12 +559,11 @@ fn every_command_explains_itself() {
 #[tokio::test]
 async fn no_secret_and_nobody_s_name_is_in_the_log() {
     for form in ["text", "json"] {
-        let folder = folder();
+        let home = Home::new();
         let arguments = ["--log", "debug", "--log-format", form];
-        let server = Server::start(folder.path(), &arguments);
+        let server = Server::start(&home, &arguments);
         let key = server.api_key();
-        let created =
-            create_directory(folder.path(), &["--organization", "Acme", "--name", "Okta"]);
+        let created = connect(&home, &server);
         let token = field(&created, "token");
         let mut scim = Caller::new(field(&created, "shared_base_url"), token);
         let ana = json!({
@@ -615,10 +624,10 @@ async fn no_secret_and_nobody_s_name_is_in_the_log() {
 /// Proves S-AUTH-10, S-SEC-3, S-EVENT-13.
 #[tokio::test]
 async fn what_is_on_the_disk_opens_nothing() {
-    let folder = folder();
-    let server = Server::start(folder.path(), &[]);
+    let home = Home::new();
+    let server = Server::start(&home, &[]);
     let key = server.api_key();
-    let created = create_directory(folder.path(), &["--organization", "Acme", "--name", "Okta"]);
+    let created = connect(&home, &server);
     let token = field(&created, "token").to_owned();
     let mut scim = Caller::new(field(&created, "base_url"), &token);
     let ana = json!({ "userName": "ana@example.com", "password": "Tr0ub4dor" });
@@ -645,7 +654,10 @@ async fn what_is_on_the_disk_opens_nothing() {
 
     // The database and its log, while it is open and after it was closed.
     let kept = || {
-        let files = std::fs::read_dir(folder.path()).expect("a folder");
+        if let Some(own) = &home.own {
+            return own.contents().into_bytes();
+        }
+        let files = std::fs::read_dir(home.path()).expect("a folder");
         let files = files.map(|file| std::fs::read(file.expect("a file").path()).expect("bytes"));
         files.flatten().collect::<Vec<u8>>()
     };
@@ -668,11 +680,14 @@ async fn what_is_on_the_disk_opens_nothing() {
 /// Proves S-TENANT-4.
 #[tokio::test]
 async fn an_id_is_given_once_over_all_directories() {
-    let folder = folder();
-    let server = Server::start(folder.path(), &[]);
+    let home = Home::new();
+    let server = Server::start(&home, &[]);
     let mut ids = std::collections::BTreeSet::new();
     for name in ["Acme", "Globex"] {
-        let made = create_directory(folder.path(), &["--organization", name, "--name", "Okta"]);
+        let made = create_directory(
+            &home,
+            &["--organization", name, "--name", "Okta", "--public-url", &server.url],
+        );
         let mut scim = Caller::new(field(&made, "base_url"), field(&made, "token"));
         let operations: Vec<_> = (0..1_000)
             .map(|number| {

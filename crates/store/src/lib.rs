@@ -28,6 +28,7 @@ mod schemas;
 mod session;
 mod sqlite;
 mod tls;
+mod transfer;
 mod walks;
 mod writer;
 
@@ -47,6 +48,7 @@ pub use place::BadPageCursor;
 pub use quirks::QuirkCount;
 pub use read::{GroupRecord, GroupReference, UserRecord};
 pub use schemas::UnknownAttribute;
+pub use transfer::{MovedTable, Phase, Progress};
 
 use crate::access::FoundToken;
 use crate::feed::Sealer;

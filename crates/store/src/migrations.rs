@@ -56,6 +56,17 @@ pub(crate) async fn migrate(session: &mut Session, now: Timestamp) -> Result<(),
 
 async fn migrate_once(session: &mut Session, now: Timestamp) -> Result<(), Error> {
     session.begin()?;
+    match apply(session, now).await {
+        Ok(()) => session.commit().await,
+        Err(error) => {
+            session.roll_back().await?;
+            Err(error)
+        }
+    }
+}
+
+/// Creates what is missing, in a transaction that was begun.
+pub(crate) async fn apply(session: &mut Session, now: Timestamp) -> Result<(), Error> {
     let table = match session.engine() {
         Engine::Sqlite => {
             "create table if not exists migrations (
@@ -85,7 +96,6 @@ async fn migrate_once(session: &mut Session, now: Timestamp) -> Result<(), Error
         match MIGRATIONS.get(place) {
             Some(known) if known.name == name => {}
             _ => {
-                session.roll_back().await?;
                 return Err(Error::Migration(format!(
                     "the database has the migration `{name}`, which this version of Roster does \
                      not know: a newer version has used it. Start that version or a later one, or \
@@ -108,5 +118,5 @@ async fn migrate_once(session: &mut Session, now: Timestamp) -> Result<(), Error
             )
             .await?;
     }
-    session.commit().await
+    Ok(())
 }

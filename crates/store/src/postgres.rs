@@ -6,18 +6,20 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::io::Cursor;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
+use futures_util::{SinkExt, TryStreamExt};
 use tokio::runtime::Handle;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
-use tokio_postgres::{Client, Config, Statement};
+use tokio_postgres::{Client, Config, CopyInSink, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::{Error, PostgresError};
-use crate::session::{self, Flow, Row, Session, Value};
+use crate::session::{self, Flow, Kept, Row, Session, Value};
 use crate::tls;
 
 /// The oldest version that is supported by those who make it.
@@ -259,6 +261,20 @@ impl Postgres {
         run.await.map_err(|source| Error::postgres(doing, source))
     }
 
+    /// Begins to take rows in bulk, in the text format of `copy`.
+    pub(crate) async fn copy_in(
+        &mut self,
+        doing: &'static str,
+        sql: &'static str,
+    ) -> Result<CopyIn, Error> {
+        let begin = async {
+            let (live, transaction) = self.live().await?;
+            let sink = after(transaction, &live.client, live.client.copy_in(sql)).await?;
+            Ok(CopyIn { doing, sink: Box::pin(sink) })
+        };
+        begin.await.map_err(|source| Error::postgres(doing, source))
+    }
+
     /// Begins a transaction with the next statement, on a new connection where the last was lost.
     pub(crate) fn begin(&mut self, begin: Begin) {
         self.transaction = Transaction::Wanted(begin);
@@ -318,6 +334,26 @@ async fn after<T>(
     Ok(answer?)
 }
 
+/// The way into a table. What is sent is kept when it has ended, by the transaction.
+pub(crate) struct CopyIn {
+    doing: &'static str,
+    sink: Pin<Box<CopyInSink<Cursor<Vec<u8>>>>>,
+}
+
+impl CopyIn {
+    /// Sends lines, as fast as the database takes them.
+    pub(crate) async fn send(&mut self, lines: Vec<u8>) -> Result<(), Error> {
+        let sent = self.sink.send(Cursor::new(lines)).await;
+        sent.map_err(|source| Error::postgres(self.doing, source.into()))
+    }
+
+    /// Waits until all of them are in the table.
+    pub(crate) async fn end(mut self) -> Result<(), Error> {
+        let ended = self.sink.as_mut().finish().await;
+        ended.map(drop).map_err(|source| Error::postgres(self.doing, source.into()))
+    }
+}
+
 impl Live {
     async fn prepared(&mut self, sql: &'static str) -> Result<Statement, PostgresError> {
         if let Some(statement) = self.statements.get(sql) {
@@ -330,10 +366,16 @@ impl Live {
 }
 
 /// The values of one column, of many rows.
-#[derive(Debug)]
 enum Column<'a> {
     Texts(Vec<Option<Cow<'a, str>>>),
     Integers(Vec<i64>),
+}
+
+impl std::fmt::Debug for Column<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // As a `Value`: a driver writes parameters into the log.
+        f.write_str("Column")
+    }
 }
 
 fn columns<'a, const N: usize>(rows: &[[Value<'a>; N]]) -> Vec<Column<'a>> {
@@ -406,6 +448,14 @@ pub(crate) fn column<'a, T: FromSql<'a>>(
     column: usize,
 ) -> Result<T, Error> {
     row.try_get(column).map_err(|source| Error::postgres("reading a column", source.into()))
+}
+
+/// A column of whatever kind.
+pub(crate) fn kept(row: &tokio_postgres::Row, place: usize) -> Result<Kept<'_>, Error> {
+    match *row.columns()[place].type_() {
+        Type::TEXT => Ok(column::<Option<&str>>(row, place)?.map_or(Kept::Nothing, Kept::Text)),
+        _ => Ok(integer(row, place)?.map_or(Kept::Nothing, Kept::Integer)),
+    }
 }
 
 /// A column of whole numbers, of whatever width.

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
-use crate::postgres::{Begin, Postgres};
+use crate::postgres::{Begin, CopyIn, Postgres};
 use crate::sqlite::{Doubt, Sqlite};
 
 /// A connection.
@@ -41,7 +41,7 @@ pub(crate) enum Engine {
 }
 
 /// A parameter of a statement.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) enum Value<'a> {
     Text(&'a str),
     OptionalText(Option<&'a str>),
@@ -54,6 +54,13 @@ pub(crate) enum Value<'a> {
     Texts(&'a [String]),
     /// An array; only on PostgreSQL.
     Integers(&'a [i64]),
+}
+
+impl std::fmt::Debug for Value<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // What it says is people's, and a driver writes parameters into the log.
+        f.write_str("Value")
+    }
 }
 
 /// A statement that is run for many rows, each of `N` values.
@@ -74,6 +81,14 @@ pub(crate) struct Many<const N: usize> {
 pub(crate) enum Row<'a> {
     Sqlite(&'a rusqlite::Row<'a>),
     Postgres(&'a tokio_postgres::Row),
+}
+
+/// A value as it is kept, of whatever kind it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept<'a> {
+    Nothing,
+    Integer(i64),
+    Text(&'a str),
 }
 
 /// Whether to go on reading rows.
@@ -286,6 +301,18 @@ impl Session {
         }
     }
 
+    /// Begins to take rows in bulk, on PostgreSQL and within a transaction.
+    pub(crate) async fn copy_in(
+        &mut self,
+        doing: &'static str,
+        sql: &'static str,
+    ) -> Result<CopyIn, Error> {
+        match &mut self.driver {
+            Driver::Sqlite(_) => unreachable!("nothing is moved to an embedded database"),
+            Driver::Postgres(it) => it.copy_in(doing, sql).await,
+        }
+    }
+
     /// Runs several statements without parameters, as migrations and settings are.
     pub(crate) async fn script(&mut self, doing: &'static str, sql: &str) -> Result<(), Error> {
         match &mut self.driver {
@@ -324,11 +351,23 @@ impl Row<'_> {
 
     /// The last column, where the others are read by somebody else.
     pub(crate) fn last_number(&self) -> Result<u64, Error> {
-        let columns = match self {
+        self.number(self.columns() - 1)
+    }
+
+    /// How many columns there are.
+    pub(crate) fn columns(&self) -> usize {
+        match self {
             Row::Sqlite(row) => row.as_ref().column_count(),
             Row::Postgres(row) => row.len(),
-        };
-        self.number(columns - 1)
+        }
+    }
+
+    /// A column of whatever kind.
+    pub(crate) fn kept(&self, column: usize) -> Result<Kept<'_>, Error> {
+        match self {
+            Row::Sqlite(row) => crate::sqlite::kept(row, column),
+            Row::Postgres(row) => crate::postgres::kept(row, column),
+        }
     }
 
     /// A count, a version or a number: never negative.

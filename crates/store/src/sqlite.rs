@@ -10,7 +10,7 @@ use rusqlite::types::{FromSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, Statement, ToSql};
 
 use crate::error::{Doing, Error, is_unsynced};
-use crate::session::{self, Flow, Row, Session, Value};
+use crate::session::{self, Flow, Kept, Row, Session, Value};
 
 /// Versions 3.7.0 to 3.51.2 can corrupt a database in WAL mode when one connection checkpoints
 /// while another commits (fixed in 3.51.3). The library is compiled in, so this holds; it is
@@ -26,6 +26,9 @@ const WRITER_SETTINGS: &str = include_str!("sqlite/writer.sql");
 /// How long to wait for another process, a command line beside a running server, to finish writing.
 const BUSY: Duration = Duration::from_secs(10);
 
+/// How long to wait for a command that is about to end, before a server is what keeps a database.
+const BUSY_ALONE: Duration = Duration::from_secs(2);
+
 /// Opens the connection that writes, and creates the database where there is none.
 pub(crate) fn open_writer(path: &Path) -> Result<Session, Error> {
     let version = rusqlite::version_number();
@@ -35,8 +38,35 @@ pub(crate) fn open_writer(path: &Path) -> Result<Session, Error> {
             rusqlite::version()
         )));
     }
-    let mut connection = Connection::open(path).doing("opening the database")?;
+    let connection = Connection::open(path).doing("opening the database")?;
     connection.busy_timeout(BUSY).doing("opening the database")?;
+    set_up(connection, path)
+}
+
+/// Opens a database that is there, and keeps everybody else out: it is refused where another has it
+/// open, as a server does from its start to its end.
+pub(crate) fn open_alone(path: &Path) -> Result<Session, Error> {
+    if !path.is_file() {
+        return Err(Error::Migration(format!("there is no database `{}`", path.display())));
+    }
+    let connection = Connection::open(path).doing("opening the database")?;
+    connection.busy_timeout(BUSY_ALONE).doing("opening the database")?;
+    // The lock is taken when the database is first read, and kept to the end.
+    connection.pragma_update(None, "locking_mode", "exclusive").doing("opening the database")?;
+    set_up(connection, path).map_err(|error| {
+        if error.is_busy() {
+            Error::Migration(format!(
+                "the database `{}` is in use: stop the server, and begin again",
+                path.display()
+            ))
+        } else {
+            error
+        }
+    })
+}
+
+/// Looks whose database it is, and has it write as ours do.
+fn set_up(mut connection: Connection, path: &Path) -> Result<Session, Error> {
     let application_id: i64 = connection
         .pragma_query_value(None, "application_id", |row| row.get(0))
         .doing("looking whose database it is")?;
@@ -253,6 +283,17 @@ impl Sqlite {
 /// A column of a row.
 pub(crate) fn column<T: FromSql>(row: &rusqlite::Row<'_>, column: usize) -> Result<T, Error> {
     row.get(column).doing("reading a column")
+}
+
+/// A column of whatever kind.
+pub(crate) fn kept<'a>(row: &'a rusqlite::Row<'_>, column: usize) -> Result<Kept<'a>, Error> {
+    let damaged = || Error::Corrupt(format!("column {column} is neither text nor a whole number"));
+    match row.get_ref(column).doing("reading a column")? {
+        ValueRef::Null => Ok(Kept::Nothing),
+        ValueRef::Integer(integer) => Ok(Kept::Integer(integer)),
+        ValueRef::Text(text) => std::str::from_utf8(text).map(Kept::Text).map_err(|_| damaged()),
+        ValueRef::Real(_) | ValueRef::Blob(_) => Err(damaged()),
+    }
 }
 
 /// Gives `$1` the first value, wherever it stands. To SQLite `$1` is a name like any other: it

@@ -1,22 +1,22 @@
 //! What every database must do.
 
+mod beside;
 mod engine;
+mod transfer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Waker};
 
+use beside::write;
 use directory::secret::{Secret, SecretHash, SecretKind};
 use directory::{
     Aside, CatalogueEntry, CatalogueKind, CreateGroup, CreateUser, Decide, Decision, DeleteGroup,
     DeleteUser, DirectoryId, Document, Facts, GroupId, Limits, Membership, Moment, PatchGroup,
     PatchUser, Provider, Rejection, ResourceId, Settings, Stop, TokenScope, User, UserId, Want,
 };
-use engine::{
-    Counting, Database, Waiting, directory, in_one_batch, on_an_embedded_engine, on_every_engine,
-    open,
-};
+use engine::{Counting, Database, Waiting, directory, in_one_batch, on, on_every_engine, open};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -1426,10 +1426,8 @@ fn who_joins_or_leaves_a_group_is_kept_without_reading_the_others() {
         drop(here);
         store.close().await;
 
-        let unreadable = "update memberships set kind = 'nonsense' where member_id != ?1";
-        let connection = rusqlite::Connection::open(database.path()).unwrap();
-        assert_eq!(connection.execute(unreadable, [people[0].to_string()]), Ok(2));
-        drop(connection);
+        let sql = "update memberships set kind = 'nonsense' where member_id <>";
+        assert_eq!(write(&database, &format!("{sql} '{}'", people[0])), 2);
 
         let store = opened(&database);
         let here = open(&store, id).await;
@@ -1446,20 +1444,31 @@ fn who_joins_or_leaves_a_group_is_kept_without_reading_the_others() {
     });
 }
 
+/// Checks a claim about the file of an embedded database.
+fn on_an_embedded_engine(check: impl AsyncFn(Database)) {
+    on(Database::new(None), check);
+}
+
+/// Everything that is kept. Where nothing was written, this is what it was.
+fn contents(database: &Database) -> Vec<u8> {
+    match &database.own {
+        None => std::fs::read(database.path()).unwrap(),
+        Some(own) => own.contents().into_bytes(),
+    }
+}
+
 #[test]
 fn a_database_of_somebody_else_is_left_alone() {
-    on_an_embedded_engine(async |database| {
+    on_every_engine(async |database| {
         let check = |sql: &str, expected: &str| {
-            let connection = rusqlite::Connection::open(database.path()).unwrap();
-            connection.execute_batch(sql).unwrap();
-            drop(connection);
-            let before = std::fs::read(database.path()).unwrap();
+            write(&database, sql);
+            let before = contents(&database);
             let Err(Error::Migration(said)) = database.open(Limits::default()) else { panic!() };
             assert!(said.contains(expected), "{said}");
-            assert_eq!(std::fs::read(database.path()).unwrap(), before);
+            assert_eq!(contents(&database), before);
         };
-        check("create table notes (text text) strict", "another application");
-        std::fs::remove_file(database.path()).unwrap();
+        check("create table notes (words text)", "another application");
+        write(&database, "drop table notes");
 
         opened(&database).close().await;
         let newer = "insert into migrations (name, applied_at) values ('9999_later', 1)";

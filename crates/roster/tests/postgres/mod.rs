@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::server::Database;
+use crate::server::Place;
 
 /// Where Debian and Ubuntu have the programs of a server, which are not on the path there.
 const DEBIAN: &str = "/usr/lib/postgresql";
@@ -114,7 +114,7 @@ impl Postgres {
     }
 }
 
-impl Database for Postgres {
+impl Place for Postgres {
     fn tell(&self, command: &mut Command) {
         let port = self.port;
         let url = format!("postgres://postgres@127.0.0.1:{port}/postgres?sslmode=disable");

@@ -12,14 +12,13 @@ use simulator::{Client, HttpClient, Method, NoAnswer, Request, Response};
 /// The last line that a server says before it serves.
 const LAST_LINE: &str = "  to begin ";
 
-/// Where a server keeps what it is told.
-pub(crate) trait Database {
-    /// Tells it to a command.
+/// Where a server keeps its data, and how commands are told so.
+pub(crate) trait Place {
     fn tell(&self, command: &mut Command);
 }
 
-/// A folder.
-impl Database for Path {
+/// The folder of an embedded database.
+impl Place for Path {
     fn tell(&self, command: &mut Command) {
         command.arg("--data").arg(self);
     }
@@ -39,9 +38,10 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts on any free port, and waits until it says where it listens.
-    pub(crate) fn start(database: &(impl Database + ?Sized), arguments: &[&str]) -> Server {
+    pub(crate) fn start(place: &(impl Place + ?Sized), arguments: &[&str]) -> Server {
         let mut command = binary();
-        database.tell(command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments));
+        command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments);
+        place.tell(&mut command);
         let mut process =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let mut output = BufReader::new(process.stdout.take().expect("it is piped"));
@@ -100,9 +100,10 @@ pub(crate) fn binary() -> Command {
 }
 
 /// A directory as `roster directory create --json` tells of it.
-pub(crate) fn create_directory(database: &(impl Database + ?Sized), arguments: &[&str]) -> Value {
+pub(crate) fn create_directory(place: &(impl Place + ?Sized), arguments: &[&str]) -> Value {
     let mut command = binary();
-    database.tell(command.args(["directory", "create", "--json"]).args(arguments));
+    command.args(["directory", "create", "--json"]).args(arguments);
+    place.tell(&mut command);
     let mut process = command.stdout(Stdio::piped()).spawn().expect("it starts");
     let mut text = String::new();
     process.stdout.take().expect("it is piped").read_to_string(&mut text).expect("it is text");

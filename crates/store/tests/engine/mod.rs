@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Waker};
 
+use claims::OwnDatabase;
 use directory::{
     Decide, Decision, DirectoryId, Facts, Ids, Limits, Moment, Provider, Settings, Stop,
 };
@@ -14,44 +15,23 @@ use store::{Clock, DirectoryStore, Environment, Store};
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
-/// A kind of database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Engine {
-    Sqlite,
-    Postgres,
-}
-
-/// A PostgreSQL server for tests, in which databases may be made: `postgres://…/postgres`.
-const SERVER: &str = "ROSTER_TEST_POSTGRES";
-
-fn engines() -> Vec<Engine> {
-    let has_server = std::env::var_os(SERVER).is_some();
-    std::iter::once(Engine::Sqlite).chain(has_server.then_some(Engine::Postgres)).collect()
-}
-
-/// Checks a claim on an empty database of every kind.
+/// Checks a claim on an empty database: an embedded one, or one on the PostgreSQL server that these
+/// tests were told of. `cargo xtask test` runs them on both.
 pub(crate) fn on_every_engine(check: impl AsyncFn(Database)) {
-    on(&engines(), check);
+    on(Database::new(OwnDatabase::make()), check);
 }
 
-/// Checks a claim about the file of an embedded database.
-#[expect(clippy::allow_attributes, reason = "some suites do look into files")]
-#[allow(dead_code, reason = "not every suite looks into files")]
-pub(crate) fn on_an_embedded_engine(check: impl AsyncFn(Database)) {
-    on(&[Engine::Sqlite], check);
-}
-
-fn on(engines: &[Engine], check: impl AsyncFn(Database)) {
-    for &engine in engines {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        runtime.unwrap().block_on(check(Database::new(engine)));
-    }
+/// Checks a claim on this database.
+pub(crate) fn on(database: Database, check: impl AsyncFnOnce(Database)) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.unwrap().block_on(check(database));
 }
 
 /// A database that is gone when this is.
 pub(crate) struct Database {
-    engine: Engine,
+    /// Where it is, when it is not in the folder.
+    pub(crate) own: Option<OwnDatabase>,
     folder: PathBuf,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) ids: Arc<Counting>,
@@ -93,22 +73,18 @@ impl Ids for Counting {
 }
 
 impl Database {
-    fn new(engine: Engine) -> Database {
+    pub(crate) fn new(own: Option<OwnDatabase>) -> Database {
         static FOLDERS: AtomicU64 = AtomicU64::new(0);
         let name =
             format!("store-{}-{}", std::process::id(), FOLDERS.fetch_add(1, Ordering::SeqCst));
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
         std::fs::create_dir_all(&folder).unwrap();
-        let database = Database {
-            engine,
+        Database {
+            own,
             folder,
             clock: Arc::new(ManualClock(AtomicI64::new(1_800_000_000_000_000))),
             ids: Arc::new(Counting { next: AtomicU64::new(1), broken: AtomicBool::new(false) }),
-        };
-        if engine == Engine::Postgres {
-            database.url();
         }
-        database
     }
 
     pub(crate) fn open(&self, limits: Limits) -> Result<Store, store::Error> {
@@ -116,30 +92,14 @@ impl Database {
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             ids: Arc::clone(&self.ids) as Arc<dyn Ids>,
         };
-        match self.engine {
-            Engine::Sqlite => Store::open_sqlite(&self.path(), environment, limits, [7; 32]),
-            Engine::Postgres => {
-                let url = self.url();
+        match &self.own {
+            None => Store::open_sqlite(&self.path(), environment, limits, [7; 32]),
+            Some(own) => {
+                let url = own.url();
                 let opening = Store::open_postgres(&url, environment, limits, [7; 32]);
                 tokio::task::block_in_place(|| Handle::current().block_on(opening))
             }
         }
-    }
-
-    /// A database of its own on the server, made where there is none.
-    fn url(&self) -> String {
-        #[expect(clippy::disallowed_methods, reason = "tests are told of the server so")]
-        let server = std::env::var(SERVER).unwrap();
-        let name = self.folder.file_name().unwrap().to_str().unwrap().replace('-', "_");
-        let made = self.folder.join("made");
-        if !made.exists() {
-            let status = std::process::Command::new("psql")
-                .args([&server, "-qc", &format!("create database {name} template template0")])
-                .status();
-            assert!(status.unwrap().success());
-            std::fs::write(made, "").unwrap();
-        }
-        server.replacen("/postgres?", &format!("/{name}?"), 1)
     }
 
     /// The file of an embedded database.

@@ -1,7 +1,5 @@
 //! Passwords are taken in and gone.
 
-use std::path::PathBuf;
-
 use serde_json::json;
 use web::Limits;
 
@@ -10,10 +8,9 @@ use crate::server::{Server, text};
 /// Proves S-USER-11, S-USER-12, S-USER-13.
 #[test]
 fn a_password_is_in_no_answer_no_event_and_no_file() {
-    const NAME: &str = "passwords-gone";
     const PASSWORD: &str = "t1meMa$heen-is-nowhere";
 
-    let mut server = Server::start(NAME, Limits::default());
+    let mut server = Server::start("passwords-gone", Limits::default());
     let okta = server.connect("Acme", "Okta");
     let authorization = format!("Bearer {}", okta.token);
     let headers = [("Authorization", authorization.as_str())];
@@ -51,11 +48,16 @@ fn a_password_is_in_no_answer_no_event_and_no_file() {
 
     // What was written to the disk, whether or not it is there still.
     server.restart();
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(NAME);
-    let files = std::fs::read_dir(folder).expect("the folder of the database");
-    let bytes: Vec<u8> = files
-        .flat_map(|file| std::fs::read(file.expect("a file").path()).expect("its bytes"))
-        .collect();
+    let bytes = all_kept(&server);
     let has = |text: &str| bytes.windows(text.len()).any(|it| it == text.as_bytes());
     assert!(has("ana-is-somewhere") && !has(PASSWORD));
+}
+
+/// All bytes that the database keeps. A file has them also when it does not look at them any more.
+pub(crate) fn all_kept(server: &Server) -> Vec<u8> {
+    if let Some(own) = &server.own {
+        return own.contents().into_bytes();
+    }
+    let files = std::fs::read_dir(&server.folder).expect("the folder of the database");
+    files.flat_map(|file| std::fs::read(file.expect("a file").path()).expect("its bytes")).collect()
 }

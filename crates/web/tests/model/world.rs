@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request};
+use claims::OwnDatabase;
 use directory::secret::{Entropy, Secret, SecretKind};
 use directory::{Ids, Provider};
 use http_body_util::BodyExt as _;
@@ -30,7 +31,8 @@ pub(crate) struct World {
     /// When each directory's token was last looked for.
     looked_at: Vec<Timestamp>,
     pub(crate) directories: Vec<Connection>,
-    _folder: TempDir,
+    /// What is gone when this is.
+    _place: (TempDir, Option<OwnDatabase>),
 }
 
 /// How a provider reaches its directory.
@@ -78,7 +80,12 @@ impl World {
         let ids: Arc<dyn Ids> = Arc::new(CountedIds::default());
         let environment = Environment { clock: clock.clone(), ids: Arc::clone(&ids) };
         let path = folder.path().join("roster.db");
-        let store = Store::open_sqlite(&path, environment, directory::Limits::default(), [7; 32]);
+        let limits = directory::Limits::default();
+        let own = OwnDatabase::make();
+        let store = match &own {
+            Some(own) => Store::open_postgres(&own.url(), environment, limits, [7; 32]).await,
+            None => Store::open_sqlite(&path, environment, limits, [7; 32]),
+        };
         let store = store.expect("the database opens");
         let key = Secret::new(SecretKind::ApiKey, [0xa1; 32]);
         store.create_api_key("tests", &key).await.expect("a key");
@@ -107,7 +114,7 @@ impl World {
         let key = key.reveal().to_owned();
         let looked_at = vec![Timestamp::MIN; directories];
         let directories = connections;
-        World { application, store, clock, key, looked_at, directories, _folder: folder }
+        World { application, store, clock, key, looked_at, directories, _place: (folder, own) }
     }
 
     pub(crate) async fn close(self) {

@@ -13,6 +13,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use claims::OwnDatabase;
 use directory::Ids;
 use directory::secret::{Entropy, Secret, SecretKind};
 use jiff::Timestamp;
@@ -28,7 +29,9 @@ pub(crate) const PUBLIC_URL: &str = "https://roster.example";
 /// A server that runs until it is dropped.
 pub(crate) struct Server {
     address: SocketAddr,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
+    /// Where the database is, when it is not in the folder.
+    pub(crate) own: Option<OwnDatabase>,
     settings: Settings,
     clock: Arc<HandClock>,
     ids: Arc<CountedIds>,
@@ -80,6 +83,7 @@ impl Server {
         let mut server = Server {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             folder,
+            own: OwnDatabase::make(),
             settings: Settings::new(PUBLIC_URL, scim_path, limits).expect("good settings"),
             clock: Arc::default(),
             ids: Arc::default(),
@@ -196,6 +200,7 @@ impl Server {
 
     fn run(&mut self) {
         let path = self.folder.join("roster.db");
+        let url = self.own.as_ref().map(OwnDatabase::url);
         let environment = Environment { clock: self.clock.clone(), ids: self.ids.clone() };
         let settings = self.settings.clone();
         let (key, request_ids) = (self.key.clone(), self.request_ids.clone());
@@ -204,7 +209,10 @@ impl Server {
         let (close_store, closing) = oneshot::channel::<mpsc::Sender<()>>();
         let serve = async move {
             let limits = directory::Limits::default();
-            let store = Store::open_sqlite(&path, environment, limits, [0xfe; 32]);
+            let store = match url {
+                Some(url) => Store::open_postgres(&url, environment, limits, [0xfe; 32]).await,
+                None => Store::open_sqlite(&path, environment, limits, [0xfe; 32]),
+            };
             let store = store.expect("the database opens");
             if store.api_key_count().await.expect("a count") == 0 {
                 let secret = Secret::new(SecretKind::ApiKey, [0xa1; 32]);

@@ -1,0 +1,270 @@
+//! The move from an embedded database to PostgreSQL: everything arrives, or nothing does.
+
+use std::sync::{Arc, Mutex};
+
+use claims::OwnDatabase;
+use directory::secret::{Secret, SecretKind};
+use directory::{
+    Aside, CatalogueKind, CreateUser, DefineSchema, DeleteUser, DirectoryId, Document, Limits,
+    Settings, TokenScope,
+};
+use jiff::{SignedDuration, Timestamp};
+use scim::admit::admit;
+use scim::dialect::{Quirk, Quirks};
+use scim::group::MemberKind;
+use scim::schema::custom::Definition;
+use scim::{Preset, ResourceType};
+use serde_json::{Value, json};
+use store::{
+    Credential, Cursor, DirectoryStore, Error, MovedTable, NewEntry, Phase, Progress, Store,
+};
+
+use crate::beside::write;
+use crate::engine::{Database, Waiting, directory, in_one_batch, on, open};
+use crate::{create_group, create_user};
+
+/// What a database has to keep apart: from each other, from nothing, and from what is written between
+/// values while they travel.
+const TEXTS: &[&str] =
+    &["\\N", "\\.", "a\tb", "a\nb", "a\r\nb", "\\", "\u{1}", "Ærø 李 😀", "'\"$1"];
+
+const DIRECTORIES: usize = 3;
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_800_000_000).unwrap()
+}
+
+/// Moves it, and says what came of it and what was told on the way.
+async fn moved(
+    from: &Database,
+    to: &OwnDatabase,
+) -> (Result<Vec<MovedTable>, Error>, Vec<Progress>) {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let report = {
+        let told = Arc::clone(&told);
+        move |progress| told.lock().unwrap().push(progress)
+    };
+    let outcome = Store::move_to_postgres(&from.path(), &to.url(), now(), report).await;
+    let told = std::mem::take(&mut *told.lock().unwrap());
+    (outcome, told)
+}
+
+/// The same, where it is refused.
+async fn refused(from: &Database, to: &OwnDatabase) -> String {
+    match moved(from, to).await.0 {
+        Err(Error::Migration(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// As a request would, with what no schema has beside it.
+fn create(body: Value) -> CreateUser {
+    let admitted = admit(body, &ResourceType::user(), Preset::Lenient, &mut Quirks::new()).unwrap();
+    CreateUser { aside: Aside::of(&admitted.unknown), document: Document::new(admitted.resource) }
+}
+
+/// Lets something of every kind happen, in several directories by turns.
+async fn fill(store: &Store) -> Vec<DirectoryId> {
+    let mut directories = Vec::new();
+    for number in 0..DIRECTORIES {
+        let made = directory(store, Settings::default()).await;
+        let secret = Secret::new(SecretKind::ScimToken, [u8::try_from(number).unwrap(); 32]);
+        let (scope, year) = (TokenScope::ReadWrite, SignedDuration::from_hours(24 * 365));
+        store.api().create_scoped_token(made.id(), &secret, scope, year).await.unwrap();
+        let mut quirks = Quirks::new();
+        quirks.note(Quirk::BooleanText);
+        made.note_quirks(&quirks);
+        directories.push((made, Vec::new()));
+    }
+    for (number, text) in TEXTS.iter().enumerate() {
+        let name = text.replace(char::is_control, "_");
+        for (made, people) in &mut directories[number % 2..] {
+            let one = create(json!({
+                "userName": format!("{number} {name}"), "externalId": text, "nickName": text,
+                "active": number % 3 > 0, "emails": [{ "value": format!("{number}@acme.example") }],
+                "unheardOf": { "text": text },
+            }));
+            let two = create_user(&format!("{number} {name} again"));
+            let waiting: Vec<Waiting<'_, _>> =
+                vec![Box::pin(made.change(one)), Box::pin(made.change(two))];
+            for created in in_one_batch(made, waiting).await {
+                people.push(created.unwrap().id);
+            }
+            made.change(create_group(&format!("{number} {name}"), people)).await.unwrap();
+        }
+    }
+    for (made, people) in &directories {
+        let id = people[1];
+        made.change(DeleteUser { id }).await.unwrap();
+    }
+    let badge =
+        json!({ "id": "urn:example:Badge", "name": "Badge", "attributes": [{ "name": "no" }] });
+    let definition: Definition = serde_json::from_value(badge).unwrap();
+    let (extends, schema) = (MemberKind::User, definition.check().unwrap());
+    let define = DefineSchema { extends, required: false, schema };
+    store.api().define_schema(directories[0].0.id(), define).await.unwrap();
+    let secret = Secret::new(SecretKind::ApiKey, [9; 32]);
+    store.create_api_key("tests", &secret).await.unwrap();
+    for (number, text) in TEXTS.iter().enumerate() {
+        let (kind, id) = (CatalogueKind::Role, format!("role-{number}").parse().unwrap());
+        let description = (number > 0).then(|| (*text).to_owned());
+        let entry = NewEntry { kind, id, display_name: (*text).to_owned(), description };
+        store.api().put_entry(entry).await.unwrap();
+    }
+    directories.iter().map(|(made, _)| made.id()).collect()
+}
+
+/// All that can be read.
+async fn picture(store: &Store, directories: &[DirectoryId]) -> Vec<String> {
+    let api = store.api();
+    let mut picture = vec![format!("{:?}", api.catalogue(CatalogueKind::Role).await.unwrap())];
+    for event in api.events(None, None, 10_000).await.unwrap().unwrap().events {
+        picture.push(format!("{event:?}"));
+    }
+    for &id in directories {
+        let opened = open(store, id).await;
+        picture.push(format!("{:?}", api.directory(id).await.unwrap()));
+        picture.push(format!("{:?}", api.tokens(id).await.unwrap()));
+        picture.push(format!("{:?}", api.schemas(id).await.unwrap()));
+        picture.push(format!("{:?}", api.quirks(id).await.unwrap()));
+        picture.push(format!("{:?}", api.unknown_attributes(id).await.unwrap()));
+        picture.push(format!("{:?}", api.events(None, Some(id), 10_000).await.unwrap()));
+        for user in opened.users_after(0, 1_000).await.unwrap().items {
+            let aside = opened.aside(user.id).await.unwrap();
+            picture.push(format!("{user:?} {aside:?}"));
+        }
+        for group in opened.groups_after(0, 1_000).await.unwrap().items {
+            picture.push(format!("{:?}", opened.group(group.id, true).await.unwrap()));
+        }
+    }
+    picture
+}
+
+async fn one_more(store: &Store) -> DirectoryStore {
+    let secret = Secret::new(SecretKind::ScimToken, [1; 32]);
+    let found = store.access().directory(&secret.hash()).await.unwrap();
+    let Credential::Valid(opened) = found else { panic!("{found:?}") };
+    opened.change(create_user("one more")).await.unwrap();
+    opened
+}
+
+#[test]
+fn what_is_moved_is_what_was_there_and_goes_on_from_there() {
+    let Some(own) = OwnDatabase::make() else { return };
+    on(Database::new(None), async |source| {
+        let store = source.open(Limits::default()).unwrap();
+        // The feed has had a beginning that it has no more.
+        directory(&store, Settings::default()).await;
+        source.clock.move_by(60);
+        let directories = fill(&store).await;
+        assert_eq!(store.forget_events("a node", now()).await.unwrap(), 0);
+        let after_first = now() + SignedDuration::from_secs(30);
+        assert_eq!(store.forget_events("a node", after_first).await.unwrap(), 1);
+        let before = picture(&store, &directories).await;
+        let page = store.api().events(None, None, 20).await.unwrap().unwrap();
+        let middle = page.next.as_str().to_owned();
+        let end = store.api().events(None, None, 10_000).await.unwrap().unwrap().next;
+        store.close().await;
+
+        let (outcome, told) = moved(&source, &own).await;
+        let tables = outcome.unwrap();
+        let rows: u64 = tables.iter().map(|table| table.rows).sum();
+        for phase in [Phase::Copying, Phase::Verifying] {
+            let of_phase: Vec<_> = told.iter().filter(|it| it.phase == phase).collect();
+            let (first, last) = (of_phase.first().unwrap(), of_phase.last().unwrap());
+            assert_eq!((first.done, last.done), (0, rows), "{phase:?}");
+            assert!(of_phase.is_sorted_by_key(|it| it.done) && last.total == rows, "{phase:?}");
+        }
+        for table in &tables {
+            assert_eq!(table.digest.len(), 64);
+            assert!(table.rows > 0, "{}", table.name);
+        }
+
+        let mut target = Database::new(Some(own));
+        target.clock = Arc::clone(&source.clock);
+        target.ids = Arc::clone(&source.ids);
+        let store = target.open(Limits::default()).unwrap();
+        assert_eq!(picture(&store, &directories).await, before);
+        // Who has read half of the feed reads on, and misses and repeats nothing.
+        let after = Some(Cursor::presented(middle));
+        let page = store.api().events(after, None, 10_000).await.unwrap().unwrap();
+        assert_eq!((page.events[0].position, page.next.clone()), (22, end.clone()));
+        let last = page.events.last().unwrap().position;
+        one_more(&store).await;
+        let page = store.api().events(Some(end), None, 10).await.unwrap().unwrap();
+        let positions: Vec<_> = page.events.iter().map(|event| event.position).collect();
+        assert_eq!(positions, [last + 1]);
+        store.close().await;
+
+        // The old one is as it was.
+        let store = source.open(Limits::default()).unwrap();
+        assert_eq!(picture(&store, &directories).await, before);
+        store.close().await;
+    });
+}
+
+#[test]
+fn a_move_that_breaks_off_leaves_nothing_behind() {
+    let Some(own) = OwnDatabase::make() else { return };
+    on(Database::new(None), async |source| {
+        let store = source.open(Limits::default()).unwrap();
+        let directories = fill(&store).await;
+        let before = picture(&store, &directories).await;
+        store.close().await;
+        // A broken disk: what is last of what is read is no text.
+        let broken = "update feed set secret = cast(x'80' as text)";
+        let kept = rusqlite::Connection::open(source.path())
+            .unwrap()
+            .query_row("select secret from feed", [], |row| row.get::<_, String>(0))
+            .unwrap();
+        assert_eq!(write(&source, broken), 1);
+        let (outcome, told) = moved(&source, &own).await;
+        assert!(matches!(outcome, Err(Error::Corrupt(_))), "{outcome:?}");
+        assert!(told.iter().any(|it| it.done > 0), "it had begun");
+        assert_eq!(own.contents(), "");
+
+        assert_eq!(write(&source, &format!("update feed set secret = '{kept}'")), 1);
+        moved(&source, &own).await.0.unwrap();
+        let target = Database::new(Some(own));
+        let store = target.open(Limits::default()).unwrap();
+        assert_eq!(picture(&store, &directories).await, before);
+        store.close().await;
+    });
+}
+
+#[test]
+fn a_move_is_refused_where_it_would_lose_or_mix_something() {
+    let (Some(own), Some(other)) = (OwnDatabase::make(), OwnDatabase::make()) else { return };
+    on(Database::new(None), async |source| {
+        let said = refused(&source, &own).await;
+        assert!(said.starts_with("there is no database"), "{said}");
+        assert!(!source.path().exists(), "it was not made by asking for it");
+
+        let store = source.open(Limits::default()).unwrap();
+        fill(&store).await;
+        let said = refused(&source, &own).await;
+        assert!(said.contains("is in use: stop the server"), "{said}");
+        // Nobody notices, and nothing is lost.
+        let id = one_more(&store).await.id();
+        assert_eq!(open(&store, id).await.users_after(0, 1_000).await.unwrap().items.len(), 18);
+        store.close().await;
+
+        other.run("create table notes (words text)");
+        let said = refused(&source, &other).await;
+        assert!(said.contains("another application"), "{said}");
+        other.run("drop table notes");
+        assert_eq!(own.contents() + &other.contents(), "");
+
+        moved(&source, &own).await.0.unwrap();
+        let kept = own.contents();
+        let said = refused(&source, &own).await;
+        assert!(said.contains("not empty: there is something in `organizations`"), "{said}");
+        assert_eq!(own.contents(), kept);
+
+        // A database on which a server was started holds the beginning of a feed.
+        let served = Database::new(Some(other));
+        served.open(Limits::default()).unwrap().close().await;
+        let said = refused(&source, served.own.as_ref().unwrap()).await;
+        assert!(said.contains("not empty: there is something in `feed`"), "{said}");
+    });
+}

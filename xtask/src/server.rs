@@ -70,6 +70,20 @@ impl Server {
         Ok(server)
     }
 
+    /// Of the process, to the operating system.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Asks it to stop, as whatever runs services does, and waits until it has.
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
+        let id = self.process.id().to_string();
+        capture(Command::new("kill").args(["-TERM", &id]))?;
+        let status = self.process.wait().context("`roster serve` was not waited for")?;
+        anyhow::ensure!(status.success(), "`roster serve` ended with {status}");
+        Ok(())
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }

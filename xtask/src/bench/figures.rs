@@ -21,7 +21,7 @@ impl Round {
     }
 }
 
-/// All rounds of a scenario, by side; Roster is the first.
+/// All rounds of a scenario, by side.
 #[derive(Debug)]
 pub(crate) struct Figures {
     sides: Vec<Vec<Round>>,
@@ -47,16 +47,26 @@ impl Figures {
         }
     }
 
+    /// How many rounds there were.
+    pub(crate) fn rounds(&self) -> usize {
+        self.sides.first().map_or(0, Vec::len)
+    }
+
     /// Requests a second of a side.
     pub(crate) fn speed(&self, side: usize) -> Spread {
         Spread::of(self.sides[side].iter().map(Round::speed))
     }
 
-    /// Roster's speed as a part of what it is compared with, round by round: what disturbs a
+    /// The speed of the first side as a part of that of another, round by round: what disturbs a
     /// moment disturbs both.
-    pub(crate) fn ratio(&self, beside: usize) -> Spread {
-        let pairs = self.sides[0].iter().zip(&self.sides[1 + beside]);
+    pub(crate) fn ratio(&self, side: usize) -> Spread {
+        let pairs = self.sides[0].iter().zip(&self.sides[side]);
         Spread::of(pairs.map(|(roster, other)| roster.speed() / other.speed()))
+    }
+
+    /// Seconds of one work of a side.
+    pub(crate) fn seconds(&self, side: usize) -> Spread {
+        Spread::of(self.sides[side].iter().map(|round| 1.0 / round.speed()))
     }
 
     /// The time that so many of a hundred did not exceed, over all rounds.
@@ -70,7 +80,7 @@ impl Figures {
 }
 
 impl Spread {
-    fn of(values: impl Iterator<Item = f64>) -> Spread {
+    pub(crate) fn of(values: impl Iterator<Item = f64>) -> Spread {
         let mut values: Vec<_> = values.collect();
         values.sort_by(f64::total_cmp);
         let middle = values.len() / 2;
@@ -110,7 +120,7 @@ mod tests {
         figures.add(vec![round(100, 1), round(200, 1)]);
         figures.add(vec![round(100, 10), round(200, 10)]);
         let half = Spread { median: 0.5, min: 0.5, max: 0.5 };
-        assert_eq!(figures.ratio(0), half);
+        assert_eq!(figures.ratio(1), half);
     }
 
     #[test]

@@ -145,17 +145,6 @@ impl Raw {
         Ok(Round { count, time: begun.elapsed(), latencies })
     }
 
-    /// Ids of users, spread over all there are.
-    pub(super) fn user_ids(&self, count: usize) -> anyhow::Result<Vec<String>> {
-        let all: Vec<String> = self
-            .connection
-            .prepare("select user_id from users order by user_name_key")?
-            .query_map([], |row| row.get(0))?
-            .collect::<Result<_, _>>()?;
-        anyhow::ensure!(!all.is_empty(), "nobody was created yet; run the scenario `create` first");
-        Ok(all.into_iter().cycle().take(count).collect())
-    }
-
     /// How many users are kept.
     pub(super) fn users(&self) -> anyhow::Result<usize> {
         count_users(&self.connection)

@@ -43,6 +43,8 @@ impl Server {
         let mut process = Command::new(binary)
             .args(["serve", "--listen", "127.0.0.1:0", "--requests-per-second", "0", "--data"])
             .arg(data)
+            // Logged as usual, but for its start and its end.
+            .env("ROSTER_LOG", "roster=warn,info")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

@@ -130,7 +130,7 @@ impl Client {
             for sent in sending {
                 latencies.extend(sent.await.context("a connection panicked")??);
             }
-            Ok(Round { count, time: begun.elapsed(), latencies })
+            Ok(Round { count, time: begun.elapsed(), latencies, processor: None })
         };
         let round: anyhow::Result<Round> = LocalSet::new().block_on(&self.runtime, driving);
         let round = round?;

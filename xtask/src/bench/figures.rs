@@ -11,13 +11,18 @@ pub(crate) struct Round {
     pub(crate) time: Duration,
     /// Of each request, or of each commit.
     pub(crate) latencies: Vec<Duration>,
+    /// Processor time of the server and of the client together, where there is a server.
+    pub(crate) processor: Option<Duration>,
 }
 
 impl Round {
     /// Requests a second.
     pub(crate) fn speed(&self) -> f64 {
-        let count = u32::try_from(self.count).expect("a round is short");
-        f64::from(count) / self.time.as_secs_f64()
+        self.count() / self.time.as_secs_f64()
+    }
+
+    fn count(&self) -> f64 {
+        f64::from(u32::try_from(self.count).expect("a round is short"))
     }
 }
 
@@ -69,6 +74,14 @@ impl Figures {
         Spread::of(self.sides[side].iter().map(|round| 1.0 / round.speed()))
     }
 
+    /// Microseconds of processor time that a work of a side costs, client included.
+    pub(crate) fn processor_micros(&self, side: usize) -> Option<Spread> {
+        let rounds = self.sides[side].iter();
+        let each = |round: &Round| Some(round.processor?.as_secs_f64() * 1e6 / round.count());
+        let each: Vec<f64> = rounds.map(each).collect::<Option<_>>()?;
+        Some(Spread::of(each.into_iter()))
+    }
+
     /// The time that so many of a hundred did not exceed, over all rounds.
     pub(crate) fn percentile(&self, side: usize, percent: usize) -> Duration {
         let mut all: Vec<_> =
@@ -99,7 +112,8 @@ mod tests {
     use super::*;
 
     fn round(count: usize, seconds: u64) -> Round {
-        Round { count, time: Duration::from_secs(seconds), latencies: Vec::new() }
+        let time = Duration::from_secs(seconds);
+        Round { count, time, latencies: Vec::new(), processor: Some(time * 2) }
     }
 
     #[test]
@@ -124,10 +138,17 @@ mod tests {
     }
 
     #[test]
+    fn processor_time_is_told_for_each_work() {
+        let mut figures = Figures::of(1);
+        figures.add(vec![round(1_000, 1)]);
+        assert_eq!(figures.processor_micros(0).map(|it| it.median), Some(2_000.0));
+    }
+
+    #[test]
     fn percentiles_are_of_what_was_measured() {
         let mut figures = Figures::of(1);
         let latencies = (1..=100).rev().map(Duration::from_millis).collect();
-        figures.add(vec![Round { count: 100, time: Duration::from_secs(1), latencies }]);
+        figures.add(vec![Round { latencies, ..round(100, 1) }]);
         assert_eq!(figures.percentile(0, 50), Duration::from_millis(50));
         assert_eq!(figures.percentile(0, 99), Duration::from_millis(99));
         assert_eq!(Figures::of(1).percentile(0, 50), Duration::ZERO);

@@ -142,7 +142,7 @@ impl Raw {
             self.connection.execute_batch("commit")?;
             latencies.push(commit_begun.elapsed());
         }
-        Ok(Round { count, time: begun.elapsed(), latencies })
+        Ok(Round { count, time: begun.elapsed(), latencies, processor: None })
     }
 
     /// How many users are kept.

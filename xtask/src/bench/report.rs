@@ -96,10 +96,11 @@ pub(super) fn write(root: &Path, run: &Run) -> anyhow::Result<Report> {
     }
     text += "\n## Scenarios\n\n\
              `ratio` is the speed of a scenario's first side as a part of that of this one; where \
-             this one is Roster too, that is how many times the cost it has here. `MiB` is the most \
-             resident memory of the server meanwhile.\n\n\
-             | scenario | side | per second | p50 ms | p99 ms | ratio | MiB |\n\
-             | --- | --- | ---: | ---: | ---: | ---: | ---: |\n";
+             this one is Roster too, that is how many times the cost it has here. `CPU µs` is the \
+             processor time of one, of server and client together: it hardly depends on what else \
+             the machine does. `MiB` is the most resident memory of the server meanwhile.\n\n\
+             | scenario | side | per second | p50 ms | p99 ms | ratio | CPU µs | MiB |\n\
+             | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n";
     for played in &run.played {
         let figures = &played.figures;
         for (place, (side, peak)) in played.sides.iter().zip(&played.peaks).enumerate() {
@@ -114,11 +115,12 @@ pub(super) fn write(root: &Path, run: &Run) -> anyhow::Result<Report> {
             };
             writeln!(
                 text,
-                "| {what} | {} | {} | {} | {} | {ratio} | {} |",
+                "| {what} | {} | {} | {} | {} | {ratio} | {} | {} |",
                 side.label,
                 spread(figures.speed(place)),
                 milliseconds(figures.percentile(place, 50)),
                 milliseconds(figures.percentile(place, 99)),
+                figures.processor_micros(place).map_or_else(String::new, spread),
                 peak.map_or_else(String::new, |peak| format!("{peak:.0}")),
             )?;
         }

@@ -18,7 +18,7 @@ use crate::{
         client::{Client, Request, Work},
         engine::Engine,
         figures::{Figures, Round, Spread},
-        memory,
+        process,
         progress::Progress,
         raw::{self, Raw},
         requests::{Crowd, request},
@@ -31,9 +31,6 @@ use crate::{
 
 /// Directories where there are many.
 const DIRECTORIES: usize = 1_000;
-
-/// Users of a page while a walk is prepared.
-const STRIDE: usize = 1_000;
 
 /// Events of a request.
 const EVENTS: usize = 1_000;
@@ -93,8 +90,10 @@ struct Standing {
     server: Server,
     api_key: String,
     crowds: Vec<Crowd>,
-    /// Requests that take much to prepare and can be sent again.
-    prepared: Vec<(Load, Rc<[Work]>)>,
+    /// Of every page of the list of everybody, where it was walked through.
+    cursors: Vec<String>,
+    /// Requests for the feed.
+    feed: Option<Rc<[Work]>>,
 }
 
 #[derive(Debug)]
@@ -163,7 +162,7 @@ impl Stage {
         let mut figures = Figures::of(sides.len());
         for side in &sides {
             if let What::Roster(spot, _) = side.what {
-                memory::forget_peak(self.stand(spot)?.server.process_id())?;
+                process::forget_peak(self.stand(spot)?.server.process_id())?;
             }
         }
         let rounds = self.effort.rounds.min(scenario.rounds_max);
@@ -192,7 +191,7 @@ impl Stage {
             peaks.push(match side.what {
                 What::Roster(spot, _) => {
                     let id = self.stand(spot)?.server.process_id();
-                    Some(memory::of(id)?.peak)
+                    Some(process::memory(id)?.peak)
                 }
                 _ => None,
             });
@@ -258,10 +257,10 @@ impl Stage {
                     } else {
                         Progress::none()
                     };
-                    let addresses = [self.stand(spot)?.server.address()];
-                    let connections = scenario.connections;
+                    let server = &self.stand(spot)?.server;
+                    let (address, id) = (server.address(), server.process_id());
                     first.get_or_insert_with(|| (spot, load, Rc::clone(&works)));
-                    self.client.drive(&addresses, connections, &works, &progress)?
+                    self.drive(address, &[id], scenario.connections, &works, &progress)?
                 }
                 What::Raw { rows_to_a_commit } => {
                     let (Some(raw), Some((spot, ..))) = (&mut self.raw, &first) else {
@@ -277,12 +276,32 @@ impl Stage {
                     let sample = self.sample(spot, load, &works)?;
                     let address = self.stand(spot)?.server.address();
                     self.bare.answer_as(&self.client.ask(address, &sample)?);
-                    let bare = [self.bare.address()];
-                    self.client.drive(&bare, scenario.connections, &works, &Progress::none())?
+                    // It is served by this process.
+                    let (bare, soon) = (self.bare.address(), Progress::none());
+                    self.drive(bare, &[], scenario.connections, &works, &soon)?
                 }
             });
         }
         Ok(rounds)
+    }
+
+    /// Has the works done, and sees what processor time that costs this process and those with
+    /// these ids.
+    fn drive(
+        &self,
+        address: SocketAddr,
+        servers: &[u32],
+        connections: usize,
+        works: &Rc<[Work]>,
+        progress: &Progress,
+    ) -> anyhow::Result<Round> {
+        let used = || {
+            let all = servers.iter().copied().chain([std::process::id()]);
+            all.map(process::processor_time).sum::<anyhow::Result<Duration>>()
+        };
+        let before = used()?;
+        let round = self.client.drive(&[address], connections, works, progress)?;
+        Ok(Round { processor: Some(used()?.saturating_sub(before)), ..round })
     }
 
     /// A request like those that were sent, whose answer is like theirs.
@@ -328,7 +347,7 @@ impl Stage {
         let server = self.start_often(spot, |time| Ok(folder.join(time.to_string())))?;
         let api_key = seed::api_key(&self.binary, &server)?;
         let crowds = vec![seed::directory(&server)?];
-        Ok(Standing { spot, server, api_key, crowds, prepared: Vec::new() })
+        Ok(Standing::new(spot, server, api_key, crowds))
     }
 
     fn start_seeded(&mut self, spot: Spot, kind: Kind) -> anyhow::Result<Standing> {
@@ -337,7 +356,7 @@ impl Stage {
         let copy = self.run().join(format!("copy-{}", self.standing.len()));
         copy_folder(&data, &copy).context("the seed is not copied")?;
         let server = self.start_often(spot, |_| Ok(copy.clone()))?;
-        Ok(Standing { spot, server, api_key, crowds, prepared: Vec::new() })
+        Ok(Standing::new(spot, server, api_key, crowds))
     }
 
     /// Starts a server again and again, to see how long that takes and what it needs then. The last
@@ -355,7 +374,7 @@ impl Stage {
             let is_ready = request(("GET", "/ready"), "", "", 200);
             self.client.ask(server.address(), &is_ready)?;
             ready.push(milliseconds(begun.elapsed()));
-            idle.push(memory::of(server.process_id())?.resident);
+            idle.push(process::memory(server.process_id())?.resident);
             if ready.len() >= self.effort.rounds {
                 let (ready, idle) = (Spread::of(ready.into_iter()), Spread::of(idle.into_iter()));
                 self.starts.push(Start { spot, ready, idle });
@@ -392,10 +411,11 @@ impl Drop for Stage {
 }
 
 impl Standing {
+    fn new(spot: Spot, server: Server, api_key: String, crowds: Vec<Crowd>) -> Standing {
+        Standing { spot, server, api_key, crowds, cursors: Vec::new(), feed: None }
+    }
+
     fn prepare(&mut self, client: &Client, load: Load, count: usize) -> anyhow::Result<Rc<[Work]>> {
-        if let Some((_, works)) = self.prepared.iter().find(|(of, _)| *of == load) {
-            return Ok(Rc::clone(works));
-        }
         let address = self.server.address();
         let one = |request| vec![request];
         let people = self.crowds[0].ids.len();
@@ -425,12 +445,19 @@ impl Standing {
                 (0..count).map(jump).collect()
             }
             Load::WalkByCursor(part) => {
-                let works = walk_by_cursor(client, address, crowd, part, count)?;
-                return Ok(self.keep(load, works));
+                if self.cursors.is_empty() {
+                    self.cursors = walk_by_cursor(client, address, crowd)?;
+                }
+                let first = skipped(part, self.cursors.len() * PAGE, count) / PAGE;
+                let cursors = self.cursors[first..].iter().take(count);
+                cursors.map(|cursor| one(crowd.page_after(cursor, PAGE))).collect()
             }
             Load::Feed => {
-                let works = follow_the_feed(client, address, &self.api_key, count)?;
-                return Ok(self.keep(load, works));
+                if self.feed.is_none() {
+                    let works = follow_the_feed(client, address, &self.api_key, count)?;
+                    self.feed = Some(works.into());
+                }
+                return Ok(Rc::clone(self.feed.as_ref().expect("it was followed")));
             }
             Load::AddMember(_) => (0..count).map(|_| one(crowd.add_member(group))).collect(),
             Load::RemoveMember(_) => {
@@ -445,12 +472,6 @@ impl Standing {
             Load::Mixed => (0..count).map(|it| one(self.any_of_everything(it))).collect(),
         };
         Ok(works.into())
-    }
-
-    fn keep(&mut self, load: Load, works: Vec<Work>) -> Rc<[Work]> {
-        let works: Rc<[Work]> = works.into();
-        self.prepared.push((load, Rc::clone(&works)));
-        works
     }
 
     /// A request to one of many directories: twelve that read to eight that write.
@@ -491,37 +512,25 @@ fn skipped(part: Part, people: usize, pages: usize) -> usize {
     }
 }
 
-/// Requests for so many pages from a part of the list on. Cursors can be used again.
+/// The cursor of each page of the list of everybody. That of the first is empty.
 fn walk_by_cursor(
     client: &Client,
     address: SocketAddr,
     crowd: &Crowd,
-    part: Part,
-    count: usize,
-) -> anyhow::Result<Vec<Work>> {
-    let mut cursor = String::new();
-    let mut left = skipped(part, crowd.ids.len(), count);
-    let progress = Progress::of("walking by cursor", left, STRIDE);
-    while left > 0 {
-        let stride = left.min(STRIDE);
-        // Nothing is wanted but the cursor.
-        let path = format!("/Users?cursor={cursor}&count={stride}&attributes=userName");
+) -> anyhow::Result<Vec<String>> {
+    let mut cursors = vec![String::new()];
+    let progress = Progress::of("walking by cursor", crowd.ids.len(), PAGE);
+    loop {
+        let cursor = &cursors[cursors.len() - 1];
+        // Nothing is wanted but the next cursor.
+        let path = format!("/Users?cursor={cursor}&count={PAGE}&attributes=userName");
         let answer = client.ask(address, &crowd.request("GET", &path, "", 200))?;
-        cursor = after(&answer.body, "\"nextCursor\":\"").context("the list ends too early")?;
-        left -= stride;
+        match after(&answer.body, "\"nextCursor\":\"") {
+            Some(next) => cursors.push(next),
+            None => return Ok(cursors),
+        }
         progress.step();
     }
-    let mut works = Vec::new();
-    for place in 0..count {
-        let page = crowd.page_after(&cursor, PAGE);
-        let answer = client.ask(address, &page)?;
-        works.push(vec![page]);
-        match after(&answer.body, "\"nextCursor\":\"") {
-            Some(next) => cursor = next,
-            None => anyhow::ensure!(place + 1 == count, "the list ends too early"),
-        }
-    }
-    Ok(works)
 }
 
 /// Requests for the first events of the feed.

@@ -25,8 +25,9 @@ use crate::{
     server::Server,
 };
 
-/// Groups that members are added to, where there are people for them and for whoever is added.
-pub(super) const GROUPS: [usize; 4] = [1_000, 10_000, 100_000, 500_000];
+/// Groups that members are added to, where there are people for them and for whoever is added. A
+/// group may have 500,000: the largest has room for those.
+pub(super) const GROUPS: [usize; 4] = [1_000, 10_000, 100_000, 495_000];
 
 /// People who must be left for a group of so many to be grown.
 const LEFT: usize = 5_000;

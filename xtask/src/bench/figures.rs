@@ -74,12 +74,12 @@ impl Figures {
         Spread::of(self.sides[side].iter().map(|round| 1.0 / round.speed()))
     }
 
-    /// Microseconds of processor time that a work of a side costs, client included.
-    pub(crate) fn processor_micros(&self, side: usize) -> Option<Spread> {
-        let rounds = self.sides[side].iter();
-        let each = |round: &Round| Some(round.processor?.as_secs_f64() * 1e6 / round.count());
-        let each: Vec<f64> = rounds.map(each).collect::<Option<_>>()?;
-        Some(Spread::of(each.into_iter()))
+    /// Microseconds of processor time that a work of a side costs, client included, over all rounds:
+    /// it is told in hundredths of a second, which is much for one of them.
+    pub(crate) fn processor_micros(&self, side: usize) -> Option<f64> {
+        let rounds = &self.sides[side];
+        let time: Duration = rounds.iter().map(|round| round.processor).sum::<Option<_>>()?;
+        Some(time.as_secs_f64() * 1e6 / rounds.iter().map(Round::count).sum::<f64>())
     }
 
     /// The time that so many of a hundred did not exceed, over all rounds.
@@ -141,7 +141,8 @@ mod tests {
     fn processor_time_is_told_for_each_work() {
         let mut figures = Figures::of(1);
         figures.add(vec![round(1_000, 1)]);
-        assert_eq!(figures.processor_micros(0).map(|it| it.median), Some(2_000.0));
+        figures.add(vec![round(3_000, 1)]);
+        assert_eq!(figures.processor_micros(0), Some(1_000.0));
     }
 
     #[test]

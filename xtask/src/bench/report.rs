@@ -120,7 +120,7 @@ pub(super) fn write(root: &Path, run: &Run) -> anyhow::Result<Report> {
                 spread(figures.speed(place)),
                 milliseconds(figures.percentile(place, 50)),
                 milliseconds(figures.percentile(place, 99)),
-                figures.processor_micros(place).map_or_else(String::new, spread),
+                figures.processor_micros(place).map_or_else(String::new, round),
                 peak.map_or_else(String::new, |peak| format!("{peak:.0}")),
             )?;
         }

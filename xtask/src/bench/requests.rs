@@ -27,12 +27,13 @@ pub(super) struct Crowd {
     chance: u64,
 }
 
-/// A group of the first so many people.
+/// A group. Who belongs to it is spread over all people, so that one part of the list of everybody is
+/// like another: see [`Crowd::member`].
 #[derive(Clone, Debug)]
 pub(super) struct Group {
     pub(super) id: String,
     pub(super) name: String,
-    /// People 0 to this one, exclusive, belong to it.
+    /// How many belong to it from the beginning.
     pub(super) members: usize,
     /// How many more were added, one after the other.
     added: usize,
@@ -82,6 +83,13 @@ impl Crowd {
 
     pub(super) fn request(&self, method: &str, path: &str, body: &str, status: u16) -> Request {
         request((method, &format!("{}{path}", self.path)), &self.token, body, status)
+    }
+
+    /// The id of a member of groups: the first 1,000 are those of a group of 1,000. Whoever comes
+    /// behind them does not belong to it.
+    pub(super) fn member(&self, place: usize) -> &str {
+        // A prime that divides no number of people, so that everybody has one place.
+        &self.ids[place * 2_654_435_761 % self.ids.len()]
     }
 
     /// A number below the limit, by chance.
@@ -164,37 +172,35 @@ impl Crowd {
 
     /// One more joins the group.
     pub(super) fn add_member(&mut self, group: usize) -> Request {
-        let Group { id, members, added, .. } = &mut self.groups[group];
-        let member = &self.ids[*members + *added];
-        *added += 1;
+        let Group { id, members, added, .. } = &self.groups[group];
+        let (path, member) = (format!("/Groups/{id}"), self.member(members + added));
         let body = format!(
             r#"{{"schemas":["{PATCH}"],"Operations":[{{"op":"add","path":"members","value":[{{"value":"{member}"}}]}}]}}"#
         );
-        let path = format!("/Groups/{id}");
+        self.groups[group].added += 1;
         self.request("PATCH", &path, &body, 204)
     }
 
     /// The one who joined last leaves.
     pub(super) fn remove_member(&mut self, group: usize) -> Request {
-        let Group { id, members, added, .. } = &mut self.groups[group];
-        *added -= 1;
-        let member = &self.ids[*members + *added];
+        self.groups[group].added -= 1;
+        let Group { id, members, added, .. } = &self.groups[group];
+        let (path, member) = (format!("/Groups/{id}"), self.member(members + added));
         let body = format!(
             r#"{{"schemas":["{PATCH}"],"Operations":[{{"op":"remove","path":"members[value eq \"{member}\"]"}}]}}"#
         );
-        let path = format!("/Groups/{id}");
         self.request("PATCH", &path, &body, 204)
     }
 
     /// All members of a group are sent, of whom one in `every` is another than before.
     pub(super) fn replace_members(&mut self, group: usize, every: usize) -> Request {
-        let group = &mut self.groups[group];
-        group.is_replaced = !group.is_replaced;
+        self.groups[group].is_replaced = !self.groups[group].is_replaced;
+        let group = &self.groups[group];
         let shift = |place: usize| {
             let is_other = group.is_replaced && place.is_multiple_of(every);
             if is_other { place + group.members } else { place }
         };
-        let members: Vec<_> = (0..group.members).map(|place| &*self.ids[shift(place)]).collect();
+        let members: Vec<_> = (0..group.members).map(|place| self.member(shift(place))).collect();
         let body = group_body(&group.name, &members);
         let path = format!("/Groups/{}", group.id);
         self.request("PUT", &path, &body, 200)
@@ -231,6 +237,8 @@ fn references(members: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use serde_json::Value;
 
     use super::*;
@@ -247,25 +255,34 @@ mod tests {
     }
 
     #[test]
+    fn everybody_has_one_place_among_members() {
+        let crowd = crowd();
+        let members: BTreeSet<_> = (0..10).map(|place| crowd.member(place)).collect();
+        assert_eq!(members.len(), 10);
+    }
+
+    #[test]
     fn who_joined_last_leaves_first() {
         let mut crowd = crowd();
         crowd.add_member(0);
         let joined = body(&crowd.add_member(0))["Operations"][0]["value"][0]["value"].clone();
-        assert_eq!(joined, "id-5");
+        assert_eq!(joined, crowd.member(5));
         let left = body(&crowd.remove_member(0))["Operations"][0]["path"].clone();
-        assert_eq!(left, r#"members[value eq "id-5"]"#);
+        assert_eq!(left, format!(r#"members[value eq "{}"]"#, crowd.member(5)));
     }
 
     #[test]
     fn members_are_replaced_and_the_next_time_put_back() {
-        let members = |request: &Request| -> Vec<String> {
-            let members = body(request)["members"].as_array().unwrap().clone();
-            members.iter().map(|it| it["value"].as_str().unwrap().to_owned()).collect()
-        };
         let mut crowd = crowd();
-        assert_eq!(members(&crowd.replace_members(0, 1)), ["id-4", "id-5", "id-6", "id-7"]);
-        assert_eq!(members(&crowd.replace_members(0, 1)), ["id-0", "id-1", "id-2", "id-3"]);
-        assert_eq!(members(&crowd.replace_members(0, 2)), ["id-4", "id-1", "id-6", "id-3"]);
+        let mut check = |every: usize, places: [usize; 4]| {
+            let sent = body(&crowd.replace_members(0, every));
+            let sent: Vec<_> = sent["members"].as_array().unwrap().iter().collect();
+            let sent: Vec<_> = sent.iter().map(|it| it["value"].as_str().unwrap()).collect();
+            assert_eq!(sent, places.map(|place| crowd.member(place)));
+        };
+        check(1, [4, 5, 6, 7]);
+        check(1, [0, 1, 2, 3]);
+        check(2, [4, 1, 6, 3]);
     }
 
     #[test]

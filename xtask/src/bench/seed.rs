@@ -235,7 +235,7 @@ fn create_groups(client: &Client, server: &Server, crowd: &mut Crowd) -> anyhow:
     let total = wanted.iter().map(|(_, members)| members).sum();
     let progress = Progress::of("filling groups", total, MEMBERS_AT_ONCE);
     for (name, members) in wanted {
-        let ids: Vec<_> = crowd.ids[..members].iter().map(String::as_str).collect();
+        let ids: Vec<_> = (0..members).map(|place| crowd.member(place)).collect();
         let mut parts = ids.chunks(MEMBERS_AT_ONCE);
         let body = group_body(&name, parts.next().unwrap_or_default());
         let create = crowd.request("POST", "/Groups?excludedAttributes=members", &body, 201);

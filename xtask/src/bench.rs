@@ -12,9 +12,11 @@ mod figures;
 mod goals;
 mod person;
 mod plot;
+mod postgres;
 mod process;
 mod progress;
 mod raw;
+mod raw_postgres;
 mod report;
 mod requests;
 mod scenarios;
@@ -47,6 +49,10 @@ pub(crate) struct Arguments {
     /// What Roster keeps its data in
     #[arg(long, value_enum, default_value_t = Engine::Sqlite)]
     engine: Engine,
+    /// Servers that share one database, over which connections are spread; PostgreSQL alone can have
+    /// more than one
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
+    nodes: u8,
     /// Fail when one of the goals that were measured is not reached
     #[arg(long)]
     check: bool,
@@ -105,13 +111,18 @@ pub(crate) fn measure(root: &Path, arguments: &Arguments) -> anyhow::Result<()> 
     let mut sizes = if arguments.users.is_empty() { usual.into() } else { arguments.users.clone() };
     sizes.sort_unstable();
     sizes.dedup();
+    anyhow::ensure!(
+        arguments.nodes == 1 || arguments.engine == Engine::Postgres,
+        "an embedded database has one server\nhint: leave out `--nodes`, or add `--engine postgres`"
+    );
     let chosen: Vec<_> = SCENARIOS
         .iter()
         .filter(|it| arguments.only.is_empty() || arguments.only.iter().any(|name| name == it.name))
         .collect();
 
     let begun = Instant::now();
-    let mut stage = Stage::set(root, arguments.engine, effort, sizes.clone())?;
+    let mut stage =
+        Stage::set(root, (arguments.engine, arguments.nodes.into()), effort, sizes.clone())?;
     let mut played = Vec::new();
     for (place, scenario) in chosen.iter().enumerate() {
         let minutes = begun.elapsed().as_secs() / 60;
@@ -124,7 +135,8 @@ pub(crate) fn measure(root: &Path, arguments: &Arguments) -> anyhow::Result<()> 
         ));
         played.push(stage.play(scenario)?);
     }
-    let verdicts = goals::judge(&played, &stage.starts, &sizes, stage.replaced_members());
+    let verdicts =
+        goals::judge(arguments.engine, &played, &stage.starts, &sizes, stage.replaced_members());
     let run = Run {
         engine: arguments.engine,
         effort,

@@ -41,6 +41,14 @@ const EMBASSIES: &[Embassy] = &[
         tests_anywhere: false,
     },
     Embassy {
+        power: "tokio-postgres",
+        room: "store",
+        purpose: "the only room with SQL",
+        // The same, of the raw PostgreSQL.
+        tools: &["xtask"],
+        tests_anywhere: false,
+    },
+    Embassy {
         power: "axum",
         room: "web",
         purpose: "the only room that answers HTTP",

@@ -1,8 +1,9 @@
 //! What we hold ourselves to, compared with what was measured.
 
 use crate::bench::{
+    engine::Engine,
     figures::Spread,
-    scenarios::{Bound, Figure, GOALS},
+    scenarios::{Bound, Figure, GOALS, Goal},
     stage::{Played, Spot, Start, thousands},
 };
 
@@ -18,13 +19,14 @@ pub(super) struct Verdict {
 
 /// All goals, in the order of the table.
 pub(super) fn judge(
+    engine: Engine,
     played: &[Played],
     starts: &[Start],
     sizes: &[usize],
     replaced_members: usize,
 ) -> Vec<Verdict> {
     let (smallest, largest) = (sizes[0], sizes[sizes.len() - 1]);
-    let verdict = |goal: &crate::bench::scenarios::Goal| {
+    let verdict = |goal: &Goal| {
         let figure = measured(goal.figure, played, starts, largest);
         let what = goal
             .what
@@ -38,7 +40,7 @@ pub(super) fn judge(
             holds: figure.map(|figure| goal.bound.holds(figure)),
         }
     };
-    GOALS.iter().map(verdict).collect()
+    GOALS.iter().filter(|it| it.on.is_none_or(|on| on == engine)).map(verdict).collect()
 }
 
 fn measured(figure: Figure, played: &[Played], starts: &[Start], largest: usize) -> Option<Spread> {

@@ -26,7 +26,7 @@ impl Postgres {
     /// Starts the server whose databases are in this folder, which is made where there is none.
     /// Commits are durable, as they are when nobody says otherwise.
     pub(super) fn start(folder: &Path) -> anyhow::Result<Postgres> {
-        let programs = programs().context(
+        let programs = Postgres::programs().context(
             "PostgreSQL is not installed\nhint: install it, on Debian and Ubuntu with `sudo \
              apt-get install postgresql`",
         )?;
@@ -42,7 +42,8 @@ impl Postgres {
             initdb.args(["--username", USER, "--auth", "trust", "--encoding", "UTF8"]);
             capture(initdb.args(["--locale", "C", "--pgdata"]).arg(folder))?;
         }
-        let options = format!("-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''");
+        let options =
+            format!("-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''");
         let mut start = postgres.command("pg_ctl")?;
         start.args(["--wait", "--options", &options, "--log"]).arg(folder.join("log"));
         // Not captured: the server keeps the output of who started it.
@@ -53,6 +54,36 @@ impl Postgres {
     /// How a database of it is reached.
     pub(super) fn url(&self, database: &str) -> String {
         format!("postgres://{USER}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Has it do something that brings no rows.
+    pub(super) fn run(&self, sql: &str) -> anyhow::Result<()> {
+        let mut psql = Command::new(self.program("psql"));
+        psql.args(["--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--command", sql]);
+        capture(psql.arg(self.url("postgres")))?;
+        Ok(())
+    }
+
+    /// Where the programs of the server are: of the newest version, where there are several.
+    pub(super) fn programs() -> Option<PathBuf> {
+        let told = capture(Command::new("pg_config").arg("--bindir"));
+        let told = told.map(|text| PathBuf::from(text.trim())).ok();
+        let on_path = env::var_os("PATH")
+            .into_iter()
+            .flat_map(|it| env::split_paths(&it).collect::<Vec<_>>());
+        let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+        let mut debian: Vec<_> = debian.map(|version| version.path().join("bin")).collect();
+        debian.sort_by_key(|path| {
+            let version = path.parent().and_then(Path::file_name).and_then(|it| it.to_str());
+            std::cmp::Reverse(version.and_then(|it| it.parse::<u32>().ok()))
+        });
+        let mut places = told.into_iter().chain(on_path).chain(debian);
+        places.find(|place| place.join("initdb").is_file() && place.join("pg_ctl").is_file())
+    }
+
+    /// A program that anybody may run, such as `psql`.
+    pub(super) fn program(&self, name: &str) -> PathBuf {
+        self.programs.join(name)
     }
 
     /// A program of it, as the one who may run it.
@@ -81,21 +112,4 @@ impl Drop for Postgres {
 
 fn is_root() -> anyhow::Result<bool> {
     Ok(capture(Command::new("id").arg("-u"))?.trim() == "0")
-}
-
-/// Where the programs of the server are: of the newest version, where there are several.
-fn programs() -> Option<PathBuf> {
-    let told = capture(Command::new("pg_config").arg("--bindir"));
-    let told = told.map(|text| PathBuf::from(text.trim())).ok();
-    let on_path = env::var_os("PATH").into_iter().flat_map(|it| {
-        env::split_paths(&it).collect::<Vec<_>>()
-    });
-    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut debian: Vec<_> = debian.map(|version| version.path().join("bin")).collect();
-    debian.sort_by_key(|path| {
-        let version = path.parent().and_then(Path::file_name).and_then(|it| it.to_str());
-        std::cmp::Reverse(version.and_then(|it| it.parse::<u32>().ok()))
-    });
-    let mut places = told.into_iter().chain(on_path).chain(debian);
-    places.find(|place| place.join("initdb").is_file() && place.join("pg_ctl").is_file())
 }

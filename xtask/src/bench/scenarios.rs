@@ -1,7 +1,7 @@
 //! What is measured, and what must come of it, as two tables. A new scenario is an entry of
 //! [`SCENARIOS`], a new promise one of [`GOALS`].
 
-use crate::bench::figures::Spread;
+use crate::bench::{engine::Engine, figures::Spread};
 
 /// One thing that is measured: the same load on each side, one after the other, in every round.
 #[derive(Debug)]
@@ -93,6 +93,7 @@ pub(crate) enum Part {
 /// Resources of a page that is asked for.
 pub(crate) const PAGE: usize = 100;
 
+const RAW: &str = "raw database, 16 rows a commit";
 const ALWAYS: usize = usize::MAX;
 const BARE: Side = Side { name: "bare axum", who: Who::BareHttp };
 
@@ -112,11 +113,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         connections: 16,
         works: 5_000,
         rounds_max: ALWAYS,
-        sides: &[
-            roster("Roster", Place::Fresh("create"), Load::Create),
-            raw("raw database, 16 rows a commit", 16),
-            BARE,
-        ],
+        sides: &[roster("Roster", Place::Fresh("create"), Load::Create), raw(RAW, 16), BARE],
     },
     Scenario {
         name: "create-one",
@@ -128,6 +125,17 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             roster("Roster", Place::Fresh("create"), Load::Create),
             raw("raw database, a row a commit", 1),
             BARE,
+        ],
+    },
+    Scenario {
+        name: "create-many",
+        what: "creating users over 100 directories, 16 connections",
+        connections: 16,
+        works: 5_000,
+        rounds_max: ALWAYS,
+        sides: &[
+            roster("Roster", Place::Fresh("create over 100 directories"), Load::Create),
+            raw(RAW, 16),
         ],
     },
     Scenario {
@@ -266,6 +274,8 @@ pub(crate) struct Goal {
     /// `{smallest}` and `{largest}` stand for numbers of users, `{members}` for those that a PUT
     /// replaces.
     pub(crate) what: &'static str,
+    /// On which engine; on each, where none is named.
+    pub(crate) on: Option<Engine>,
     pub(crate) figure: Figure,
     pub(crate) bound: Bound,
 }
@@ -312,16 +322,34 @@ const fn ratio(
     beside: &'static str,
     bound: Bound,
 ) -> Goal {
-    Goal { what, figure: Figure::Ratio { scenario, beside }, bound }
+    Goal { what, on: None, figure: Figure::Ratio { scenario, beside }, bound }
+}
+
+/// As a part of what the raw database does.
+const fn creates(what: &'static str, on: Engine, scenario: &'static str, least: f64) -> Goal {
+    let figure = Figure::Ratio { scenario, beside: RAW };
+    Goal { what, on: Some(on), figure, bound: Bound::AtLeast(least) }
 }
 
 /// In the order of the report.
 pub(crate) const GOALS: &[Goal] = &[
-    ratio(
-        "durable creates over 16 connections, as a part of the raw database with 16 rows a commit",
+    creates(
+        "durable creates, 16 connections, as a part of the raw database with 16 rows a commit",
+        Engine::Sqlite,
         "create",
-        "raw database, 16 rows a commit",
-        Bound::AtLeast(0.35),
+        0.35,
+    ),
+    creates(
+        "durable creates into one directory, as a part of the raw database with 16 rows a commit",
+        Engine::Postgres,
+        "create",
+        0.2,
+    ),
+    creates(
+        "durable creates over 100 directories, as a part of the raw database with 16 rows a commit",
+        Engine::Postgres,
+        "create-many",
+        0.5,
     ),
     ratio(
         "GET by id at {smallest} users, as a part of bare axum",
@@ -367,6 +395,7 @@ pub(crate) const GOALS: &[Goal] = &[
     ),
     Goal {
         what: "adding a member to a group of 495,000, p99 in ms",
+        on: None,
         figure: Figure::P99 { scenario: "member-add", side: "of 495 k" },
         bound: Bound::AtMost(10.0),
     },
@@ -378,36 +407,43 @@ pub(crate) const GOALS: &[Goal] = &[
     ),
     Goal {
         what: "a PUT of {members} members of whom 1 % are others, in s",
+        on: None,
         figure: Figure::Seconds { scenario: "replace-members", side: "one in 100 is another" },
         bound: Bound::AtMost(2.0),
     },
     Goal {
         what: "a PUT of {members} members who are all others, in s",
+        on: None,
         figure: Figure::Seconds { scenario: "replace-members", side: "all are others" },
         bound: Bound::AtMost(2.0),
     },
     Goal {
         what: "from start to ready on an empty database, in ms",
+        on: None,
         figure: Figure::Ready { is_empty: true },
         bound: Bound::AtMost(300.0),
     },
     Goal {
         what: "from start to ready at {largest} users, in ms",
+        on: None,
         figure: Figure::Ready { is_empty: false },
         bound: Bound::AtMost(1_000.0),
     },
     Goal {
         what: "idle memory on an empty database, in MiB",
+        on: None,
         figure: Figure::IdleMemory { is_empty: true },
         bound: Bound::AtMost(40.0),
     },
     Goal {
         what: "idle memory at {largest} users, in MiB",
+        on: None,
         figure: Figure::IdleMemory { is_empty: false },
         bound: Bound::AtMost(40.0),
     },
     Goal {
         what: "memory under load at {largest} users, in MiB",
+        on: None,
         figure: Figure::LoadMemory,
         bound: Bound::AtMost(200.0),
     },

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::{
     bench::{
         client::{Client, Request},
-        engine::Engine,
+        engine::{Databases, Engine},
         person,
         progress::Progress,
         requests::{Crowd, Group, add_body, group_body, request},
@@ -66,8 +66,10 @@ pub(super) enum Kind {
 /// What is known of a database.
 #[derive(Debug)]
 pub(super) struct Seed {
-    /// Where it is. A server gets a copy.
+    /// The data folder. A server gets a copy.
     pub(super) data: PathBuf,
+    /// What the database is called, where it is not in that folder. A server gets a copy.
+    pub(super) database: String,
     pub(super) api_key: String,
     pub(super) crowds: Vec<Crowd>,
 }
@@ -85,12 +87,13 @@ impl Kind {
 pub(super) fn find(
     binary: &Path,
     folder: &Path,
-    engine: Engine,
+    (engine, databases): (Engine, &Databases),
     kind: Kind,
     client: &Client,
 ) -> anyhow::Result<Seed> {
-    let key = key(Path::new(crate::ROOT))?;
-    let place = folder.join("seeds").join(format!("{engine}-{}-{key:016x}", kind.name()));
+    let name = format!("{}-{:016x}", kind.name(), key(Path::new(crate::ROOT))?);
+    let place = folder.join("seeds").join(format!("{engine}-{name}"));
+    let database = format!("seed_{}", name.replace('-', "_"));
     if !place.exists() {
         let making = place.with_extension("making");
         if making.exists() {
@@ -98,10 +101,12 @@ pub(super) fn find(
         }
         fs::create_dir_all(&making).context("there is no place for the seeds")?;
         say(format_args!("\n== making a database of {}, once", kind.name().replace('-', " ")));
-        make(binary, &making, kind, client)?;
+        let arguments = databases.create("making")?;
+        make(Server::start_with(binary, &making.join("data"), &arguments)?, &making, kind, client)?;
+        databases.rename("making", &database)?;
         fs::rename(&making, &place).context("the seed cannot be kept")?;
     }
-    read(&place)
+    read(&place, database)
 }
 
 /// What made the databases: schema, people, groups. Anything else in there is made by the server as
@@ -123,9 +128,8 @@ fn key(root: &Path) -> anyhow::Result<u64> {
     Ok(all.iter().fold(0xcbf2_9ce4_8422_2325, mix))
 }
 
-fn make(binary: &Path, place: &Path, kind: Kind, client: &Client) -> anyhow::Result<()> {
-    let server = Server::start(binary, &place.join("data"))?;
-    let api_key = api_key(binary, &server)?;
+fn make(server: Server, place: &Path, kind: Kind, client: &Client) -> anyhow::Result<()> {
+    let api_key = api_key(&server)?;
     let crowds = match kind {
         Kind::Users(count) => {
             let mut crowd = directory(&server)?;
@@ -154,10 +158,9 @@ pub(super) fn directory(server: &Server) -> anyhow::Result<Crowd> {
 }
 
 /// A key for the management API of a running server.
-pub(super) fn api_key(binary: &Path, server: &Server) -> anyhow::Result<String> {
-    let mut command = std::process::Command::new(binary);
-    command.args(["api-key", "create", "--json", "--data"]).arg(server.data());
-    let created: Value = serde_json::from_str(&capture(&mut command)?)?;
+pub(super) fn api_key(server: &Server) -> anyhow::Result<String> {
+    let created = capture(&mut server.beside(&["api-key", "create", "--json"]))?;
+    let created: Value = serde_json::from_str(&created)?;
     let key = created["api_key"].as_str().map(str::to_owned);
     key.context("`roster api-key create` printed no key")
 }
@@ -254,7 +257,8 @@ fn create_groups(client: &Client, server: &Server, crowd: &mut Crowd) -> anyhow:
     Ok(())
 }
 
-fn create_directories(
+/// Directories of a running server, with nobody in them.
+pub(super) fn create_directories(
     client: &Client,
     server: &Server,
     api_key: &str,
@@ -314,7 +318,7 @@ fn keep(place: &Path, api_key: &str, crowds: &[Crowd]) -> anyhow::Result<()> {
     Ok(fs::write(place.join("ids"), ids.join("\n"))?)
 }
 
-fn read(place: &Path) -> anyhow::Result<Seed> {
+fn read(place: &Path, database: String) -> anyhow::Result<Seed> {
     let broken = || format!("`{}` is broken: remove it", place.display());
     let known = fs::read_to_string(place.join("seed.json")).with_context(broken)?;
     let known: Value = serde_json::from_str(&known).with_context(broken)?;
@@ -333,6 +337,7 @@ fn read(place: &Path) -> anyhow::Result<Seed> {
     let crowds = known["crowds"].as_array().and_then(|all| all.iter().map(&mut crowd).collect());
     Ok(Seed {
         data: place.join("data"),
+        database,
         api_key: text(&known["api_key"]).with_context(broken)?,
         crowds: crowds.with_context(broken)?,
     })

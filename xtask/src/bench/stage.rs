@@ -16,11 +16,10 @@ use crate::{
         Effort,
         bare::Bare,
         client::{Client, Request, Work},
-        engine::Engine,
+        engine::{Databases, Engine, RawDatabase},
         figures::{Figures, Round, Spread},
         process,
         progress::Progress,
-        raw::{self, Raw},
         requests::{Crowd, request},
         scenarios::{Load, PAGE, Part, Place, Scenario, Who},
         seed::{self, Kind, REPLACED, REPLACED_A_LITTLE, Seed},
@@ -87,7 +86,10 @@ pub(super) struct Start {
 #[derive(Debug)]
 struct Standing {
     spot: Spot,
-    server: Server,
+    /// All on one database. Connections are spread over them.
+    nodes: Vec<Server>,
+    /// What that is called.
+    database: String,
     api_key: String,
     crowds: Vec<Crowd>,
     /// Of every page of the list of everybody, where it was walked through.
@@ -101,14 +103,18 @@ pub(super) struct Stage {
     binary: PathBuf,
     folder: PathBuf,
     engine: Engine,
+    /// Servers of one database.
+    nodes: usize,
     effort: Effort,
     /// Numbers of users, the fewest first.
     sizes: Vec<usize>,
     client: Client,
     bare: Bare,
     standing: Vec<Standing>,
-    raw: Option<Raw>,
+    raw: Option<(Spot, RawDatabase)>,
     pub(super) starts: Vec<Start>,
+    /// After the servers, which use it to their end.
+    databases: Databases,
 }
 
 impl Running {
@@ -121,15 +127,17 @@ impl Running {
 impl Stage {
     pub(super) fn set(
         root: &Path,
-        engine: Engine,
+        (engine, nodes): (Engine, usize),
         effort: Effort,
         sizes: Vec<usize>,
     ) -> anyhow::Result<Stage> {
         let folder = root.join(super::FOLDER);
+        let databases = Databases::of(engine, &folder)?;
         let stage = Stage {
             binary: root.join("target/release/roster"),
             folder,
             engine,
+            nodes,
             effort,
             sizes,
             client: Client::new()?,
@@ -137,6 +145,7 @@ impl Stage {
             standing: Vec::new(),
             raw: None,
             starts: Vec::new(),
+            databases,
         };
         let run = stage.run();
         if run.exists() {
@@ -162,7 +171,9 @@ impl Stage {
         let mut figures = Figures::of(sides.len());
         for side in &sides {
             if let What::Roster(spot, _) = side.what {
-                process::forget_peak(self.stand(spot)?.server.process_id())?;
+                for id in self.stand(spot)?.process_ids() {
+                    process::forget_peak(id)?;
+                }
             }
         }
         let rounds = self.effort.rounds.min(scenario.rounds_max);
@@ -190,8 +201,11 @@ impl Stage {
         for side in &sides {
             peaks.push(match side.what {
                 What::Roster(spot, _) => {
-                    let id = self.stand(spot)?.server.process_id();
-                    Some(process::memory(id)?.peak)
+                    let mut most = 0.0;
+                    for id in self.stand(spot)?.process_ids() {
+                        most = f64::max(most, process::memory(id)?.peak);
+                    }
+                    Some(most)
                 }
                 _ => None,
             });
@@ -257,28 +271,25 @@ impl Stage {
                     } else {
                         Progress::none()
                     };
-                    let server = &self.stand(spot)?.server;
-                    let (address, id) = (server.address(), server.process_id());
+                    let standing = self.stand(spot)?;
+                    let (addresses, ids) = (standing.addresses(), standing.process_ids());
                     first.get_or_insert_with(|| (spot, load, Rc::clone(&works)));
-                    self.drive(address, &[id], scenario.connections, &works, &progress)?
+                    self.drive(&addresses, &ids, scenario.connections, &works, &progress)?
                 }
                 What::Raw { rows_to_a_commit } => {
-                    let (Some(raw), Some((spot, ..))) = (&mut self.raw, &first) else {
-                        anyhow::bail!("the raw database keeps what Roster has kept before");
-                    };
+                    let (spot, ..) = *first.as_ref().context("Roster is the first side")?;
+                    let raw = self.raw.as_mut().filter(|(of, _)| *of == spot);
                     // What Roster has just kept is what the raw database keeps now, row by row.
-                    let standing = self.standing.iter().find(|it| it.spot == *spot);
-                    raw.take_from(&database(&standing.context("it was started")?.server))?;
-                    raw.keep(rows_to_a_commit)?
+                    raw.context("nothing is kept beside this")?.1.follow(rows_to_a_commit)?
                 }
                 What::Bare => {
                     let (spot, load, works) = first.clone().context("Roster is the first side")?;
                     let sample = self.sample(spot, load, &works)?;
-                    let address = self.stand(spot)?.server.address();
+                    let address = self.stand(spot)?.addresses()[0];
                     self.bare.answer_as(&self.client.ask(address, &sample)?);
                     // It is served by this process.
                     let (bare, soon) = (self.bare.address(), Progress::none());
-                    self.drive(bare, &[], scenario.connections, &works, &soon)?
+                    self.drive(&[bare], &[], scenario.connections, &works, &soon)?
                 }
             });
         }
@@ -289,7 +300,7 @@ impl Stage {
     /// these ids.
     fn drive(
         &self,
-        address: SocketAddr,
+        addresses: &[SocketAddr],
         servers: &[u32],
         connections: usize,
         works: &Rc<[Work]>,
@@ -300,7 +311,7 @@ impl Stage {
             all.map(process::processor_time).sum::<anyhow::Result<Duration>>()
         };
         let before = used()?;
-        let round = self.client.drive(&[address], connections, works, progress)?;
+        let round = self.client.drive(addresses, connections, works, progress)?;
         Ok(Round { processor: Some(used()?.saturating_sub(before)), ..round })
     }
 
@@ -335,64 +346,88 @@ impl Stage {
             Spot::Users(users) => self.start_seeded(spot, Kind::Users(users))?,
             Spot::Directories => self.start_seeded(spot, Kind::Directories(DIRECTORIES))?,
         };
-        if matches!(spot, Spot::Fresh("create")) {
-            self.raw = Some(Raw::copy(&database(&standing.server), &self.run().join("raw.db"))?);
+        if matches!(spot, Spot::Fresh("create" | "create over 100 directories")) {
+            let data = self.data(self.standing.len());
+            let raw = self.databases.raw(&data, &standing.database, &self.run())?;
+            self.raw = Some((spot, raw));
         }
         self.standing.push(standing);
         Ok(self.standing.len() - 1)
     }
 
+    /// The data folder of the server that is started as the how manieth.
+    fn data(&self, place: usize) -> PathBuf {
+        self.run().join(format!("data-{place}"))
+    }
+
     fn start_fresh(&mut self, spot: Spot) -> anyhow::Result<Standing> {
-        let folder = self.run().join(format!("fresh-{}", self.standing.len()));
-        let server = self.start_often(spot, |time| Ok(folder.join(time.to_string())))?;
-        let api_key = seed::api_key(&self.binary, &server)?;
-        let crowds = vec![seed::directory(&server)?];
-        Ok(Standing::new(spot, server, api_key, crowds))
+        let (data, name) = (self.data(self.standing.len()), format!("run_{}", self.standing.len()));
+        let nodes = self.start_often(spot, &data, |stage| {
+            if data.exists() {
+                fs::remove_dir_all(&data).context("an empty database cannot be removed")?;
+            }
+            stage.databases.create(&name)
+        })?;
+        let api_key = seed::api_key(&nodes[0])?;
+        let crowds = match spot {
+            Spot::Fresh("create over 100 directories") => {
+                seed::create_directories(&self.client, &nodes[0], &api_key, 100)?
+            }
+            _ => vec![seed::directory(&nodes[0])?],
+        };
+        Ok(Standing::new(spot, nodes, name, api_key, crowds))
     }
 
     fn start_seeded(&mut self, spot: Spot, kind: Kind) -> anyhow::Result<Standing> {
-        let Seed { data, api_key, crowds } =
-            seed::find(&self.binary, &self.folder, self.engine, kind, &self.client)?;
-        let copy = self.run().join(format!("copy-{}", self.standing.len()));
+        let of = (self.engine, &self.databases);
+        let seed = seed::find(&self.binary, &self.folder, of, kind, &self.client)?;
+        let Seed { data, database, api_key, crowds } = seed;
+        let (copy, name) = (self.data(self.standing.len()), format!("run_{}", self.standing.len()));
         copy_folder(&data, &copy).context("the seed is not copied")?;
-        let server = self.start_often(spot, |_| Ok(copy.clone()))?;
-        Ok(Standing::new(spot, server, api_key, crowds))
+        let arguments = self.databases.copy(&database, &name).context("the seed is not copied")?;
+        let nodes = self.start_often(spot, &copy, |_| Ok(arguments.clone()))?;
+        Ok(Standing::new(spot, nodes, name, api_key, crowds))
     }
 
     /// Starts a server again and again, to see how long that takes and what it needs then. The last
-    /// one stays.
+    /// one stays, and the other nodes beside it.
     fn start_often(
         &mut self,
         spot: Spot,
-        data: impl Fn(usize) -> anyhow::Result<PathBuf>,
-    ) -> anyhow::Result<Server> {
+        data: &Path,
+        prepare: impl Fn(&Stage) -> anyhow::Result<Vec<String>>,
+    ) -> anyhow::Result<Vec<Server>> {
         let (mut ready, mut idle) = (Vec::new(), Vec::new());
         loop {
-            let data = data(ready.len())?;
+            let arguments = prepare(self)?;
             let begun = Instant::now();
-            let server = Server::start(&self.binary, &data)?;
+            let server = Server::start_with(&self.binary, data, &arguments)?;
             let is_ready = request(("GET", "/ready"), "", "", 200);
             self.client.ask(server.address(), &is_ready)?;
             ready.push(milliseconds(begun.elapsed()));
             idle.push(process::memory(server.process_id())?.resident);
-            if ready.len() >= self.effort.rounds {
-                let (ready, idle) = (Spread::of(ready.into_iter()), Spread::of(idle.into_iter()));
-                self.starts.push(Start { spot, ready, idle });
-                return Ok(server);
+            if ready.len() < self.effort.rounds {
+                server.stop()?;
+                continue;
             }
-            server.stop()?;
+            let (ready, idle) = (Spread::of(ready.into_iter()), Spread::of(idle.into_iter()));
+            self.starts.push(Start { spot, ready, idle });
+            let mut nodes = vec![server];
+            for _ in 1..self.nodes {
+                nodes.push(Server::start_with(&self.binary, data, &arguments)?);
+            }
+            return Ok(nodes);
         }
     }
 
     /// Everybody who was created is there, on both sides.
     fn check(&mut self) -> anyhow::Result<()> {
-        let Some(raw) = &mut self.raw else { return Ok(()) };
-        let standing = self.standing.iter().find(|it| it.spot == Spot::Fresh("create"));
-        let standing = standing.context("the raw database is a copy of it")?;
-        let (database, people) = (database(&standing.server), standing.crowds[0].people());
-        raw.take_from(&database)?;
-        raw.keep(16)?;
-        let (kept, raw) = (raw::users(&database)?, raw.users()?);
+        let Some((spot, raw)) = &mut self.raw else { return Ok(()) };
+        let standing = self.standing.iter().find(|it| it.spot == *spot);
+        let crowds = &standing.context("the raw database is a copy of it")?.crowds;
+        let people: usize = crowds.iter().map(Crowd::people).sum();
+        raw.follow(16)?;
+        let (kept, raw) = raw.users()?;
         anyhow::ensure!(
             kept == people && raw == people,
             "{people} people were created, and {kept} are kept by Roster and {raw} by the raw \
@@ -411,18 +446,35 @@ impl Drop for Stage {
 }
 
 impl Standing {
-    fn new(spot: Spot, server: Server, api_key: String, crowds: Vec<Crowd>) -> Standing {
-        Standing { spot, server, api_key, crowds, cursors: Vec::new(), feed: None }
+    fn new(
+        spot: Spot,
+        nodes: Vec<Server>,
+        database: String,
+        api_key: String,
+        crowds: Vec<Crowd>,
+    ) -> Standing {
+        Standing { spot, nodes, database, api_key, crowds, cursors: Vec::new(), feed: None }
+    }
+
+    fn addresses(&self) -> Vec<SocketAddr> {
+        self.nodes.iter().map(Server::address).collect()
+    }
+
+    fn process_ids(&self) -> Vec<u32> {
+        self.nodes.iter().map(Server::process_id).collect()
     }
 
     fn prepare(&mut self, client: &Client, load: Load, count: usize) -> anyhow::Result<Rc<[Work]>> {
-        let address = self.server.address();
+        let address = self.nodes[0].address();
         let one = |request| vec![request];
         let people = self.crowds[0].ids.len();
         let crowd = &mut self.crowds[0];
         let group = group_of(crowd, load).context("the scenario was not skipped")?;
         let works: Vec<Work> = match load {
-            Load::Create => (0..count).map(|_| one(crowd.create())).collect(),
+            Load::Create => {
+                let over = self.crowds.len();
+                (0..count).map(|it| one(self.crowds[it % over].create())).collect()
+            }
             Load::Import => (0..count).map(|_| crowd.import()).collect(),
             Load::Get => (0..count).map(|_| one(crowd.get())).collect(),
             Load::Filter => (0..count).map(|_| one(crowd.find())).collect(),
@@ -569,10 +621,6 @@ fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
         fs::copy(entry.path(), to.join(entry.file_name()))?;
     }
     Ok(())
-}
-
-fn database(server: &Server) -> PathBuf {
-    server.data().join("roster.db")
 }
 
 fn milliseconds(time: Duration) -> f64 {

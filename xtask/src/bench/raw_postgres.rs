@@ -253,6 +253,7 @@ impl Column {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::engine::{Databases, RawDatabase};
 
     /// As much of Roster's tables as a creation touches.
     const TABLES: &str = r#"
@@ -303,21 +304,25 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("raw-postgres-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let server = Postgres::start(&folder.join("data")).unwrap();
-        server.run("create database roster").unwrap();
+        let databases = Databases::InPostgres(server);
+        // As a seed is made, kept and copied.
+        databases.create("making").unwrap();
+        databases.rename("making", "seed").unwrap();
+        let url = databases.copy("seed", "roster").unwrap().pop().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let roster = runtime.block_on(async {
-            let roster = connect(&server.url("roster")).await.unwrap();
+            let roster = connect(&url).await.unwrap();
             roster.batch_execute(TABLES).await.unwrap();
             roster
         });
-        let mut raw = RawPostgres::copy(&server, "roster", &folder).unwrap();
+        let mut raw = databases.raw(&folder, "roster", &folder).unwrap();
         for users in [80, 160] {
             runtime.block_on(roster.batch_execute(GROW)).unwrap();
-            raw.take().unwrap();
-            let round = raw.keep(16).unwrap();
+            let round = raw.follow(16).unwrap();
             assert_eq!((round.count, round.latencies.len()), (80, 5));
             assert_eq!(raw.users().unwrap(), (users, users));
         }
+        let RawDatabase::Postgres(raw) = raw else { unreachable!("it is beside PostgreSQL") };
         let all = |client: &Client, runtime: &Runtime| -> Vec<String> {
             let sql = "select u::text || k::text || e::text || d::text from users u
                        join email_keys k using (directory_id, user_id)
@@ -330,7 +335,7 @@ mod tests {
         let kept = all(&raw.raw, &raw.runtime);
         assert_eq!(kept.len(), 160);
         assert_eq!(kept, all(&roster, &runtime));
-        drop((raw, roster, server));
+        drop((raw, roster, databases));
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -100,9 +100,10 @@ impl Databases {
         folder: &Path,
     ) -> anyhow::Result<RawDatabase> {
         Ok(match self {
-            Databases::InFolders => {
-                RawDatabase::Sqlite(Raw::copy(&data.join(raw::FILE), &folder.join("raw.db"))?)
-            }
+            Databases::InFolders => RawDatabase::Sqlite(Raw::copy(
+                &data.join(raw::FILE),
+                &folder.join(format!("raw-{name}.db")),
+            )?),
             Databases::InPostgres(server) => {
                 RawDatabase::Postgres(RawPostgres::copy(server, name, folder)?)
             }

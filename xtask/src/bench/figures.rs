@@ -69,6 +69,15 @@ impl Figures {
         Spread::of(pairs.map(|(roster, other)| roster.speed() / other.speed()))
     }
 
+    /// How many times what a work costs the first side it costs another, round by round. What counts
+    /// is the middle of a round's latencies: those that the machine held up are told by the
+    /// percentiles.
+    pub(crate) fn cost(&self, side: usize) -> Spread {
+        let pairs = self.sides[0].iter().zip(&self.sides[side]);
+        let middle = |round: &Round| percentile(round.latencies.clone(), 50).as_secs_f64();
+        Spread::of(pairs.map(|(first, other)| middle(other) / middle(first)))
+    }
+
     /// Seconds of one work of a side.
     pub(crate) fn seconds(&self, side: usize) -> Spread {
         Spread::of(self.sides[side].iter().map(|round| 1.0 / round.speed()))
@@ -84,12 +93,15 @@ impl Figures {
 
     /// The time that so many of a hundred did not exceed, over all rounds.
     pub(crate) fn percentile(&self, side: usize, percent: usize) -> Duration {
-        let mut all: Vec<_> =
-            self.sides[side].iter().flat_map(|round| round.latencies.iter().copied()).collect();
-        all.sort_unstable();
-        let place = (all.len() * percent).div_ceil(100).saturating_sub(1);
-        all.get(place).copied().unwrap_or_default()
+        let all = self.sides[side].iter().flat_map(|round| round.latencies.iter().copied());
+        percentile(all.collect(), percent)
     }
+}
+
+fn percentile(mut times: Vec<Duration>, percent: usize) -> Duration {
+    times.sort_unstable();
+    let place = (times.len() * percent).div_ceil(100).saturating_sub(1);
+    times.get(place).copied().unwrap_or_default()
 }
 
 impl Spread {
@@ -135,6 +147,17 @@ mod tests {
         figures.add(vec![round(100, 10), round(200, 10)]);
         let half = Spread { median: 0.5, min: 0.5, max: 0.5 };
         assert_eq!(figures.ratio(1), half);
+    }
+
+    #[test]
+    fn a_work_that_was_held_up_does_not_make_the_others_cost_more() {
+        let round = |millis: [u64; 3]| {
+            let latencies = millis.map(Duration::from_millis).to_vec();
+            Round { latencies, ..round(3, 1) }
+        };
+        let mut figures = Figures::of(2);
+        figures.add(vec![round([10, 10, 10]), round([20, 20, 900])]);
+        assert!((figures.cost(1).median - 2.0).abs() < 1e-9);
     }
 
     #[test]

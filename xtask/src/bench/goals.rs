@@ -59,8 +59,12 @@ fn measured(figure: Figure, played: &[Played], starts: &[Start], largest: usize)
     match figure {
         Figure::Ratio { scenario, beside } => {
             let (figures, place) = side(scenario, beside)?;
-            // Beside itself, where the sides in between are not possible.
-            (place > 0).then(|| figures.ratio(place))
+            Some(figures.ratio(place))
+        }
+        Figure::Cost { scenario, side: name } => {
+            let (figures, place) = side(scenario, name)?;
+            // The first may be missing where there are too few people for it.
+            (place > 0).then(|| figures.cost(place))
         }
         Figure::P99 { scenario, side: name } => {
             let (figures, place) = side(scenario, name)?;

@@ -95,8 +95,7 @@ pub(super) fn write(root: &Path, run: &Run) -> anyhow::Result<Report> {
         }
     }
     text += "\n## Scenarios\n\n\
-             `ratio` is the speed of a scenario's first side as a part of that of this one; where \
-             this one is Roster too, that is how many times the cost it has here. `CPU µs` is the \
+             `ratio` is the speed of a scenario's first side as a part of that of this one. `CPU µs` is the \
              processor time of one, of server and client together: it hardly depends on what else \
              the machine does. `MiB` is the most resident memory of the server meanwhile.\n\n\
              | scenario | side | per second | p50 ms | p99 ms | ratio | CPU µs | MiB |\n\

@@ -468,6 +468,8 @@ impl Standing {
         let address = self.nodes[0].address();
         let one = |request| vec![request];
         let people = self.crowds[0].ids.len();
+        // There are not more pages than this.
+        let pages = count.min(people / PAGE);
         let crowd = &mut self.crowds[0];
         let group = group_of(crowd, load).context("the scenario was not skipped")?;
         let works: Vec<Work> = match load {
@@ -481,12 +483,12 @@ impl Standing {
             Load::Put => (0..count).map(|_| one(crowd.put())).collect(),
             Load::PatchActive => (0..count).map(|_| one(crowd.patch_active())).collect(),
             Load::WalkByIndex(part) => {
-                let skipped = skipped(part, people, count);
+                let skipped = skipped(part, people, pages);
                 if let Some(before) = skipped.checked_sub(PAGE) {
                     // From here on the client walks in order.
                     client.ask(address, &crowd.page(before + 1, PAGE))?;
                 }
-                (0..count).map(|it| one(crowd.page(skipped + it * PAGE + 1, PAGE))).collect()
+                (0..pages).map(|it| one(crowd.page(skipped + it * PAGE + 1, PAGE))).collect()
             }
             Load::JumpByIndex => {
                 let near_the_end = people.min(people / 20 + PAGE);

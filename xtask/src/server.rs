@@ -24,6 +24,8 @@ pub(crate) struct Server {
     process: Child,
     binary: PathBuf,
     data: PathBuf,
+    /// What every command that is about its data is given besides.
+    arguments: Vec<String>,
     address: SocketAddr,
 }
 
@@ -40,9 +42,21 @@ pub(crate) struct Directory {
 impl Server {
     /// Starts on any free port, with its data in this folder, and without a limit of requests.
     pub(crate) fn start(binary: &Path, data: &Path) -> anyhow::Result<Server> {
+        Server::start_with(binary, data, &[])
+    }
+
+    /// The same, with arguments that say more of where its data is.
+    pub(crate) fn start_with(
+        binary: &Path,
+        data: &Path,
+        arguments: &[String],
+    ) -> anyhow::Result<Server> {
         let mut process = Command::new(binary)
             .args(["serve", "--listen", "127.0.0.1:0", "--requests-per-second", "0", "--data"])
             .arg(data)
+            .args(arguments)
+            // Logged as usual, but for its start and its end.
+            .env("ROSTER_LOG", "roster=warn,info")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -61,6 +75,7 @@ impl Server {
             process,
             binary: binary.to_owned(),
             data: data.to_owned(),
+            arguments: arguments.to_vec(),
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
         };
         let address = receiver
@@ -70,13 +85,29 @@ impl Server {
         Ok(server)
     }
 
+    /// Of the process, to the operating system.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Asks it to stop, as whatever runs services does, and waits until it has.
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
+        let id = self.process.id().to_string();
+        capture(Command::new("kill").args(["-TERM", &id]))?;
+        let status = self.process.wait().context("`roster serve` was not waited for")?;
+        anyhow::ensure!(status.success(), "`roster serve` ended with {status}");
+        Ok(())
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where its data is.
-    pub(crate) fn data(&self) -> &Path {
-        &self.data
+    /// A command beside it, about the same data.
+    pub(crate) fn beside(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(words).arg("--data").arg(&self.data).args(&self.arguments);
+        command
     }
 
     /// Makes a directory of this name and a token for it, with `roster directory create`.
@@ -85,14 +116,8 @@ impl Server {
         name: &str,
         arguments: &[&str],
     ) -> anyhow::Result<Directory> {
-        let created = capture(
-            Command::new(&self.binary)
-                .args(["directory", "create", "--organization", "Example", "--json"])
-                .args(["--name", name])
-                .args(arguments)
-                .arg("--data")
-                .arg(&self.data),
-        )?;
+        let words = ["directory", "create", "--organization", "Example", "--json", "--name", name];
+        let created = capture(self.beside(&words).args(arguments))?;
         let created: Value =
             serde_json::from_str(&created).context("`roster directory create` printed no JSON")?;
         let text = |name: &str| {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::types::{FromSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, Statement, ToSql};
 
@@ -88,7 +89,7 @@ fn set_up(mut connection: Connection, path: &Path) -> Result<Session, Error> {
     let doubt = Doubt::of(path);
     settle(&connection, path, &doubt)?;
     see_checkpoints(&mut connection, &doubt)?;
-    Ok(Session::sqlite(Sqlite(Sqlite::new(connection).0, doubt)))
+    Ok(Session::sqlite(Sqlite::new(connection, doubt)?))
 }
 
 /// Whether it is known what is on the disk.
@@ -224,7 +225,7 @@ pub(crate) fn open_reader(path: &Path) -> Result<Session, Error> {
     connection
         .execute_batch("pragma query_only = on; pragma cache_size = -8192;")
         .doing("opening the database")?;
-    Ok(Session::sqlite(Sqlite::new(connection)))
+    Ok(Session::sqlite(Sqlite::new(connection, Doubt::default())?))
 }
 
 /// A connection.
@@ -232,10 +233,11 @@ pub(crate) fn open_reader(path: &Path) -> Result<Session, Error> {
 pub(crate) struct Sqlite(Connection, Doubt);
 
 impl Sqlite {
-    fn new(connection: Connection) -> Sqlite {
+    fn new(connection: Connection, doubt: Doubt) -> Result<Sqlite, Error> {
         // A few dozen statements in all; none is parsed twice.
         connection.set_prepared_statement_cache_capacity(128);
-        Sqlite(connection, Doubt::default())
+        plan_once(&connection)?;
+        Ok(Sqlite(connection, doubt))
     }
 
     pub(crate) fn doubt(&self) -> Doubt {
@@ -335,10 +337,23 @@ impl ToSql for Value<'_> {
     }
 }
 
+/// Has each statement planned once, whatever values it is given. Without this SQLite looks at the
+/// values that are bound when it compares them with the conditions of partial indexes, and parses
+/// and plans joins anew at each run, for longer than they take.
+fn plan_once(connection: &Connection) -> Result<(), Error> {
+    let set = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true);
+    set.map(drop).doing("opening the database")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::session::finish;
+
+    fn in_memory() -> Session {
+        let connection = Connection::open_in_memory().unwrap();
+        Session::sqlite(Sqlite::new(connection, Doubt::default()).unwrap())
+    }
 
     fn setting(session: &mut Session, sql: &'static str) -> String {
         let row = finish(session.first("asking for a setting", sql, &[], |row| row.text(0)));
@@ -347,7 +362,7 @@ mod tests {
 
     #[test]
     fn values_are_bound_by_their_number_wherever_it_stands() {
-        let mut session = Session::sqlite(Sqlite::new(Connection::open_in_memory().unwrap()));
+        let mut session = in_memory();
         let values = [Value::Text("one"), Value::Integer(2), Value::Text("three")];
         let row = finish(session.first("", "select $3, $1, $2, $1", &values, |row| {
             Ok((row.text(0)?, row.text(1)?, row.integer(2)?, row.text(3)?))
@@ -358,7 +373,7 @@ mod tests {
 
     #[test]
     fn a_statement_with_other_parameters_than_values_is_an_error() {
-        let mut session = Session::sqlite(Sqlite::new(Connection::open_in_memory().unwrap()));
+        let mut session = in_memory();
         let values = [Value::Integer(1), Value::Integer(2)];
         for sql in ["select $1", "select $1, $3", "select $1, ?2", "select $1, $two", "select 1"] {
             assert!(finish(session.run("", sql, &values)).is_err(), "{sql}");
@@ -418,6 +433,35 @@ mod tests {
         let patience = "select cast(timeout as text) from pragma_busy_timeout";
         assert_eq!(setting(&mut next, patience), "10000");
         std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_statement_is_planned_once() {
+        let connection = Connection::open_in_memory().unwrap();
+        for sql in [
+            include_str!("../migrations/sqlite/0001_directories_users_groups_events.sql"),
+            "insert into memberships (group_id, member_id, kind) values ('g', 'u', 'user');
+             insert into groups values ('d', 'g', 1, 'G', 'g', null, '{}', 1, 1, 0, 0)",
+        ] {
+            connection.execute_batch(sql).unwrap();
+        }
+        let groups = "select g.display_name from memberships m
+                      join groups g on g.directory_id = $1 and g.group_id = m.group_id
+                      where m.member_id = $2 order by m.group_id";
+        let planned_again = || {
+            let mut statement = connection.prepare_cached(groups).unwrap();
+            let mut rows = statement.query(["d", "u"]).unwrap();
+            assert!(rows.next().unwrap().is_some());
+            drop(rows);
+            statement.get_status(rusqlite::StatementStatus::RePrepare)
+        };
+        // When a statement goes back to where it is kept, its values are taken from it.
+        planned_again();
+        assert_eq!(planned_again(), 1, "SQLite no longer needs to be told");
+        plan_once(&connection).unwrap();
+        connection.flush_prepared_statement_cache();
+        planned_again();
+        assert_eq!(planned_again(), 0);
     }
 
     #[test]

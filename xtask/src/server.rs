@@ -24,6 +24,7 @@ pub(crate) struct Server {
     process: Child,
     binary: PathBuf,
     data: PathBuf,
+    postgres: Option<String>,
     address: SocketAddr,
 }
 
@@ -40,9 +41,17 @@ pub(crate) struct Directory {
 impl Server {
     /// Starts on any free port, with its data in this folder, and without a limit of requests.
     pub(crate) fn start(binary: &Path, data: &Path) -> anyhow::Result<Server> {
-        let mut process = Command::new(binary)
-            .args(["serve", "--listen", "127.0.0.1:0", "--requests-per-second", "0", "--data"])
-            .arg(data)
+        Server::start_on(binary, data, None)
+    }
+
+    /// The same, with its data in a database of PostgreSQL where there is one.
+    pub(crate) fn start_on(
+        binary: &Path,
+        data: &Path,
+        postgres: Option<String>,
+    ) -> anyhow::Result<Server> {
+        let mut process = place(Command::new(binary), data, postgres.as_deref())
+            .args(["serve", "--listen", "127.0.0.1:0", "--requests-per-second", "0"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -61,6 +70,7 @@ impl Server {
             process,
             binary: binary.to_owned(),
             data: data.to_owned(),
+            postgres,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
         };
         let address = receiver
@@ -86,12 +96,10 @@ impl Server {
         arguments: &[&str],
     ) -> anyhow::Result<Directory> {
         let created = capture(
-            Command::new(&self.binary)
+            place(Command::new(&self.binary), &self.data, self.postgres.as_deref())
                 .args(["directory", "create", "--organization", "Example", "--json"])
-                .args(["--name", name])
-                .args(arguments)
-                .arg("--data")
-                .arg(&self.data),
+                .args(["--name", name, "--public-url", &format!("http://{}", self.address)])
+                .args(arguments),
         )?;
         let created: Value =
             serde_json::from_str(&created).context("`roster directory create` printed no JSON")?;
@@ -105,6 +113,15 @@ impl Server {
             token: text("token")?,
         })
     }
+}
+
+/// Tells a command by its environment where the data is.
+fn place(mut command: Command, data: &Path, postgres: Option<&str>) -> Command {
+    match postgres {
+        None => command.env("ROSTER_DATA", data),
+        Some(url) => command.env("ROSTER_DATABASE", url),
+    };
+    command
 }
 
 impl Drop for Server {

@@ -124,6 +124,14 @@ impl Postgres {
             }
         }
     }
+
+    /// Makes an empty database, and gives its URL.
+    pub(crate) fn create_database(&self, name: &str) -> anyhow::Result<String> {
+        let psql = beside("psql")?;
+        capture(Command::new(psql).args([&self.url, "-qc", &format!("create database {name}")]))
+            .with_context(|| format!("the database `{name}` could not be made"))?;
+        Ok(self.url.replacen("/postgres?", &format!("/{name}?"), 1))
+    }
 }
 
 impl Drop for Postgres {

@@ -2,7 +2,7 @@
 //!
 //! What it is and in which version stands in `xtask/scim-tester/requirements.txt`, and what of it
 //! need not pass, with the reasons, in `xtask/scim-tester/exceptions.json`. It is run for both
-//! presets of a directory and at both styles of base URL.
+//! presets of a directory, at both styles of base URL, and on both databases.
 
 use std::{
     collections::BTreeMap,
@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use crate::{
     command::{capture, cargo, run, say},
+    db::Postgres,
     server::Server,
 };
 
@@ -47,21 +48,41 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
     if data.exists() {
         fs::remove_dir_all(&data).context("the last run's database cannot be removed")?;
     }
-    let server = Server::start(&root.join("target/debug/roster"), &data)?;
+    let postgres = Postgres::start_if_possible(root)?;
+    let mut databases = vec![("SQLite", None)];
+    if let Some(postgres) = &postgres {
+        databases.push(("PostgreSQL", Some(postgres.create_database("tester")?)));
+    }
     let mut runs = Vec::new();
+    for (kind, database) in databases {
+        let server = Server::start_on(&root.join("target/debug/roster"), &data, database)?;
+        judge(root, &python, &server, kind, &mut runs)?;
+    }
+    say(table(&runs).trim_end());
+    let wrong: Vec<String> = runs.iter().flat_map(|run| exceptions.judge(run)).collect();
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n       "));
+    Ok(())
+}
+
+/// Runs the tester for both presets and at both styles of base URL.
+fn judge(
+    root: &Path,
+    python: &Path,
+    server: &Server,
+    kind: &str,
+    runs: &mut Vec<Run>,
+) -> anyhow::Result<()> {
     for preset in ["lenient", "strict"] {
         let directory = server.create_directory(preset, &["--preset", preset])?;
         for (style, url) in [("own", &directory.base_url), ("shared", &directory.shared_base_url)] {
             let seed = runs.len().to_string();
             say(format_args!("   $ scim2-tester {url}  ({preset}, seed {seed})"));
-            let printed = test(root, &python, url, &seed, &directory.token)
+            let printed = test(root, python, url, &seed, &directory.token)
                 .with_context(|| format!("scim2-tester did not get through `{url}`"))?;
-            runs.push(Run { name: format!("{preset}, {style}"), checks: read(&printed)? });
+            let name = format!("{kind}, {preset}, {style}");
+            runs.push(Run { name, checks: read(&printed)? });
         }
     }
-    say(table(&runs).trim_end());
-    let wrong: Vec<String> = runs.iter().flat_map(|run| exceptions.judge(run)).collect();
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n       "));
     Ok(())
 }
 

@@ -24,8 +24,7 @@ pub(crate) struct Server {
     process: Child,
     binary: PathBuf,
     data: PathBuf,
-    /// What every command that is about its data is given besides.
-    arguments: Vec<String>,
+    postgres: Option<String>,
     address: SocketAddr,
 }
 
@@ -42,19 +41,17 @@ pub(crate) struct Directory {
 impl Server {
     /// Starts on any free port, with its data in this folder, and without a limit of requests.
     pub(crate) fn start(binary: &Path, data: &Path) -> anyhow::Result<Server> {
-        Server::start_with(binary, data, &[])
+        Server::start_on(binary, data, None)
     }
 
-    /// The same, with arguments that say more of where its data is.
-    pub(crate) fn start_with(
+    /// The same, with its data in a database of PostgreSQL where there is one.
+    pub(crate) fn start_on(
         binary: &Path,
         data: &Path,
-        arguments: &[String],
+        postgres: Option<String>,
     ) -> anyhow::Result<Server> {
-        let mut process = Command::new(binary)
-            .args(["serve", "--listen", "127.0.0.1:0", "--requests-per-second", "0", "--data"])
-            .arg(data)
-            .args(arguments)
+        let mut process = place(Command::new(binary), data, postgres.as_deref())
+            .args(["serve", "--listen", "127.0.0.1:0", "--requests-per-second", "0"])
             // Logged as usual, but for its start and its end.
             .env("ROSTER_LOG", "roster=warn,info")
             .stdin(Stdio::null())
@@ -75,7 +72,7 @@ impl Server {
             process,
             binary: binary.to_owned(),
             data: data.to_owned(),
-            arguments: arguments.to_vec(),
+            postgres,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
         };
         let address = receiver
@@ -105,8 +102,8 @@ impl Server {
 
     /// A command beside it, about the same data.
     pub(crate) fn beside(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(&self.binary);
-        command.args(words).arg("--data").arg(&self.data).args(&self.arguments);
+        let mut command = place(Command::new(&self.binary), &self.data, self.postgres.as_deref());
+        command.args(words);
         command
     }
 
@@ -116,8 +113,9 @@ impl Server {
         name: &str,
         arguments: &[&str],
     ) -> anyhow::Result<Directory> {
+        let url = format!("http://{}", self.address);
         let words = ["directory", "create", "--organization", "Example", "--json", "--name", name];
-        let created = capture(self.beside(&words).args(arguments))?;
+        let created = capture(self.beside(&words).args(["--public-url", &url]).args(arguments))?;
         let created: Value =
             serde_json::from_str(&created).context("`roster directory create` printed no JSON")?;
         let text = |name: &str| {
@@ -130,6 +128,15 @@ impl Server {
             token: text("token")?,
         })
     }
+}
+
+/// Tells a command by its environment where the data is.
+fn place(mut command: Command, data: &Path, postgres: Option<&str>) -> Command {
+    match postgres {
+        None => command.env("ROSTER_DATA", data),
+        Some(url) => command.env("ROSTER_DATABASE", url),
+    };
+    command
 }
 
 impl Drop for Server {

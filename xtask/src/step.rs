@@ -119,10 +119,11 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "demo",
-        claim: "the binary, as it is shipped, takes everything that a simulated Okta does",
+        claim: "the binary, as it is shipped, takes everything that a simulated Okta does, on both \
+                databases",
         when: When::InCi,
         tools: &[C_COMPILER],
-        run: |root| run(&mut cargo(root, ["run", "--release", "--", "demo", "--once"])),
+        run: demo,
         hint: "look for `FAIL` above",
         has_summary: false,
     },
@@ -161,6 +162,18 @@ pub(crate) const STEPS: &[Step] = &[
     },
 ];
 
+fn demo(root: &Path) -> anyhow::Result<()> {
+    let demo = || cargo(root, ["run", "--release", "--", "demo", "--once"]);
+    run(&mut demo())?;
+    let Some(server) = Postgres::start_if_possible(root)? else { return Ok(()) };
+    run(demo().arg("--database").arg(server.create_database("demo")?))
+}
+
+/// Which tests do, of the three rooms that can: not those that read the sources, or play with other
+/// servers; and of those within a crate only the store's.
+const OPENS_A_DATABASE: &str = "kind(test) + package(store) - binary(architecture) \
+                                - binary(documents) - binary(faults)";
+
 /// The tests that open a database, on one of the other kind. Which of them is told by the
 /// environment, so that each is written once and has one name.
 fn tests_on_postgres(root: &Path) -> anyhow::Result<()> {
@@ -168,8 +181,7 @@ fn tests_on_postgres(root: &Path) -> anyhow::Result<()> {
     run(CARGO_NEXTEST
         .command(root)?
         .args(["nextest", "run", "--package=store", "--package=web", "--package=roster"])
-        // What is within a crate has no database, and what reads the sources has none either.
-        .args(["-E", "kind(test) - binary(architecture) - binary(documents)"])
+        .args(["-E", OPENS_A_DATABASE])
         .env(db::VARIABLE, &server.url))
 }
 

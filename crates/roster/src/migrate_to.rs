@@ -84,8 +84,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         "\nWhat to do now\n  \
          1. Start every server on the new database:\n     \
             ROSTER_DATABASE='{to}' roster serve --public-url {} --scim-path {}\n     \
-            and put the password, which is not shown here, into the URL. Base URLs, tokens, API keys\n     \
-            and cursors stay as they were given out.\n  \
+            with the password and the parameters of the URL, which are not shown here. Base URLs,\n     \
+            tokens, API keys and cursors stay as they were given out.\n  \
          2. See that `/ready` answers 200, and let a customer's provider test its connection.\n  \
          3. Start no server on `{}` any more: what it took in would be missing in the new\n     \
             database. Keep the file until you are sure, and then delete it: it holds people.",

@@ -54,7 +54,12 @@ pub(crate) fn open_alone(path: &Path) -> Result<Session, Error> {
     connection.busy_timeout(BUSY_ALONE).doing("opening the database")?;
     // The lock is taken when the database is first read, and kept to the end.
     connection.pragma_update(None, "locking_mode", "exclusive").doing("opening the database")?;
-    set_up(connection, path).map_err(|error| {
+    let session = set_up(connection, path).and_then(|mut session| {
+        // What has to be sorted is everything, and that is no matter for the memory.
+        session::finish(session.script("opening the database", "pragma temp_store = file"))?;
+        Ok(session)
+    });
+    session.map_err(|error| {
         if error.is_busy() {
             Error::Migration(format!(
                 "the database `{}` is in use: stop the server, and begin again",

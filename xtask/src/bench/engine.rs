@@ -52,8 +52,8 @@ impl Databases {
         })
     }
 
-    /// Makes an empty one. What comes back is added to every command of Roster that is to use it.
-    pub(super) fn create(&self, name: &str) -> anyhow::Result<Vec<String>> {
+    /// Makes an empty one; says its URL, where it has one.
+    pub(super) fn create(&self, name: &str) -> anyhow::Result<Option<String>> {
         self.make(name, |server| {
             server.run(&format!("drop database if exists {name} with (force)"))?;
             server.run(&format!("create database {name}"))
@@ -61,7 +61,7 @@ impl Databases {
     }
 
     /// Copies one that nobody uses.
-    pub(super) fn copy(&self, from: &str, to: &str) -> anyhow::Result<Vec<String>> {
+    pub(super) fn copy(&self, from: &str, to: &str) -> anyhow::Result<Option<String>> {
         self.make(to, |server| {
             server.run(&format!("drop database if exists {to} with (force)"))?;
             server.run(&format!("create database {to} template {from}"))
@@ -81,12 +81,12 @@ impl Databases {
         &self,
         name: &str,
         make: impl FnOnce(&Postgres) -> anyhow::Result<()>,
-    ) -> anyhow::Result<Vec<String>> {
+    ) -> anyhow::Result<Option<String>> {
         match self {
-            Databases::InFolders => Ok(Vec::new()),
+            Databases::InFolders => Ok(None),
             Databases::InPostgres(server) => {
                 make(server).with_context(|| format!("no database `{name}`"))?;
-                Ok(vec!["--database".to_owned(), server.url(name)])
+                Ok(Some(server.url(name)))
             }
         }
     }

@@ -101,8 +101,8 @@ pub(super) fn find(
         }
         fs::create_dir_all(&making).context("there is no place for the seeds")?;
         say(format_args!("\n== making a database of {}, once", kind.name().replace('-', " ")));
-        let arguments = databases.create("making")?;
-        make(Server::start_with(binary, &making.join("data"), &arguments)?, &making, kind, client)?;
+        let url = databases.create("making")?;
+        make(Server::start_on(binary, &making.join("data"), url)?, &making, kind, client)?;
         databases.rename("making", &database)?;
         fs::rename(&making, &place).context("the seed cannot be kept")?;
     }

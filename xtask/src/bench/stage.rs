@@ -384,8 +384,8 @@ impl Stage {
         let Seed { data, database, api_key, crowds } = seed;
         let (copy, name) = (self.data(self.standing.len()), format!("run_{}", self.standing.len()));
         copy_folder(&data, &copy).context("the seed is not copied")?;
-        let arguments = self.databases.copy(&database, &name).context("the seed is not copied")?;
-        let nodes = self.start_often(spot, &copy, |_| Ok(arguments.clone()))?;
+        let url = self.databases.copy(&database, &name).context("the seed is not copied")?;
+        let nodes = self.start_often(spot, &copy, |_| Ok(url.clone()))?;
         Ok(Standing::new(spot, nodes, name, api_key, crowds))
     }
 
@@ -395,13 +395,13 @@ impl Stage {
         &mut self,
         spot: Spot,
         data: &Path,
-        prepare: impl Fn(&Stage) -> anyhow::Result<Vec<String>>,
+        prepare: impl Fn(&Stage) -> anyhow::Result<Option<String>>,
     ) -> anyhow::Result<Vec<Server>> {
         let (mut ready, mut idle) = (Vec::new(), Vec::new());
         loop {
-            let arguments = prepare(self)?;
+            let url = prepare(self)?;
             let begun = Instant::now();
-            let server = Server::start_with(&self.binary, data, &arguments)?;
+            let server = Server::start_on(&self.binary, data, url.clone())?;
             let is_ready = request(("GET", "/ready"), "", "", 200);
             self.client.ask(server.address(), &is_ready)?;
             ready.push(milliseconds(begun.elapsed()));
@@ -414,7 +414,7 @@ impl Stage {
             self.starts.push(Start { spot, ready, idle });
             let mut nodes = vec![server];
             for _ in 1..self.nodes {
-                nodes.push(Server::start_with(&self.binary, data, &arguments)?);
+                nodes.push(Server::start_on(&self.binary, data, url.clone())?);
             }
             return Ok(nodes);
         }

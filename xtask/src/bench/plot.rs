@@ -50,7 +50,7 @@ pub(super) fn bars(title: &str, note: &str, bars: &[Bar], mark: Option<f64>) -> 
     let (room, zero) = (WIDTH - LABELS - VALUES, least.log10().floor());
     // Each step of the grid is ten times the last: values lie far apart.
     let steps = (most.log10().ceil() - zero).max(1.0);
-    let place = |value: f64| room * (value.max(least).log10() - zero) / steps;
+    let place = |value: f64| room * (value.log10().max(zero) - zero) / steps;
 
     let mut body = String::new();
     let (mut y, mut heading) = (TOP, "");

@@ -39,12 +39,8 @@ pub(crate) struct Directory {
 }
 
 impl Server {
-    /// Starts on any free port, with its data in this folder, and without a limit of requests.
-    pub(crate) fn start(binary: &Path, data: &Path) -> anyhow::Result<Server> {
-        Server::start_on(binary, data, None)
-    }
-
-    /// The same, with its data in a database of PostgreSQL where there is one.
+    /// Starts on any free port, with its data in a database of PostgreSQL where there is one, in this
+    /// folder otherwise, and without a limit of requests.
     pub(crate) fn start_on(
         binary: &Path,
         data: &Path,

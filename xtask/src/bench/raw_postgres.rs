@@ -308,7 +308,7 @@ mod tests {
         // As a seed is made, kept and copied.
         databases.create("making").unwrap();
         databases.rename("making", "seed").unwrap();
-        let url = databases.copy("seed", "roster").unwrap().pop().unwrap();
+        let url = databases.copy("seed", "roster").unwrap().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let roster = runtime.block_on(async {
             let roster = connect(&url).await.unwrap();

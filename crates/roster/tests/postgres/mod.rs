@@ -28,9 +28,18 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    /// Starts a server, where PostgreSQL is installed.
+    /// Starts a server, where PostgreSQL is installed; says so where it is not, and fails where tests
+    /// are told of a server, for then it is.
+    #[expect(clippy::disallowed_methods, reason = "a test has no arguments")]
     pub(crate) fn start() -> Option<Postgres> {
-        let programs = programs()?;
+        let Some(programs) = programs() else {
+            assert!(
+                std::env::var_os("ROSTER_TEST_POSTGRES").is_none(),
+                "its programs are not found"
+            );
+            println!("NOT CHECKED: there is no PostgreSQL, so this run says nothing about it");
+            return None;
+        };
         let id = |arguments: &[&str]| -> Option<u32> {
             let printed = Command::new("id").args(arguments).output().ok()?;
             String::from_utf8(printed.stdout).ok()?.trim().parse().ok()

@@ -9,6 +9,7 @@ mod bench;
 mod checklist;
 mod command;
 mod db;
+mod endure;
 mod fuzz;
 mod scim_tester;
 mod server;
@@ -57,6 +58,8 @@ enum Task {
     Fuzz(fuzz::Arguments),
     /// Run the tests that are made of chance for long: a million requests, and more
     Soak(soak::Arguments),
+    /// Prove for long that nothing is lost: power cuts, failing disks, `kill -9`
+    Endure(endure::Arguments),
 }
 
 #[derive(Args, Debug)]
@@ -87,6 +90,9 @@ fn main() -> ExitCode {
         }
         Task::Soak(arguments) => {
             return done(root().and_then(|root| soak::play(&root, &arguments)));
+        }
+        Task::Endure(arguments) => {
+            return done(root().and_then(|root| endure::prove(&root, &arguments)));
         }
     };
     let steps = select(when, &selection.only);

@@ -49,13 +49,14 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
         fs::remove_dir_all(&data).context("the last run's database cannot be removed")?;
     }
     let postgres = Postgres::start_if_possible(root)?;
-    let mut databases = vec![("SQLite", None)];
+    let mut databases = vec![("SQLite", Vec::new())];
     if let Some(postgres) = &postgres {
-        databases.push(("PostgreSQL", Some(postgres.create_database("tester")?)));
+        let database = postgres.create_database("tester")?;
+        databases.push(("PostgreSQL", vec!["--database".to_owned(), database]));
     }
     let mut runs = Vec::new();
-    for (kind, database) in databases {
-        let server = Server::start_on(&root.join("target/debug/roster"), &data, database)?;
+    for (kind, place) in databases {
+        let server = Server::start_with(&root.join("target/debug/roster"), &data, &place)?;
         judge(root, &python, &server, kind, &mut runs)?;
     }
     say(table(&runs).trim_end());

@@ -23,8 +23,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) struct Server {
     process: Child,
     binary: PathBuf,
-    data: PathBuf,
-    postgres: Option<String>,
+    /// What every command that is about its data is told of where that is.
+    arguments: Vec<String>,
     address: SocketAddr,
 }
 
@@ -39,19 +39,22 @@ pub(crate) struct Directory {
 }
 
 impl Server {
-    /// Starts on any free port, with its data in this folder, and without a limit of requests.
-    pub(crate) fn start(binary: &Path, data: &Path) -> anyhow::Result<Server> {
-        Server::start_on(binary, data, None)
-    }
-
-    /// The same, with its data in a database of PostgreSQL where there is one.
-    pub(crate) fn start_on(
+    /// Starts on any free port and without a limit of requests, with its data in this folder; or
+    /// where arguments say that it is instead.
+    pub(crate) fn start_with(
         binary: &Path,
         data: &Path,
-        postgres: Option<String>,
+        arguments: &[String],
     ) -> anyhow::Result<Server> {
-        let mut process = place(Command::new(binary), data, postgres.as_deref())
+        let arguments = match arguments {
+            [] => vec!["--data".to_owned(), data.display().to_string()],
+            some => some.to_vec(),
+        };
+        let mut process = Command::new(binary)
             .args(["serve", "--listen", "127.0.0.1:0", "--requests-per-second", "0"])
+            .args(&arguments)
+            // Logged as usual, but for its start and its end.
+            .env("ROSTER_LOG", "roster=warn,info")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -69,8 +72,7 @@ impl Server {
         let mut server = Server {
             process,
             binary: binary.to_owned(),
-            data: data.to_owned(),
-            postgres,
+            arguments,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
         };
         let address = receiver
@@ -80,13 +82,29 @@ impl Server {
         Ok(server)
     }
 
+    /// Of the process, to the operating system.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Asks it to stop, as whatever runs services does, and waits until it has.
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
+        let id = self.process.id().to_string();
+        capture(Command::new("kill").args(["-TERM", &id]))?;
+        let status = self.process.wait().context("`roster serve` was not waited for")?;
+        anyhow::ensure!(status.success(), "`roster serve` ended with {status}");
+        Ok(())
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where its data is.
-    pub(crate) fn data(&self) -> &Path {
-        &self.data
+    /// A command beside it, about the same data.
+    pub(crate) fn beside(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(words).args(&self.arguments);
+        command
     }
 
     /// Makes a directory of this name and a token for it, with `roster directory create`.
@@ -95,12 +113,10 @@ impl Server {
         name: &str,
         arguments: &[&str],
     ) -> anyhow::Result<Directory> {
-        let created = capture(
-            place(Command::new(&self.binary), &self.data, self.postgres.as_deref())
-                .args(["directory", "create", "--organization", "Example", "--json"])
-                .args(["--name", name, "--public-url", &format!("http://{}", self.address)])
-                .args(arguments),
-        )?;
+        let words = ["directory", "create", "--organization", "Example", "--json", "--name", name];
+        // Beside PostgreSQL nobody knows where a server listens.
+        let url = format!("http://{}", self.address);
+        let created = capture(self.beside(&words).args(["--public-url", &url]).args(arguments))?;
         let created: Value =
             serde_json::from_str(&created).context("`roster directory create` printed no JSON")?;
         let text = |name: &str| {
@@ -113,15 +129,6 @@ impl Server {
             token: text("token")?,
         })
     }
-}
-
-/// Tells a command by its environment where the data is.
-fn place(mut command: Command, data: &Path, postgres: Option<&str>) -> Command {
-    match postgres {
-        None => command.env("ROSTER_DATA", data),
-        Some(url) => command.env("ROSTER_DATABASE", url),
-    };
-    command
 }
 
 impl Drop for Server {

@@ -243,7 +243,15 @@ fn make_private_file(path: &Path) -> std::io::Result<()> {
 #[cfg(unix)]
 fn make_private(folder: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    let missing: Vec<_> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    // SQLite syncs the folder that has its files. That this folder is there is known to the one
+    // above, which is to survive a power cut as well.
+    for folder in missing.iter().filter_map(|folder| folder.parent()) {
+        let above = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        std::fs::File::open(above)?.sync_all()?;
+    }
+    Ok(())
 }
 
 #[cfg(not(unix))]

@@ -16,7 +16,7 @@ use crate::catalogue::{self, NewEntry};
 use crate::error::Error;
 use crate::feed::{BadCursor, Cursor, EventPage, FeedStore};
 use crate::list::{
-    self, AnyRecord, Budget, Found, ListRequest, Page, Seek, Start, Stretch, Window,
+    self, AnyRecord, Budget, Cost, Found, ListRequest, Page, Seek, Start, Stretch, Window,
 };
 use crate::place::ListName;
 use crate::quirks::{self, QuirkCount};
@@ -33,6 +33,9 @@ const USE_NOTED_EVERY: SignedDuration = SignedDuration::from_secs(60);
 /// Members, of one group or of all on a page, that are read in a few milliseconds. More take up to a
 /// second, and are read as long lists are.
 const MEMBERS_AT_ONCE: u64 = 2_000;
+
+/// Members that are read in well under a millisecond.
+const MEMBERS_BESIDE: u64 = 100;
 
 /// The door: it opens for a credential, and for nothing else.
 #[derive(Clone, Debug)]
@@ -209,7 +212,7 @@ async fn token(
     hash: &SecretHash,
 ) -> Result<Option<FoundToken>, Error> {
     // The schemas are those of the version.
-    session.begin_reading().await?;
+    session.begin_reading()?;
     let found = session
         .first(
             "looking for a token",
@@ -368,7 +371,7 @@ impl DirectoryStore {
         let directory = self.id;
         self.inner
             .readers
-            .read(move |session| finish(read::one(session, directory, id, |_| with_groups)))
+            .read_key(move |session| finish(read::one(session, directory, id, |_| with_groups)))
             .await
     }
 
@@ -421,20 +424,23 @@ impl DirectoryStore {
         with_members: bool,
     ) -> Result<Option<GroupRecord>, Error> {
         let (directory, readers) = (self.id, &self.inner.readers);
-        let has_many = |group: &GroupRecord| group.member_count > MEMBERS_AT_ONCE;
-        let found = readers
-            .read(move |session| {
-                let with_few = |group: &GroupRecord| with_members && !has_many(group);
+        let read_up_to = move |members: u64| {
+            move |session: &mut Session| {
+                let with_few = |group: &GroupRecord| with_members && group.member_count <= members;
                 finish(read::one(session, directory, id, with_few))
-            })
-            .await?;
-        if !with_members || !found.as_ref().is_some_and(has_many) {
-            return Ok(found);
-        }
-        let read = move |session: &mut Session| {
-            finish(read::one(session, directory, id, |_: &GroupRecord| true))
+            }
         };
-        readers.read_long(directory, read).await
+        let has_more_than = |members: u64, found: &Option<GroupRecord>| {
+            with_members && found.as_ref().is_some_and(|group| group.member_count > members)
+        };
+        let mut found = readers.read_key(read_up_to(MEMBERS_BESIDE)).await?;
+        if has_more_than(MEMBERS_BESIDE, &found) {
+            found = readers.read(read_up_to(MEMBERS_AT_ONCE)).await?;
+        }
+        if has_more_than(MEMBERS_AT_ONCE, &found) {
+            found = readers.read_long(directory, read_up_to(u64::MAX)).await?;
+        }
+        Ok(found)
     }
 
     /// Some groups; as [`DirectoryStore::users`].
@@ -457,12 +463,12 @@ impl DirectoryStore {
         ];
         let place = self.find(ListName::new(self.id, "resources", &asked), users.window.clone())?;
         let (directory, seek) = (self.id, place.seek.clone());
-        let is_long = list::is_long(&users) || list::is_long(&groups);
+        let cost = list::cost(&users).max(list::cost(&groups));
         let read = move |session: &mut Session, budget: Budget| {
             let seek = seek.clone();
             finish(list::page_of_all(session, directory, &users, &groups, seek, budget))
         };
-        Ok(self.leave(place, self.read_list(is_long, read).await?))
+        Ok(self.leave(place, self.read_list(cost, read).await?))
     }
 
     async fn page<R: Record + Send + 'static>(
@@ -471,30 +477,37 @@ impl DirectoryStore {
     ) -> Result<Page<R>, Error> {
         let place = self.find(list::name(self.id, &request), request.window.clone())?;
         let (directory, seek) = (self.id, place.seek.clone());
-        let is_long = list::is_long(&request);
+        let cost = list::cost(&request);
         let read = move |session: &mut Session, budget: Budget| {
             finish(list::page(session, directory, &request, seek.clone(), budget))
         };
-        Ok(self.leave(place, self.read_list(is_long, read).await?))
+        Ok(self.leave(place, self.read_list(cost, read).await?))
     }
 
-    /// Reads a page among the long reads where everybody has to be looked at for it, or where a
-    /// first look among the short ones shows that it is one of many members.
+    /// Reads a page where what it costs keeps nobody waiting: among the long reads where everybody has
+    /// to be looked at for it, or where a first look among the short ones shows that it is one of
+    /// many members.
     async fn read_list<T: Send + 'static>(
         &self,
-        is_long: bool,
+        cost: Cost,
         read: impl Fn(&mut Session, Budget) -> Result<Option<T>, Error> + Send + Sync + 'static,
     ) -> Result<T, Error> {
         let (readers, read) = (&self.inner.readers, Arc::new(read));
-        if !is_long {
+        let within = |budget: Budget| {
             let read = Arc::clone(&read);
-            let budget = Budget::of(MEMBERS_AT_ONCE);
-            if let Some(found) = readers.read(move |session| read(session, budget)).await? {
-                return Ok(found);
-            }
+            move |session: &mut Session| read(session, budget)
+        };
+        if cost == Cost::Key
+            && let Some(found) = readers.read_key(within(Budget::of(MEMBERS_BESIDE))).await?
+        {
+            return Ok(found);
         }
-        let found =
-            readers.read_long(self.id, move |session| read(session, Budget::UNLIMITED)).await?;
+        if cost <= Cost::Page
+            && let Some(found) = readers.read(within(Budget::of(MEMBERS_AT_ONCE))).await?
+        {
+            return Ok(found);
+        }
+        let found = readers.read_long(self.id, within(Budget::UNLIMITED)).await?;
         Ok(found.expect("nothing is over a budget without limit"))
     }
 
@@ -722,7 +735,7 @@ impl ApiStore {
         let inner = Arc::clone(&self.0);
         let read = move |session: &mut Session| {
             finish(async {
-                session.begin_reading().await?;
+                session.begin_reading()?;
                 let found = session
                     .first(
                         "opening a directory",

@@ -29,6 +29,15 @@ pub enum Error {
     /// The database is not one that this version can work with.
     #[error("{0}")]
     Migration(String),
+    /// What was written last could not be made safe, so nothing is shown of it.
+    #[error("cannot write the database's log `{path}` once more")]
+    Log {
+        /// Its log.
+        path: std::path::PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
     /// The machine has no thread left for the writer.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
@@ -41,6 +50,10 @@ pub enum Error {
     /// Who asked has gone away, so nothing more was read. Nobody is there to see it.
     #[error("nobody waits for the answer any more")]
     Abandoned,
+    /// The disk failed to keep what was written, and nothing more is written until the store is
+    /// opened anew.
+    #[error("the disk failed, and nothing is written any more")]
+    Stopped,
     /// The server is stopping, and the write was not begun.
     #[error("the store is closed")]
     Closed,
@@ -151,6 +164,34 @@ impl Error {
             _ => false,
         }
     }
+
+    /// Whether there is no room on the disk. Nothing was changed; what is there can be read, and
+    /// when there is room again, the same can be tried again.
+    pub fn is_full(&self) -> bool {
+        self.sqlite_code().is_some_and(|code| {
+            let code = code.extended_code;
+            // The second: no room for the memory that connections share, which is a file.
+            code == rusqlite::ffi::SQLITE_FULL || code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+        })
+    }
+
+    /// Whether the disk could not be told to keep what was written.
+    pub(crate) fn is_unsynced(&self) -> bool {
+        self.sqlite_code().is_some_and(|code| is_unsynced(*code))
+    }
+
+    fn sqlite_code(&self) -> Option<&rusqlite::ffi::Error> {
+        match self {
+            Error::Database { source: DriverError::Sqlite(source), .. } => source.sqlite_error(),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a file, or which files there are, could not be synced.
+pub(crate) fn is_unsynced(code: rusqlite::ffi::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_FSYNC};
+    [SQLITE_IOERR_FSYNC, SQLITE_IOERR_DIR_FSYNC].contains(&code.extended_code)
 }
 
 impl From<Rejection> for Error {

@@ -330,7 +330,7 @@ async fn sequence(session: &mut Session) -> Result<(), Error> {
         if waiting.is_none() {
             return Ok(());
         }
-        session.begin().await?;
+        session.begin()?;
         let done = sequence_some(session, SEQUENCED_AT_ONCE).await;
         match done {
             Ok(()) => session.commit().await?,
@@ -405,7 +405,7 @@ pub(crate) async fn read(
     if session.engine() == Engine::Postgres {
         sequence(session).await?;
     }
-    session.begin_reading().await?;
+    session.begin_reading()?;
     let page = read_in_one_state(session, sealer, after, directory_id, count_max).await;
     session.roll_back().await?;
     page

@@ -134,11 +134,22 @@ pub(crate) fn name<R: Record>(directory_id: DirectoryId, request: &ListRequest<R
     ListName::new(directory_id, R::KIND, &[asked])
 }
 
-/// Whether everybody may have to be looked at for a page of the list, which takes its time.
-pub(crate) fn is_long<R: Record>(request: &ListRequest<R>) -> bool {
+/// What a page of a list costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Cost {
+    /// A few records are found by a key.
+    Key,
+    /// As many records are loaded as the page has.
+    Page,
+    /// Everybody may have to be looked at, which takes its time.
+    Everybody,
+}
+
+pub(crate) fn cost<R: Record>(request: &ListRequest<R>) -> Cost {
     match &request.filter {
-        Some(filter) => !narrow::finds_few::<R>(filter.condition()),
-        None => request.sort.is_some(),
+        Some(filter) if narrow::finds_few::<R>(filter.condition()) => Cost::Key,
+        None if request.sort.is_none() => Cost::Page,
+        _ => Cost::Everybody,
     }
 }
 
@@ -271,7 +282,7 @@ pub(crate) async fn page<R: Record>(
     seek: Seek,
     mut budget: Budget,
 ) -> Result<Option<Found<R>>, Error> {
-    session.begin_reading().await?;
+    session.begin_reading()?;
     let (directory, budget) = (directory_id.to_string(), &mut budget);
     Stop::outcome(match (&request.sort, &request.filter) {
         (Some(_), _) => sorted(session, &directory, request, seek, budget).await,
@@ -430,7 +441,7 @@ pub(crate) async fn page_of_all(
     seek: Seek,
     mut budget: Budget,
 ) -> Result<Option<Found<AnyRecord>>, Error> {
-    session.begin_reading().await?;
+    session.begin_reading()?;
     let (directory, budget) = (directory_id.to_string(), &mut budget);
     Stop::outcome(all(session, &directory, users, groups, seek, budget).await)
 }

@@ -55,7 +55,7 @@ pub(crate) async fn migrate(session: &mut Session, now: Timestamp) -> Result<(),
 }
 
 async fn migrate_once(session: &mut Session, now: Timestamp) -> Result<(), Error> {
-    session.begin().await?;
+    session.begin()?;
     match apply(session, now).await {
         Ok(()) => session.commit().await,
         Err(error) => {

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::io::Cursor;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use futures_util::{SinkExt, TryStreamExt};
@@ -86,7 +87,7 @@ impl Connector {
         Session::postgres(Postgres {
             connector: Arc::clone(self),
             live: None,
-            is_in_transaction: false,
+            transaction: Transaction::None,
         })
     }
 
@@ -113,7 +114,35 @@ impl Connector {
 pub(crate) struct Postgres {
     connector: Arc<Connector>,
     live: Option<Live>,
-    is_in_transaction: bool,
+    transaction: Transaction,
+}
+
+/// What is open on a connection.
+#[derive(Clone, Copy, Debug)]
+enum Transaction {
+    None,
+    /// One is wanted. The statement that begins it travels with the first one in it.
+    Wanted(Begin),
+    Begun(Begin),
+}
+
+/// How a transaction begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// Each statement sees what was kept before it, which is what whoever waited for a row's lock
+    /// has to see.
+    ToWrite,
+    /// All statements see one state.
+    ToRead,
+}
+
+impl Begin {
+    const fn sql(self) -> &'static str {
+        match self {
+            Begin::ToWrite => "begin isolation level read committed",
+            Begin::ToRead => "begin isolation level repeatable read read only",
+        }
+    }
 }
 
 /// A connection that was made.
@@ -130,17 +159,19 @@ impl std::fmt::Debug for Live {
 }
 
 impl Postgres {
-    /// The connection. Within a transaction a lost one is not replaced: what was done on it is gone.
-    async fn live(&mut self) -> Result<&mut Live, PostgresError> {
+    /// The connection, and what is open on it. Within a transaction a lost connection is not
+    /// replaced: what was done on it is gone.
+    async fn live(&mut self) -> Result<(&mut Live, &mut Transaction), PostgresError> {
         let is_lost = self.live.as_ref().is_none_or(|it| it.client.is_closed());
         if is_lost {
-            if self.is_in_transaction {
+            if matches!(self.transaction, Transaction::Begun(_)) {
                 return Err(PostgresError::unreachable("the connection was lost"));
             }
             self.live = None;
             self.live = Some(self.connector.connect().await?);
         }
-        Ok(self.live.as_mut().expect("it is there, or was just made"))
+        let live = self.live.as_mut().expect("it is there, or was just made");
+        Ok((live, &mut self.transaction))
     }
 
     pub(crate) async fn run(
@@ -149,13 +180,7 @@ impl Postgres {
         sql: &'static str,
         values: &[Value<'_>],
     ) -> Result<usize, Error> {
-        let run = async {
-            let live = self.live().await?;
-            let statement = live.prepared(sql).await?;
-            let changed = live.client.execute_raw(&statement, parameters(values)).await?;
-            Ok(usize::try_from(changed).unwrap_or(usize::MAX))
-        };
-        run.await.map_err(|source| Error::postgres(doing, source))
+        self.execute(doing, sql, parameters(values)).await
     }
 
     pub(crate) async fn run_many<const N: usize>(
@@ -164,12 +189,22 @@ impl Postgres {
         sql: &'static str,
         rows: &[[Value<'_>; N]],
     ) -> Result<usize, Error> {
+        let columns = columns(rows);
+        let parameters = columns.iter().map(|column| column as &(dyn ToSql + Sync));
+        self.execute(doing, sql, parameters).await
+    }
+
+    async fn execute<'a>(
+        &mut self,
+        doing: &'static str,
+        sql: &'static str,
+        parameters: impl ExactSizeIterator<Item = &'a (dyn ToSql + Sync)>,
+    ) -> Result<usize, Error> {
         let run = async {
-            let live = self.live().await?;
+            let (live, transaction) = self.live().await?;
             let statement = live.prepared(sql).await?;
-            let columns = columns(rows);
-            let parameters = columns.iter().map(|column| column as &(dyn ToSql + Sync));
-            let changed = live.client.execute_raw(&statement, parameters).await?;
+            let running = live.client.execute_raw(&statement, parameters);
+            let changed = after(transaction, &live.client, running).await?;
             Ok(usize::try_from(changed).unwrap_or(usize::MAX))
         };
         run.await.map_err(|source| Error::postgres(doing, source))
@@ -205,10 +240,11 @@ impl Postgres {
         mut read: impl FnMut(&Row<'_>) -> Result<Flow, Error>,
     ) -> Result<(), Error> {
         let failed = |source| Error::postgres(doing, source);
-        let live = self.live().await.map_err(failed)?;
+        let (live, transaction) = self.live().await.map_err(failed)?;
         let statement = live.prepared(sql).await.map_err(failed)?;
-        let rows = live.client.query_raw(&statement, parameters).await;
-        let mut rows = std::pin::pin!(rows.map_err(|it| failed(it.into()))?);
+        let asking = live.client.query_raw(&statement, parameters);
+        let rows = after(transaction, &live.client, asking).await.map_err(failed)?;
+        let mut rows = std::pin::pin!(rows);
         while let Some(row) = rows.try_next().await.map_err(|it| failed(it.into()))? {
             if read(&Row::Postgres(&row))?.is_break() {
                 break;
@@ -219,8 +255,8 @@ impl Postgres {
 
     pub(crate) async fn script(&mut self, doing: &'static str, sql: &str) -> Result<(), Error> {
         let run = async {
-            self.live().await?.client.batch_execute(sql).await?;
-            Ok(())
+            let (live, transaction) = self.live().await?;
+            after(transaction, &live.client, live.client.batch_execute(sql)).await
         };
         run.await.map_err(|source| Error::postgres(doing, source))
     }
@@ -232,50 +268,70 @@ impl Postgres {
         sql: &'static str,
     ) -> Result<CopyIn, Error> {
         let begin = async {
-            let sink = self.live().await?.client.copy_in(sql).await?;
+            let (live, transaction) = self.live().await?;
+            let sink = after(transaction, &live.client, live.client.copy_in(sql)).await?;
             Ok(CopyIn { doing, sink: Box::pin(sink) })
         };
         begin.await.map_err(|source| Error::postgres(doing, source))
     }
 
-    /// Begins a transaction, on a new connection where the last was lost.
-    pub(crate) async fn begin(
-        &mut self,
-        doing: &'static str,
-        sql: &'static str,
-    ) -> Result<(), Error> {
-        self.script(doing, sql).await?;
-        self.is_in_transaction = true;
-        Ok(())
+    /// Begins a transaction with the next statement, on a new connection where the last was lost.
+    pub(crate) fn begin(&mut self, begin: Begin) {
+        self.transaction = Transaction::Wanted(begin);
     }
 
     /// Ends a transaction; whether it was kept is not known where this fails.
-    pub(crate) async fn end(
-        &mut self,
-        doing: &'static str,
-        sql: &'static str,
-    ) -> Result<(), Error> {
+    pub(crate) async fn commit(&mut self, doing: &'static str) -> Result<(), Error> {
+        self.end(doing, "commit").await
+    }
+
+    pub(crate) async fn roll_back(&mut self, doing: &'static str) -> Result<(), Error> {
+        if self.live.as_ref().is_none_or(|it| it.client.is_closed()) {
+            // The database has undone it by itself.
+            self.transaction = Transaction::None;
+            self.live = None;
+            return Ok(());
+        }
+        if let (Transaction::Begun(Begin::ToRead), Some(live)) = (self.transaction, &self.live) {
+            self.transaction = Transaction::None;
+            // Nothing depends on the answer, so nobody waits for it: to be asked once is enough to
+            // be sent, and whatever is sent next on this connection comes after it.
+            let mut ending = std::pin::pin!(live.client.batch_execute("rollback"));
+            let _ = ending.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            return Ok(());
+        }
+        self.end(doing, "rollback").await
+    }
+
+    async fn end(&mut self, doing: &'static str, sql: &'static str) -> Result<(), Error> {
+        if !matches!(self.transaction, Transaction::Begun(_)) {
+            // Nothing was done in it, or there is none.
+            self.transaction = Transaction::None;
+            return Ok(());
+        }
         let ended = self.script(doing, sql).await;
-        self.is_in_transaction = false;
+        self.transaction = Transaction::None;
         if ended.is_err() {
             // Whatever state it is in, nobody else shall find it so.
             self.live = None;
         }
         ended
     }
+}
 
-    pub(crate) async fn roll_back(&mut self, doing: &'static str) -> Result<(), Error> {
-        if !self.is_in_transaction {
-            return Ok(());
-        }
-        if self.live.as_ref().is_none_or(|it| it.client.is_closed()) {
-            // The database has undone it by itself.
-            self.is_in_transaction = false;
-            self.live = None;
-            return Ok(());
-        }
-        self.end(doing, "rollback").await
-    }
+/// Asks the database for something, after a transaction was begun where one is wanted. Both are sent
+/// at once, in this order.
+async fn after<T>(
+    transaction: &mut Transaction,
+    client: &Client,
+    asking: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, PostgresError> {
+    let Transaction::Wanted(begin) = *transaction else { return Ok(asking.await?) };
+    *transaction = Transaction::Begun(begin);
+    let (begun, answer) =
+        futures_util::future::join(client.batch_execute(begin.sql()), asking).await;
+    begun?;
+    Ok(answer?)
 }
 
 /// The way into a table. What is sent is kept when it has ended, by the transaction.

@@ -317,7 +317,7 @@ pub(crate) async fn one<R: Record>(
     id: directory::ResourceId,
     with_related: impl Fn(&R) -> bool,
 ) -> Result<Option<R>, Error> {
-    session.begin_reading().await?;
+    session.begin_reading()?;
     let directory = directory_id.to_string();
     let values = [Value::Text(&directory), Value::Text(&id.to_string())];
     let mut found = session.first("loading a resource", R::ONE, &values, R::read).await?;

@@ -9,13 +9,13 @@
 //! for anybody may send them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use directory::DirectoryId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Error;
-use crate::session::{Session, finish};
+use crate::session::{Engine, Session, finish};
 
 /// Connections. Reads are short and the database is in memory's reach, so more than a few wait for
 /// the processor and not for each other.
@@ -39,6 +39,7 @@ const CREDENTIALS: usize = 2;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Readers {
+    is_embedded: bool,
     free: Arc<Mutex<Vec<Session>>>,
     places: Arc<Semaphore>,
     credentials: Arc<Semaphore>,
@@ -101,6 +102,7 @@ impl Readers {
         let long =
             Long { places: Arc::new(Semaphore::new(LONG)), of_one: Mutex::new(HashMap::new()) };
         Ok(Readers {
+            is_embedded: sessions.iter().all(|it| it.engine() == Engine::Sqlite),
             places: Arc::new(Semaphore::new(sessions.len())),
             credentials: Arc::new(Semaphore::new(CREDENTIALS)),
             free: Arc::new(Mutex::new(sessions)),
@@ -114,6 +116,23 @@ impl Readers {
         read: impl FnOnce(&mut Session) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         self.read_holding((), read).await
+    }
+
+    /// Reads a few records by their keys. In an embedded database that is a function call of some
+    /// microseconds, less than to have it done elsewhere and to be told; so it is done here and now,
+    /// where a connection is free.
+    pub(crate) async fn read_key<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut Session) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        if !self.is_embedded {
+            return self.read(read).await;
+        }
+        let place = acquire(&self.places).await?;
+        let wanted = Arc::new(());
+        let outcome = use_one_of(&self.free, Arc::downgrade(&wanted), read);
+        drop(place);
+        outcome
     }
 
     /// Looks for a credential, which may be anything that a stranger thinks of.
@@ -154,18 +173,7 @@ impl Readers {
         let wanted = Arc::new(());
         let is_wanted = Arc::downgrade(&wanted);
         let reading = tokio::task::spawn_blocking(move || {
-            let taken = free.lock().expect("nobody panics while holding it").pop();
-            let mut session = taken.expect("there is a connection for each place");
-            session.read_for(is_wanted);
-            let read = std::panic::AssertUnwindSafe(|| read(&mut session));
-            let outcome = std::panic::catch_unwind(read);
-            // Whatever happened, the next reader begins anew: in a transaction that a panic has
-            // left open it would see an old state, and the log could not be cut back.
-            let outcome = match finish(session.roll_back()) {
-                Ok(()) => outcome,
-                Err(error) => outcome.map(|_| Err(error)),
-            };
-            free.lock().expect("nobody panics while holding it").push(session);
+            let outcome = use_one_of(&free, is_wanted, read);
             // Whoever gets the place finds everything else free as well.
             drop(held);
             drop(place);
@@ -173,11 +181,31 @@ impl Readers {
         });
         let outcome = reading.await;
         drop(wanted);
-        match outcome {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) | Err(_) => Err(Error::Panicked("a read panicked".to_owned())),
-        }
+        outcome.unwrap_or_else(|_| Err(panicked()))
     }
+}
+
+/// Reads with one of the free connections, of which there is one for each place.
+fn use_one_of<T>(
+    free: &Mutex<Vec<Session>>,
+    is_wanted: Weak<()>,
+    read: impl FnOnce(&mut Session) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let taken = free.lock().expect("nobody panics while holding it").pop();
+    let mut session = taken.expect("there is a connection for each place");
+    session.read_for(is_wanted);
+    let read = std::panic::AssertUnwindSafe(|| read(&mut session));
+    let outcome = std::panic::catch_unwind(read);
+    // Whatever happened, the next reader begins anew: in a transaction that a panic has left open it
+    // would see an old state, and the log could not be cut back.
+    let ended = finish(session.roll_back());
+    free.lock().expect("nobody panics while holding it").push(session);
+    let outcome = outcome.unwrap_or_else(|_| Err(panicked()));
+    ended.and(outcome)
+}
+
+fn panicked() -> Error {
+    Error::Panicked("a read panicked".to_owned())
 }
 
 async fn acquire(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Error> {
@@ -204,7 +232,7 @@ mod tests {
         for _ in 0..READERS {
             let outcome = readers
                 .read(|session| -> Result<(), Error> {
-                    finish(session.begin_reading())?;
+                    session.begin_reading()?;
                     panic!("while it was reading")
                 })
                 .await;
@@ -212,7 +240,7 @@ mod tests {
         }
         for _ in 0..READERS {
             // Cannot begin within another.
-            readers.read(|session| finish(session.begin_reading())).await.unwrap();
+            readers.read(Session::begin_reading).await.unwrap();
         }
         std::fs::remove_dir_all(&folder).unwrap();
     }

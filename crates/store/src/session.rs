@@ -16,8 +16,8 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
-use crate::postgres::{CopyIn, Postgres};
-use crate::sqlite::Sqlite;
+use crate::postgres::{Begin, CopyIn, Postgres};
+use crate::sqlite::{Doubt, Sqlite};
 
 /// A connection.
 #[derive(Debug)]
@@ -113,6 +113,14 @@ impl Session {
         match &self.driver {
             Driver::Sqlite(_) => Engine::Sqlite,
             Driver::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// What is known of the disk below. Of a database across a network, that is its own affair.
+    pub(crate) fn doubt(&self) -> Doubt {
+        match &self.driver {
+            Driver::Sqlite(it) => it.doubt(),
+            Driver::Postgres(_) => Doubt::default(),
         }
     }
 
@@ -237,23 +245,24 @@ impl Session {
     }
 
     /// Begins to write. On SQLite the only writer's place is taken at once, so that a transaction
-    /// never finds half-way that somebody else has it. On PostgreSQL each statement sees what was
-    /// kept before it, which is what whoever waited for a row's lock has to see.
-    pub(crate) async fn begin(&mut self) -> Result<(), Error> {
-        const DOING: &str = "beginning to write";
+    /// never finds half-way that somebody else has it.
+    pub(crate) fn begin(&mut self) -> Result<(), Error> {
         match &mut self.driver {
-            Driver::Sqlite(it) => it.script(DOING, "begin immediate"),
-            Driver::Postgres(it) => it.begin(DOING, "begin isolation level read committed").await,
+            Driver::Sqlite(it) => it.script("beginning to write", "begin immediate"),
+            Driver::Postgres(it) => {
+                it.begin(Begin::ToWrite);
+                Ok(())
+            }
         }
     }
 
     /// Begins to read one state of the whole database.
-    pub(crate) async fn begin_reading(&mut self) -> Result<(), Error> {
-        const DOING: &str = "beginning to read";
+    pub(crate) fn begin_reading(&mut self) -> Result<(), Error> {
         match &mut self.driver {
-            Driver::Sqlite(it) => it.script(DOING, "begin deferred"),
+            Driver::Sqlite(it) => it.script("beginning to read", "begin deferred"),
             Driver::Postgres(it) => {
-                it.begin(DOING, "begin isolation level repeatable read read only").await
+                it.begin(Begin::ToRead);
+                Ok(())
             }
         }
     }
@@ -263,7 +272,7 @@ impl Session {
         const DOING: &str = "keeping what was written";
         match &mut self.driver {
             Driver::Sqlite(it) => it.script(DOING, "commit"),
-            Driver::Postgres(it) => it.end(DOING, "commit").await,
+            Driver::Postgres(it) => it.commit(DOING).await,
         }
     }
 

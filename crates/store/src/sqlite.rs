@@ -1,13 +1,16 @@
 //! A session on an embedded database.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::types::{FromSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, Statement, ToSql};
 
-use crate::error::{Doing, Error};
+use crate::error::{Doing, Error, is_unsynced};
 use crate::session::{self, Flow, Kept, Row, Session, Value};
 
 /// Versions 3.7.0 to 3.51.2 can corrupt a database in WAL mode when one connection checkpoints
@@ -69,7 +72,7 @@ pub(crate) fn open_alone(path: &Path) -> Result<Session, Error> {
 }
 
 /// Looks whose database it is, and has it write as ours do.
-fn set_up(connection: Connection, path: &Path) -> Result<Session, Error> {
+fn set_up(mut connection: Connection, path: &Path) -> Result<Session, Error> {
     let application_id: i64 = connection
         .pragma_query_value(None, "application_id", |row| row.get(0))
         .doing("looking whose database it is")?;
@@ -88,7 +91,135 @@ fn set_up(connection: Connection, path: &Path) -> Result<Session, Error> {
             .doing("marking the database as ours")?;
     }
     connection.execute_batch(WRITER_SETTINGS).doing("opening the database")?;
-    Ok(Session::sqlite(Sqlite::new(connection)))
+    let doubt = Doubt::of(path);
+    settle(&connection, path, &doubt)?;
+    see_checkpoints(&mut connection, &doubt)?;
+    Ok(Session::sqlite(Sqlite::new(connection, doubt)?))
+}
+
+/// Whether it is known what is on the disk.
+///
+/// The system tells once that it could not bring something there, and takes it for brought from then
+/// on. It is in its memory, where everybody sees it, and perhaps nowhere else.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Doubt {
+    is_there: Arc<AtomicBool>,
+    /// A file that is there from when this arises until a start has dealt with it.
+    mark: PathBuf,
+}
+
+/// For whoever finds the file.
+const MARK: &str = "A sync of Roster's database failed: see the server's log, and look at the disk.\n\
+                    The next start of Roster writes the database's log again and removes this file.\n";
+
+impl Doubt {
+    fn of(path: &Path) -> Doubt {
+        Doubt { is_there: Arc::default(), mark: beside(path, "-unsynced") }
+    }
+
+    pub(crate) fn is_there(&self) -> bool {
+        self.is_there.load(Ordering::Relaxed)
+    }
+
+    /// From now on it is not known, and the next start is told. The mark itself need not be on the
+    /// disk: when the power goes, so does what is in memory only, and the next start sees what is
+    /// really there.
+    pub(crate) fn arise(&self) {
+        self.is_there.store(true, Ordering::Relaxed);
+        if let Err(error) = std::fs::write(&self.mark, MARK) {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the next start cannot be told that the disk failed",
+            );
+        }
+    }
+}
+
+/// A file of the database beside its first.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(ending);
+    path.into()
+}
+
+/// Moves a long log into the database after a commit, as SQLite does by itself, but not without
+/// looking whether a sync failed on the way. SQLite would say nothing, and might begin the log anew
+/// after a later checkpoint, over the only good copy.
+fn see_checkpoints(connection: &mut Connection, doubt: &Doubt) -> Result<(), Error> {
+    let pages_max: i32 = connection
+        .pragma_query_value(None, "wal_autocheckpoint", |row| row.get(0))
+        .doing("opening the database")?;
+    let is_there = Arc::clone(&doubt.is_there);
+    let checkpoint = move |log: &mut rusqlite::hooks::Wal, pages| {
+        if pages >= pages_max
+            && let Err(error) = log.checkpoint()
+            && error.sqlite_error().is_some_and(|it| is_unsynced(*it))
+        {
+            is_there.store(true, Ordering::Relaxed);
+        }
+        // The commit is on the disk, in the log. Where this failed otherwise, the log goes on and the
+        // next commit tries again.
+        Ok(())
+    };
+    connection.wal_hook(Some(checkpoint)).doing("opening the database")
+}
+
+/// Brings to the disk what the log holds, before anybody sees it.
+///
+/// Whoever wrote it may have been killed before it was synced. Then it is in the system's memory and
+/// perhaps nowhere else: it would be read here, told to others, and gone when the power goes. SQLite
+/// syncs the log before it moves its contents into the database.
+///
+/// Where a sync has failed before, another one means nothing. Then the log is written again first,
+/// byte by byte as it is.
+fn settle(connection: &Connection, path: &Path, doubt: &Doubt) -> Result<(), Error> {
+    let log = beside(path, "-wal");
+    let is_marked = doubt.mark.exists();
+    if is_marked {
+        // Meanwhile nobody else writes to the log, nor begins it anew.
+        connection.execute_batch("begin immediate").doing("looking at the log")?;
+        let again = write_again(&log);
+        connection.execute_batch("rollback").doing("looking at the log")?;
+        again.map_err(|source| Error::Log { path: log.clone(), source })?;
+    }
+    if log.metadata().is_ok_and(|log| log.len() > 0) {
+        // Without waiting for readers, as in the end: what they hold up is synced where it is.
+        let sql = "pragma busy_timeout = 0; pragma wal_checkpoint(truncate)";
+        let emptied = connection.execute_batch(sql).doing("emptying the log");
+        connection.busy_timeout(BUSY).doing("opening the database")?;
+        match emptied {
+            // It was synced, stays in the log, and can be read there.
+            Err(error) if error.is_full() => {}
+            emptied => emptied?,
+        }
+    }
+    if is_marked {
+        let removed = std::fs::remove_file(&doubt.mark);
+        removed.map_err(|source| Error::Log { path: doubt.mark.clone(), source })?;
+    }
+    Ok(())
+}
+
+/// Writes a file once more as it is, and syncs it.
+fn write_again(path: &Path) -> std::io::Result<()> {
+    use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+
+    let mut file = match std::fs::OpenOptions::new().read(true).write(true).open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    let mut piece = vec![0; 1 << 20];
+    let mut place = 0;
+    loop {
+        file.seek(SeekFrom::Start(place))?;
+        let count = file.read(&mut piece)?;
+        if count == 0 {
+            return file.sync_all();
+        }
+        file.seek(SeekFrom::Start(place))?;
+        file.write_all(&piece[..count])?;
+        place += count as u64;
+    }
 }
 
 /// Opens a connection that cannot write.
@@ -99,18 +230,23 @@ pub(crate) fn open_reader(path: &Path) -> Result<Session, Error> {
     connection
         .execute_batch("pragma query_only = on; pragma cache_size = -8192;")
         .doing("opening the database")?;
-    Ok(Session::sqlite(Sqlite::new(connection)))
+    Ok(Session::sqlite(Sqlite::new(connection, Doubt::default())?))
 }
 
 /// A connection.
 #[derive(Debug)]
-pub(crate) struct Sqlite(Connection);
+pub(crate) struct Sqlite(Connection, Doubt);
 
 impl Sqlite {
-    fn new(connection: Connection) -> Sqlite {
+    fn new(connection: Connection, doubt: Doubt) -> Result<Sqlite, Error> {
         // A few dozen statements in all; none is parsed twice.
         connection.set_prepared_statement_cache_capacity(128);
-        Sqlite(connection)
+        plan_once(&connection)?;
+        Ok(Sqlite(connection, doubt))
+    }
+
+    pub(crate) fn doubt(&self) -> Doubt {
+        self.1.clone()
     }
 
     pub(crate) fn run(
@@ -206,10 +342,23 @@ impl ToSql for Value<'_> {
     }
 }
 
+/// Has each statement planned once, whatever values it is given. Without this SQLite looks at the
+/// values that are bound when it compares them with the conditions of partial indexes, and parses
+/// and plans joins anew at each run, for longer than they take.
+fn plan_once(connection: &Connection) -> Result<(), Error> {
+    let set = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true);
+    set.map(drop).doing("opening the database")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::session::finish;
+
+    fn in_memory() -> Session {
+        let connection = Connection::open_in_memory().unwrap();
+        Session::sqlite(Sqlite::new(connection, Doubt::default()).unwrap())
+    }
 
     fn setting(session: &mut Session, sql: &'static str) -> String {
         let row = finish(session.first("asking for a setting", sql, &[], |row| row.text(0)));
@@ -218,7 +367,7 @@ mod tests {
 
     #[test]
     fn values_are_bound_by_their_number_wherever_it_stands() {
-        let mut session = Session::sqlite(Sqlite::new(Connection::open_in_memory().unwrap()));
+        let mut session = in_memory();
         let values = [Value::Text("one"), Value::Integer(2), Value::Text("three")];
         let row = finish(session.first("", "select $3, $1, $2, $1", &values, |row| {
             Ok((row.text(0)?, row.text(1)?, row.integer(2)?, row.text(3)?))
@@ -229,7 +378,7 @@ mod tests {
 
     #[test]
     fn a_statement_with_other_parameters_than_values_is_an_error() {
-        let mut session = Session::sqlite(Sqlite::new(Connection::open_in_memory().unwrap()));
+        let mut session = in_memory();
         let values = [Value::Integer(1), Value::Integer(2)];
         for sql in ["select $1", "select $1, $3", "select $1, ?2", "select $1, $two", "select 1"] {
             assert!(finish(session.run("", sql, &values)).is_err(), "{sql}");
@@ -262,6 +411,65 @@ mod tests {
     }
 
     #[test]
+    fn what_may_not_be_on_the_disk_is_written_again_as_it_is() {
+        let folder = std::env::temp_dir().join(format!("roster-settled-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("roster.db");
+        let log = folder.join("roster.db-wal");
+        let mark = folder.join("roster.db-unsynced");
+        let mut stopped = open_writer(&path).unwrap();
+        finish(stopped.script("", "create table t (a text) strict")).unwrap();
+        finish(stopped.script("", "insert into t (a) values ('x')")).unwrap();
+        stopped.doubt().arise();
+        assert_eq!(std::fs::read_to_string(&mark).unwrap(), MARK);
+
+        let before = std::fs::read(&log).unwrap();
+        let long_ago = std::time::SystemTime::UNIX_EPOCH;
+        std::fs::File::options().write(true).open(&log).unwrap().set_modified(long_ago).unwrap();
+        write_again(&log).unwrap();
+        assert_eq!(std::fs::read(&log).unwrap(), before);
+        assert!(log.metadata().unwrap().modified().unwrap() > long_ago, "it was written");
+        write_again(&folder.join("no.db-wal")).unwrap();
+
+        let mut next = open_writer(&path).unwrap();
+        assert_eq!(log.metadata().unwrap().len(), 0, "it is all in the database");
+        assert!(!mark.exists());
+        assert_eq!(setting(&mut next, "select a from t"), "x");
+        let patience = "select cast(timeout as text) from pragma_busy_timeout";
+        assert_eq!(setting(&mut next, patience), "10000");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_statement_is_planned_once() {
+        let connection = Connection::open_in_memory().unwrap();
+        for sql in [
+            include_str!("../migrations/sqlite/0001_directories_users_groups_events.sql"),
+            "insert into memberships (group_id, member_id, kind) values ('g', 'u', 'user');
+             insert into groups values ('d', 'g', 1, 'G', 'g', null, '{}', 1, 1, 0, 0)",
+        ] {
+            connection.execute_batch(sql).unwrap();
+        }
+        let groups = "select g.display_name from memberships m
+                      join groups g on g.directory_id = $1 and g.group_id = m.group_id
+                      where m.member_id = $2 order by m.group_id";
+        let planned_again = || {
+            let mut statement = connection.prepare_cached(groups).unwrap();
+            let mut rows = statement.query(["d", "u"]).unwrap();
+            assert!(rows.next().unwrap().is_some());
+            drop(rows);
+            statement.get_status(rusqlite::StatementStatus::RePrepare)
+        };
+        // When a statement goes back to where it is kept, its values are taken from it.
+        planned_again();
+        assert_eq!(planned_again(), 1, "SQLite no longer needs to be told");
+        plan_once(&connection).unwrap();
+        connection.flush_prepared_statement_cache();
+        planned_again();
+        assert_eq!(planned_again(), 0);
+    }
+
+    #[test]
     fn who_ends_waits_for_no_reader() {
         let folder = std::env::temp_dir().join(format!("roster-ends-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
@@ -269,7 +477,7 @@ mod tests {
         let mut writer = open_writer(&path).unwrap();
         finish(writer.script("", "create table t (a text) strict")).unwrap();
         let mut reader = open_reader(&path).unwrap();
-        finish(reader.begin_reading()).unwrap();
+        reader.begin_reading().unwrap();
         let count = "select cast(count(*) as text) from t";
         assert_eq!(setting(&mut reader, count), "0");
         finish(writer.script("", "insert into t (a) values ('x')")).unwrap();

@@ -186,8 +186,8 @@ fn run(
     finish(async {
         postgres::check(&mut target).await?;
         migrations::migrate(&mut source, now).await?;
-        source.begin_reading().await?;
-        target.begin().await?;
+        source.begin_reading()?;
+        target.begin()?;
         let moved = fill(&mut source, &mut target, now, &mut report).await;
         match moved {
             Ok(moved) => {

@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::feed;
 use crate::quirks::{self, Gathered};
 use crate::session::{Engine, Session, Value, finish};
+use crate::sqlite::Doubt;
 use crate::{Clock, Environment, to_the_microsecond};
 
 /// Changes that may wait before callers have to wait for a place in the queue.
@@ -43,9 +44,9 @@ const RACES_MAX: usize = 5;
 /// takes, which each of them would otherwise wait for twice.
 const GATHERING_MAX: Duration = Duration::from_micros(600);
 
-/// Where changes are handed in.
+/// Where changes are handed in, and whether writing has stopped for good.
 #[derive(Clone, Debug)]
-pub(crate) struct Writer(mpsc::Sender<Work>);
+pub(crate) struct Writer(mpsc::Sender<Work>, Doubt);
 
 /// A decision of whatever kind, with somebody who waits for its answer.
 pub(crate) trait Pending: Send {
@@ -127,11 +128,12 @@ impl Writer {
         limits: Limits,
     ) -> Result<(Writer, std::thread::JoinHandle<()>), Error> {
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);
+        let doubt = session.doubt();
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || write(session, receiver, &environment, limits))
             .map_err(Error::Thread)?;
-        Ok((Writer(sender), thread))
+        Ok((Writer(sender, doubt), thread))
     }
 
     /// Has something decided and kept. When this returns `Ok`, it is on the disk.
@@ -154,9 +156,10 @@ impl Writer {
         kept.await.map_err(|_| Error::Closed)?
     }
 
-    /// Whether changes are taken. They are not when the store is closed, or when its thread died.
+    /// Whether changes are taken. They are not when the store is closed, when its thread died, or
+    /// when the disk cannot be trusted any more.
     pub(crate) fn is_open(&self) -> bool {
-        !self.0.is_closed()
+        !self.0.is_closed() && !self.1.is_there()
     }
 
     /// Takes no more. What was handed in is still kept.
@@ -233,6 +236,11 @@ fn write(
                     work.answer(Err(error.again()));
                 }
             }
+            Err(Error::Stopped) => {
+                for work in works {
+                    work.answer(Err(Error::Stopped));
+                }
+            }
             Err(error) if works.len() <= 1 => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a change was not kept");
                 if let Some(work) = works.pop() {
@@ -252,6 +260,9 @@ fn write(
                 }
             }
         }
+    }
+    if session.doubt().is_there() {
+        return;
     }
     if let Err(error) = session.tidy_up() {
         // Nothing is lost: it is in the log, which is read at the next start.
@@ -315,6 +326,10 @@ fn one_alone(
 ///
 /// A panic on the way fails the batch and not the thread: without it nothing would ever be kept
 /// again. The batch is undone, and whose fault it was is found as with any other failure.
+///
+/// Where the disk could not be told to keep what was written, nothing more is ever kept: the system
+/// tells of that once, and takes what it could not write for written. What is on the disk is not
+/// known then, and nothing can be built on it. The next start writes again what the log holds.
 fn try_batch(
     session: &mut Session,
     moment: Moment<'_>,
@@ -324,16 +339,28 @@ fn try_batch(
 ) -> (Vec<Work>, Result<Vec<Outcome>, Error>) {
     // Before anything else is taken: what cannot be begun is answered by the caller.
     let mut works: Vec<_> = next().into_iter().collect();
+    let doubt = session.doubt();
+    if doubt.is_there() {
+        return (works, Err(Error::Stopped));
+    }
     let kept = catch_unwind(AssertUnwindSafe(|| {
         finish(decide_and_keep(session, moment, limits, next, clock, &mut works))
     }));
     let kept = kept.unwrap_or_else(|panic| Err(Error::Panicked(what_it_said(panic.as_ref()))));
-    if kept.is_err()
-        && let Err(error) = finish(session.roll_back())
-    {
-        return (works, Err(error));
+    let undone = if kept.is_err() { finish(session.roll_back()) } else { Ok(()) };
+    let unsynced = kept.as_ref().err().filter(|error| error.is_unsynced());
+    if unsynced.is_some() || doubt.is_there() {
+        tracing::error!(
+            error = unsynced.map(|error| error as &dyn std::error::Error),
+            "the disk could not keep what was written, so nothing more is written: look at the \
+             disk, then restart the server",
+        );
+        doubt.arise();
     }
-    (works, kept)
+    if unsynced.is_some() {
+        return (works, Err(Error::Stopped));
+    }
+    (works, undone.and(kept))
 }
 
 /// How something ended; `None` where it was not begun.
@@ -347,7 +374,7 @@ async fn decide_and_keep(
     clock: &dyn Clock,
     works: &mut Vec<Work>,
 ) -> Result<Vec<Outcome>, Error> {
-    session.begin().await?;
+    session.begin()?;
     let (batch, outcomes) = match session.engine() {
         Engine::Sqlite => decide_as_they_come(session, moment, limits, next, clock, works).await?,
         Engine::Postgres => decide_together(session, moment, limits, next, clock, works).await?,

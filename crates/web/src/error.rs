@@ -78,6 +78,24 @@ impl From<store::Error> for Refusal {
                 Refusal::from(Error::new(503, detail))
                     .with_header(header::RETRY_AFTER, "5".to_owned())
             }
+            error if error.is_full() => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the disk is full: nothing can be changed until there is room",
+                );
+                let detail = "the server's disk is full, and nothing was changed. Tell the app's \
+                              team, who have to make room there; then send it again";
+                Refusal::from(Error::new(503, detail))
+                    .with_header(header::RETRY_AFTER, "30".to_owned())
+            }
+            // The store has told the log what failed.
+            store::Error::Stopped => {
+                let detail = "the server's disk failed, and nothing is changed until somebody has \
+                              looked at it. Tell the app's team, who have to restart the server; \
+                              then send it again";
+                Refusal::from(Error::new(503, detail))
+                    .with_header(header::RETRY_AFTER, "30".to_owned())
+            }
             cause => Refusal {
                 error: Error::new(500, "the request could not be served, and nothing was changed"),
                 headers: Vec::new(),
@@ -280,7 +298,11 @@ mod tests {
 
     #[test]
     fn who_is_turned_away_is_told_when_to_come_again() {
-        for (error, status) in [(store::Error::Crowded, 429), (store::Error::Closed, 503)] {
+        for (error, status) in [
+            (store::Error::Crowded, 429),
+            (store::Error::Closed, 503),
+            (store::Error::Stopped, 503),
+        ] {
             let refusal = Refusal::from(error);
             let retry = refusal.headers.iter().find(|(name, _)| name == header::RETRY_AFTER);
             // Okta reads whole seconds, of which it waits no more than thirty.

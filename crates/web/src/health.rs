@@ -14,17 +14,20 @@ pub(crate) fn routes() -> Router<Arc<Counter>> {
     Router::new().route("/health", get(health)).route("/ready", get(ready))
 }
 
+/// Of a database that is away, and of one whose disk failed.
+const DETAIL: &str = "the database does not answer or takes no changes; the server's log says why";
+
 /// The process lives. It says nothing of the database: restarting a process does not mend one.
 async fn health() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// The process can serve: its database answers.
+/// The process can serve: its database answers and takes changes.
 async fn ready(State(counter): State<Arc<Counter>>) -> (StatusCode, Json<Value>) {
     if counter.access.is_ready().await {
         (StatusCode::OK, Json(json!({ "status": "ready" })))
     } else {
-        let body = json!({ "status": "unavailable", "detail": "the database does not answer" });
+        let body = json!({ "status": "unavailable", "detail": DETAIL });
         (StatusCode::SERVICE_UNAVAILABLE, Json(body))
     }
 }

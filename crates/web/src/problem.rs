@@ -136,6 +136,30 @@ impl From<store::Error> for Problem {
                     "Send it again; a backup or a command beside the server may be running",
                 )
             },
+            error if error.is_full() => Problem {
+                cause: Some(Box::new(error)),
+                retry_after: Some(30),
+                ..Problem::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "disk-full",
+                    "The server's disk is full",
+                    "there is no room to keep a change, and nothing was changed; what is there can \
+                     be read",
+                    "Make room on the disk that has the data folder, and send it again; nothing has \
+                     to be restarted",
+                )
+            },
+            store::Error::Stopped => Problem {
+                retry_after: Some(30),
+                ..Problem::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "disk-failed",
+                    "The server's disk failed",
+                    "it could not keep what was written, so nothing more is written; what is there \
+                     can be read",
+                    "Look at the disk and at the server's log, then restart the server",
+                )
+            },
             cause => Problem {
                 cause: Some(Box::new(cause)),
                 ..Problem::new(

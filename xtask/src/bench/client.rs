@@ -4,10 +4,8 @@
 //! the length are read.
 
 use std::{
-    cell::Cell,
-    fmt::Write as _,
+    cell::{Cell, RefCell},
     net::SocketAddr,
-    ops::Range,
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -20,31 +18,23 @@ use tokio::{
     task::LocalSet,
 };
 
-use crate::bench::{PATIENCE, figures::Round, person};
+use crate::bench::{figures::Round, progress::Progress};
 
-/// The largest answer that is read.
-const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// The largest answer that is read: a group of half a million is one of 100 MB.
+const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// What is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Load {
-    Create,
-    Get,
-    Filter,
+/// The longest that a request may take. The longest are those that make the largest groups.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// A request, as it goes over the wire, and the status with which it must be answered.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub(super) bytes: Vec<u8>,
+    pub(super) status: u16,
 }
 
-impl Load {
-    /// What every request must be answered with.
-    pub(super) fn status(self) -> u16 {
-        match self {
-            Load::Create => 201,
-            Load::Get | Load::Filter => 200,
-        }
-    }
-}
-
-/// A request, as it goes over the wire.
-pub(super) type Request = Vec<u8>;
+/// What is counted once: requests that follow each other on one connection.
+pub(super) type Work = Vec<Request>;
 
 /// An answer, taken apart.
 #[derive(Clone, Debug)]
@@ -55,103 +45,92 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
 }
 
-/// What makes requests to one directory, and sends them.
+/// What sends requests.
 #[derive(Debug)]
 pub(super) struct Client {
     /// One thread: more would take time from the server.
     runtime: Runtime,
-    base_path: String,
-    token: String,
+}
+
+/// What the connections share.
+struct Shared {
+    works: Rc<[Work]>,
+    next: Cell<usize>,
+    /// The last answer of each work, where they are wanted.
+    answers: Option<RefCell<Vec<Vec<u8>>>>,
+    progress: Progress,
 }
 
 impl Client {
-    pub(super) fn new(base_path: String, token: String) -> anyhow::Result<Client> {
+    pub(super) fn new() -> anyhow::Result<Client> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .context("no runtime for the client")?;
-        Ok(Client { runtime, base_path, token })
-    }
-
-    /// Requests that create these people.
-    pub(super) fn creates(&self, people: Range<usize>) -> Vec<Request> {
-        people.map(|it| self.request("POST", "/Users", &person::body(it))).collect()
-    }
-
-    /// Requests for the users of these ids.
-    pub(super) fn gets(&self, ids: &[String]) -> Vec<Request> {
-        ids.iter().map(|id| self.request("GET", &format!("/Users/{id}"), "")).collect()
-    }
-
-    /// Requests for these people by name, as Okta asks before it creates somebody.
-    pub(super) fn filters(&self, people: impl Iterator<Item = usize>) -> Vec<Request> {
-        let path = |person: usize| {
-            let name = person::user_name(person);
-            format!("/Users?filter=userName%20eq%20%22{name}%22&startIndex=1&count=100")
-        };
-        people.map(|it| self.request("GET", &path(it), "")).collect()
-    }
-
-    fn request(&self, method: &str, path: &str, body: &str) -> Request {
-        let (base, token) = (&self.base_path, &self.token);
-        let mut text = format!(
-            "{method} {base}{path} HTTP/1.1\r\nhost: localhost\r\n\
-             user-agent: Okta SCIM Client 1.0.0\r\naccept: application/scim+json\r\n\
-             authorization: Bearer {token}\r\n"
-        );
-        if !body.is_empty() {
-            let length = body.len();
-            write!(
-                text,
-                "content-type: application/scim+json; charset=utf-8\r\n\
-                 content-length: {length}\r\n"
-            )
-            .expect("text takes what is written");
-        }
-        text += "\r\n";
-        text += body;
-        text.into_bytes()
+        Ok(Client { runtime })
     }
 
     /// Sends one request and reads its answer whole.
     pub(super) fn ask(&self, address: SocketAddr, request: &Request) -> anyhow::Result<Answer> {
         self.runtime.block_on(async {
             let mut connection = Connection::open(address).await?;
-            let status = connection.exchange(request).await?;
+            let status = connection.exchange(&request.bytes).await?;
+            connection.check(status, request.status)?;
             connection.answer(status)
         })
     }
 
-    /// Sends all requests over so many connections. Fails when one is not answered with `status`.
+    /// Does all works over so many connections, which are spread over the addresses. Fails when a
+    /// request is not answered as it must be.
     pub(super) fn drive(
         &self,
-        address: SocketAddr,
+        addresses: &[SocketAddr],
         connections: usize,
-        requests: &[Request],
-        status: u16,
+        works: &Rc<[Work]>,
+        progress: &Progress,
     ) -> anyhow::Result<Round> {
-        let count = requests.len();
+        let (works, next, progress) = (Rc::clone(works), Cell::new(0), progress.clone());
+        let shared = Shared { works, next, answers: None, progress };
+        self.run(addresses, connections, &Rc::new(shared))
+    }
+
+    /// The same, and gives back the body of the last answer of each work.
+    pub(super) fn collect(
+        &self,
+        addresses: &[SocketAddr],
+        connections: usize,
+        works: Vec<Work>,
+        progress: &Progress,
+    ) -> anyhow::Result<Vec<Vec<u8>>> {
+        let answers = Some(RefCell::new(vec![Vec::new(); works.len()]));
+        let (works, next, progress) = (works.into(), Cell::new(0), progress.clone());
+        let shared = Rc::new(Shared { works, next, answers, progress });
+        self.run(addresses, connections, &shared)?;
+        Ok(shared.answers.as_ref().map(RefCell::take).unwrap_or_default())
+    }
+
+    fn run(
+        &self,
+        addresses: &[SocketAddr],
+        connections: usize,
+        shared: &Rc<Shared>,
+    ) -> anyhow::Result<Round> {
+        let count = shared.works.len();
         let driving = async {
             let mut open = Vec::with_capacity(connections);
-            for _ in 0..connections {
-                open.push(Connection::open(address).await?);
+            for address in addresses.iter().cycle().take(connections) {
+                open.push(Connection::open(*address).await?);
             }
-            // They live for as long as the tasks do, which a lifetime cannot say.
-            let requests: Rc<[Request]> = requests.into();
-            let next = Rc::new(Cell::new(0));
             let begun = Instant::now();
             let sending: Vec<_> = open
                 .into_iter()
-                .map(|connection| {
-                    let (requests, next) = (Rc::clone(&requests), Rc::clone(&next));
-                    tokio::task::spawn_local(send(connection, requests, next, status))
-                })
+                .map(|connection| tokio::task::spawn_local(send(connection, Rc::clone(shared))))
                 .collect();
             let mut latencies = Vec::with_capacity(count);
             for sent in sending {
                 latencies.extend(sent.await.context("a connection panicked")??);
             }
-            Ok(Round { count, time: begun.elapsed(), latencies })
+            Ok(Round { count, time: begun.elapsed(), latencies, processor: None })
         };
         let round: anyhow::Result<Round> = LocalSet::new().block_on(&self.runtime, driving);
         let round = round?;
@@ -160,30 +139,26 @@ impl Client {
     }
 }
 
-/// Takes the next request that nobody has taken, until there is none.
-async fn send(
-    mut connection: Connection,
-    requests: Rc<[Request]>,
-    next: Rc<Cell<usize>>,
-    expected: u16,
-) -> anyhow::Result<Vec<Duration>> {
+/// Takes the next work that nobody has taken, until there is none.
+async fn send(mut connection: Connection, shared: Rc<Shared>) -> anyhow::Result<Vec<Duration>> {
     let mut latencies = Vec::new();
-    while let Some(request) = requests.get(next.replace(next.get() + 1)) {
+    loop {
+        let place = shared.next.replace(shared.next.get() + 1);
+        let Some(work) = shared.works.get(place) else { return Ok(latencies) };
         let begun = Instant::now();
-        let exchange = connection.exchange(request);
-        let status = tokio::time::timeout(PATIENCE, exchange)
-            .await
-            .context("a request was not answered in time")??;
-        latencies.push(begun.elapsed());
-        if status != expected {
-            let answer = connection.answer(status)?;
-            anyhow::bail!(
-                "a request was answered {status} and not {expected}: {}",
-                String::from_utf8_lossy(&answer.body)
-            );
+        for request in work {
+            let exchange = connection.exchange(&request.bytes);
+            let status = tokio::time::timeout(PATIENCE, exchange)
+                .await
+                .context("a request was not answered in time")??;
+            connection.check(status, request.status)?;
         }
+        latencies.push(begun.elapsed());
+        if let Some(answers) = &shared.answers {
+            answers.borrow_mut()[place] = connection.body().to_vec();
+        }
+        shared.progress.step();
     }
-    Ok(latencies)
 }
 
 /// A connection, and the last answer that came over it.
@@ -201,7 +176,7 @@ impl Connection {
     }
 
     /// Sends a request, receives the answer and tells its status.
-    async fn exchange(&mut self, request: &Request) -> anyhow::Result<u16> {
+    async fn exchange(&mut self, request: &[u8]) -> anyhow::Result<u16> {
         self.stream.write_all(request).await?;
         self.received.clear();
         let head = loop {
@@ -213,6 +188,7 @@ impl Connection {
         self.head_length = head.length;
         let whole = head.length + head.body_length;
         anyhow::ensure!(whole <= ANSWER_BYTES_MAX, "an answer has {whole} bytes");
+        self.received.reserve(whole.saturating_sub(self.received.len()));
         while self.received.len() < whole {
             self.receive().await?;
         }
@@ -224,6 +200,19 @@ impl Connection {
         let count = self.stream.read_buf(&mut self.received).await?;
         anyhow::ensure!(count > 0, "the server ended a connection");
         anyhow::ensure!(self.received.len() <= ANSWER_BYTES_MAX, "an answer does not end");
+        Ok(())
+    }
+
+    fn body(&self) -> &[u8] {
+        &self.received[self.head_length..]
+    }
+
+    fn check(&self, status: u16, expected: u16) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            status == expected,
+            "a request was answered {status} and not {expected}: {}",
+            String::from_utf8_lossy(&self.body()[..self.body().len().min(1_000)])
+        );
         Ok(())
     }
 
@@ -262,8 +251,10 @@ impl Head {
             .lines()
             .filter_map(|line| line.split_once(": "))
             .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-            .and_then(|(_, value)| value.parse().ok())
-            .context("an answer does not tell its length")?;
+            .and_then(|(_, value)| value.parse().ok());
+        // RFC 9110 §8.6: a 204 has no `Content-Length`.
+        let body_length = if status == 204 { Some(0) } else { body_length };
+        let body_length = body_length.context("an answer does not tell its length")?;
         Ok(Some(Head { status, length: end + 4, body_length }))
     }
 }
@@ -282,6 +273,10 @@ mod tests {
         check(
             "HTTP/1.1 201 Created\r\nContent-Length: 12\r\n\r\n{\"id\"",
             Some(Head { status: 201, length: 44, body_length: 12 }),
+        );
+        check(
+            "HTTP/1.1 204 No Content\r\netag: W/\"2\"\r\n\r\n",
+            Some(Head { status: 204, length: 40, body_length: 0 }),
         );
         assert!(Head::read(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
         assert!(Head::read(b"ICY\r\ncontent-length: 1\r\n\r\n").is_err());

@@ -5,26 +5,31 @@
 //! just kept, so these are the same too. The settings of the connection are Roster's.
 
 use std::{
-    path::Path,
+    collections::BTreeMap,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
-use rusqlite::{Connection, OpenFlags, params, params_from_iter, types::Value};
+use rusqlite::{Connection, OpenFlags, params_from_iter, types::Value};
 
 use crate::bench::figures::Round;
+
+/// What Roster calls its database, in its data folder.
+pub(super) const FILE: &str = "roster.db";
 
 /// How durable commits are, and everything else that Roster's writer sets.
 const SETTINGS: &str = include_str!("../../../crates/store/src/sqlite/writer.sql");
 
 /// The tables that a creation adds a row to, and which of their rows came after the user with the
-/// ordinal `?1` and the event at the position `?2`.
+/// row id `?1`, which nobody but SQLite gives, and the event at the position `?2`. The first column
+/// of the first is the directory.
 const GROWING: [(&str, &str); 3] = [
-    ("users", "where ordinal > ?1 and ?2 is not null order by ordinal"),
+    ("users", "where users.rowid > ?1 and ?2 is not null order by users.rowid"),
     (
         "email_keys",
         "join users using (directory_id, user_id)
-         where users.ordinal > ?1 and ?2 is not null order by users.ordinal",
+         where users.rowid > ?1 and ?2 is not null order by users.rowid",
     ),
     ("events", "where position > ?2 and ?1 is not null order by position"),
 ];
@@ -32,10 +37,11 @@ const GROWING: [(&str, &str); 3] = [
 /// A copy of Roster's database, and what it has still to keep.
 #[derive(Debug)]
 pub(super) struct Raw {
+    /// Roster's.
+    database: PathBuf,
     connection: Connection,
     /// One list for each of [`GROWING`], in the order of the rows.
     waiting: [Rows; GROWING.len()],
-    directory_id: String,
 }
 
 /// Rows of one table, with the statement that keeps one.
@@ -55,9 +61,8 @@ impl Raw {
         let connection = Connection::open(to).context("the copy cannot be opened")?;
         connection.execute_batch(SETTINGS).context("the copy cannot be set up")?;
         connection.set_prepared_statement_cache_capacity(128);
-        let directory_id =
-            connection.query_row("select directory_id from directories", [], |row| row.get(0))?;
-        let raw = Raw { connection, waiting: Default::default(), directory_id };
+        let (database, waiting) = (database.to_owned(), Default::default());
+        let raw = Raw { database, connection, waiting };
         anyhow::ensure!(
             raw.setting("synchronous")? == Value::Integer(2)
                 && raw.setting("journal_mode")? == Value::Text("wal".to_owned()),
@@ -71,10 +76,10 @@ impl Raw {
     }
 
     /// Reads what Roster has kept since the last time.
-    pub(super) fn take_from(&mut self, database: &Path) -> anyhow::Result<()> {
-        let roster = open(database)?;
+    pub(super) fn take(&mut self) -> anyhow::Result<()> {
+        let roster = open(&self.database)?;
         let known: (i64, i64) = self.connection.query_row(
-            "select (select coalesce(max(ordinal), 0) from users),
+            "select (select coalesce(max(rowid), 0) from users),
                     (select coalesce(max(position), 0) from events)",
             [],
             |row| Ok((row.get(0)?, row.get(1)?)),
@@ -95,7 +100,7 @@ impl Raw {
     }
 
     /// Keeps what was taken, so many users to a commit, each with its address and event; in each commit
-    /// the directory's numbers and the end of the feed. That is what Roster writes. What it asks
+    /// the directories' numbers and the end of the feed. That is what Roster writes. What it asks
     /// the database besides (whether a name is free, who had it before) is not asked here.
     pub(super) fn keep(&mut self, rows_to_a_commit: usize) -> anyhow::Result<Round> {
         let growing = std::mem::take(&mut self.waiting);
@@ -104,13 +109,6 @@ impl Raw {
             growing.iter().all(|table| table.rows.len() == count),
             "a user has not exactly one address and one event"
         );
-        let (mut event_number, mut ordinal, mut user_count, mut active): (i64, i64, i64, i64) =
-            self.connection.query_row(
-                "select event_number, ordinal, user_count, active_user_count from directories
-                 where directory_id = ?1",
-                [&self.directory_id],
-                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
-            )?;
         let mut position: i64 =
             self.connection.query_row("select position from feed", [], |row| row.get(0))?;
         let mut latencies: Vec<Duration> = Vec::with_capacity(count.div_ceil(rows_to_a_commit));
@@ -126,45 +124,35 @@ impl Raw {
                     statement.execute(params_from_iter(row))?;
                 }
             }
-            let more = i64::try_from(some.len())?;
-            for number in [&mut event_number, &mut ordinal, &mut user_count, &mut active] {
-                *number += more;
+            position += i64::try_from(some.len())?;
+            let mut more: BTreeMap<_, i64> = BTreeMap::new();
+            for row in &growing[0].rows[some] {
+                let Value::Text(directory_id) = &row[0] else {
+                    anyhow::bail!("the first column of a user is not the directory");
+                };
+                *more.entry(directory_id).or_default() += 1;
             }
-            position += more;
-            self.connection
-                .prepare_cached(
-                    "update directories
-                     set event_number = ?2, ordinal = ?3, user_count = ?4, active_user_count = ?5
-                     where directory_id = ?1",
-                )?
-                .execute(params![self.directory_id, event_number, ordinal, user_count, active])?;
+            for more in more {
+                self.connection
+                    .prepare_cached(
+                        "update directories
+                         set event_number = event_number + ?2, ordinal = ordinal + ?2,
+                             user_count = user_count + ?2, active_user_count = active_user_count + ?2
+                         where directory_id = ?1",
+                    )?
+                    .execute(more)?;
+            }
             self.connection.prepare_cached("update feed set position = ?1")?.execute([position])?;
             self.connection.execute_batch("commit")?;
             latencies.push(commit_begun.elapsed());
         }
-        Ok(Round { count, time: begun.elapsed(), latencies })
+        Ok(Round { count, time: begun.elapsed(), latencies, processor: None })
     }
 
-    /// Ids of users, spread over all there are.
-    pub(super) fn user_ids(&self, count: usize) -> anyhow::Result<Vec<String>> {
-        let all: Vec<String> = self
-            .connection
-            .prepare("select user_id from users order by user_name_key")?
-            .query_map([], |row| row.get(0))?
-            .collect::<Result<_, _>>()?;
-        anyhow::ensure!(!all.is_empty(), "nobody was created yet; run the scenario `create` first");
-        Ok(all.into_iter().cycle().take(count).collect())
+    /// How many users are kept, by Roster and here.
+    pub(super) fn users(&self) -> anyhow::Result<(usize, usize)> {
+        Ok((count_users(&open(&self.database)?)?, count_users(&self.connection)?))
     }
-
-    /// How many users are kept.
-    pub(super) fn users(&self) -> anyhow::Result<usize> {
-        count_users(&self.connection)
-    }
-}
-
-/// How many users Roster keeps.
-pub(super) fn users(database: &Path) -> anyhow::Result<usize> {
-    count_users(&open(database)?)
 }
 
 fn count_users(connection: &Connection) -> anyhow::Result<usize> {

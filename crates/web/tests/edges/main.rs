@@ -4,6 +4,7 @@
 mod addresses;
 mod bulk;
 mod conditions;
+mod disk;
 mod limits;
 mod lists;
 mod noise;

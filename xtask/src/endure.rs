@@ -1,0 +1,42 @@
+//! `cargo xtask endure`: the proofs of durability, in their long form. `docs/operations/durability.md`
+//! says what each of them proves.
+
+use std::path::Path;
+
+use crate::soak::play_one;
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Arguments {
+    /// Power cuts, at random places of random tales
+    #[arg(long, default_value_t = 10_000)]
+    cuts: u64,
+    /// Calls of the disk that fail, of each kind, once and for good; where a tale has fewer, all
+    #[arg(long, default_value_t = 1_000)]
+    faults: u64,
+    /// `kill -9` of a server that is written to
+    #[arg(long, default_value_t = 500)]
+    kills: u64,
+    /// `kill -9` of PostgreSQL, under a server that is written to
+    #[arg(long, default_value_t = 20)]
+    postgres_kills: u64,
+    /// Events that three nodes on PostgreSQL make while one after the other is killed
+    #[arg(long, default_value_t = 1_000_000)]
+    events: u64,
+    /// With which seed to begin; a failure names its own
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// Cuts, fails and kills. What is 0 is left out.
+pub(crate) fn prove(root: &Path, arguments: &Arguments) -> anyhow::Result<()> {
+    for (package, test, variable, count) in [
+        ("store", "power", "ROSTER_CUTS", arguments.cuts),
+        ("store", "disk", "ROSTER_FAULTS", arguments.faults),
+        ("roster", "crash", "ROSTER_KILLS", arguments.kills),
+        ("roster", "postmaster", "ROSTER_KILLS", arguments.postgres_kills),
+        ("roster", "nodes", "ROSTER_EVENTS", arguments.events),
+    ] {
+        play_one(root, package, test, variable, count, arguments.seed)?;
+    }
+    Ok(())
+}

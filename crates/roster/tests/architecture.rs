@@ -46,16 +46,8 @@ const EMBASSIES: &[Embassy] = &[
         power: "tokio-postgres",
         room: "store",
         purpose: "the only room with SQL",
-        // It makes the databases that tests are run on.
-        tools: &["claims"],
-        tests_anywhere: false,
-    },
-    Embassy {
-        power: "tokio-postgres",
-        room: "store",
-        purpose: "the only room with SQL",
-        // The same, of the raw PostgreSQL.
-        tools: &["xtask"],
+        // One makes the databases that tests are run on, one measures the raw PostgreSQL.
+        tools: &["claims", "xtask"],
         tests_anywhere: false,
     },
     Embassy {

@@ -206,16 +206,15 @@ pub(crate) fn warn_of_addresses(settings: &web::Settings) {
 
 /// The URL of a database, as it may be shown.
 pub(crate) fn without_password(url: &str) -> String {
-    let address = url.split_once('?').map_or(url, |(address, _)| address);
-    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
-    // A password may have an `@` in it, a host may not.
-    match rest.rsplit_once('@') {
-        None => address.to_owned(),
-        Some((user, host)) => {
-            let user = user.split_once(':').map_or(user, |(user, _)| user);
-            format!("{scheme}://{user}@{host}")
-        }
-    }
+    let Some((scheme, rest)) = url.split_once("://") else { return "postgres".to_owned() };
+    // A password may have an `@` or a `?` in it, a host may not.
+    let (user, address) = match rest.rsplit_once('@') {
+        None => (None, rest),
+        Some((user, address)) => (user.split(':').next(), address),
+    };
+    let address = address.split('?').next().unwrap_or_default();
+    let user = user.map(|user| format!("{user}@")).unwrap_or_default();
+    format!("{scheme}://{user}{address}")
 }
 
 /// The URL of a PostgreSQL database. Errors do not repeat it: it has a password.
@@ -268,6 +267,7 @@ mod tests {
         let check = |url: &str, expected: &str| assert_eq!(without_password(url), expected);
         check("postgres://ana:s3cret@db:5432/roster?password=x", "postgres://ana@db:5432/roster");
         check("postgres://ana:p@ss:w@db/roster", "postgres://ana@db/roster");
+        check("postgres://ana:s3c?ret@db/r", "postgres://ana@db/r");
         check("postgres://ana@db/roster", "postgres://ana@db/roster");
         check("postgres://db/roster", "postgres://db/roster");
     }

@@ -74,14 +74,17 @@ pub enum DriverError {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct PostgresError {
-    /// By which kinds are told apart, such as `40001`; none where the database was not reached.
+    /// By which kinds are told apart, such as `40001`.
     code: Option<String>,
+    /// Whether the database was not reached, or went away meanwhile.
+    is_away: bool,
     message: String,
 }
 
 impl PostgresError {
     pub(crate) fn unreachable(why: &str) -> PostgresError {
-        PostgresError { code: None, message: format!("cannot reach the database: {why}") }
+        let message = format!("cannot reach the database: {why}");
+        PostgresError { code: None, is_away: true, message }
     }
 }
 
@@ -93,16 +96,24 @@ impl From<tokio_postgres::Error> for PostgresError {
             let code = it.code().code().to_owned();
             return PostgresError {
                 message: format!("{} ({code})", it.message()),
+                // It is stopping, starting, or one to which nothing can be written any more.
+                is_away: ["57P", "08", "25006"].iter().any(|class| code.starts_with(class)),
                 code: Some(code),
             };
         }
         let mut why = error.to_string();
+        let mut is_away = error.is_closed();
         let mut cause = error.source();
         while let Some(it) = cause {
             why = format!("{why}: {it}");
+            is_away |= it.is::<std::io::Error>();
             cause = it.source();
         }
-        PostgresError::unreachable(&why)
+        if is_away {
+            PostgresError::unreachable(&why)
+        } else {
+            PostgresError { code: None, is_away, message: why }
+        }
     }
 }
 
@@ -124,10 +135,16 @@ impl Error {
             if matches!(it.code.as_deref(), Some("23505" | "42P07")))
     }
 
-    /// Whether the database was not there, or went away meanwhile.
-    pub(crate) fn is_unreachable(&self) -> bool {
+    /// Whether the database was not there, or went away meanwhile. If it was a change, it may have
+    /// been kept: nobody knows.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Error::Database { source: DriverError::Postgres(it), .. } if it.is_away)
+    }
+
+    /// Whether a lock was waited for in vain.
+    pub(crate) fn is_locked(&self) -> bool {
         matches!(self, Error::Database { source: DriverError::Postgres(it), .. }
-            if it.code.as_deref().is_none_or(|code| code.starts_with("57P") || code.starts_with("08")))
+            if it.code.as_deref() == Some("55P03"))
     }
 
     /// The same for another who waited for the same thing.
@@ -143,11 +160,12 @@ impl Error {
     /// Others were faster, again and again.
     pub(crate) fn lost_races() -> Error {
         let message = "others were writing to the same directory all the time".to_owned();
-        Error::postgres("deciding", PostgresError { code: Some("55P03".to_owned()), message })
+        let source = PostgresError { code: Some("55P03".to_owned()), is_away: false, message };
+        Error::postgres("deciding", source)
     }
 
     /// Whether the database cannot be had just now: somebody else, a command beside the server,
-    /// held it for longer than we wait, or it is away. The same can be tried again soon.
+    /// held it for longer than we wait. Nothing was changed, and the same can be tried again soon.
     pub fn is_busy(&self) -> bool {
         use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
         match self {
@@ -155,11 +173,11 @@ impl Error {
                 matches!(source.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked))
             }
             Error::Database { source: DriverError::Postgres(source), .. } => {
-                // Lost races, locks and statements that took too long, a server that stops or
-                // starts, too many connections; and what could not be reached.
-                source.code.as_deref().is_none_or(|code| {
-                    ["40", "53", "55P03", "57", "08"].iter().any(|class| code.starts_with(class))
-                })
+                // Lost races, locks and statements that took too long, too many connections.
+                !source.is_away
+                    && source.code.as_deref().is_some_and(|code| {
+                        ["40", "53", "55P03", "57014"].iter().any(|it| code.starts_with(it))
+                    })
             }
             _ => false,
         }

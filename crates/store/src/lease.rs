@@ -32,19 +32,18 @@ pub(crate) async fn hold(
     let held = session
         .first(
             "taking a lease",
-            "insert into leases (name, holder, term, expires_at) values ($1, $2, 1, $4)
+            "insert into leases (name, holder, expires_at) values ($1, $2, $4)
              on conflict (name) do update
-             set holder = excluded.holder, expires_at = excluded.expires_at,
-                 term = leases.term + case when leases.holder = excluded.holder then 0 else 1 end
+             set holder = excluded.holder, expires_at = excluded.expires_at
              where leases.holder = excluded.holder or leases.expires_at <= $3
-             returning term",
+             returning 1",
             &[
                 Value::Text(name),
                 Value::Text(holder),
                 Value::Time(now),
                 Value::Time(now + HELD_FOR),
             ],
-            |row| row.number(0),
+            |_| Ok(()),
         )
         .await?;
     Ok(held.is_some())

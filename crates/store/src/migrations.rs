@@ -56,6 +56,11 @@ pub(crate) async fn migrate(session: &mut Session, now: Timestamp) -> Result<(),
 
 async fn migrate_once(session: &mut Session, now: Timestamp) -> Result<(), Error> {
     session.begin()?;
+    if session.engine() == Engine::Postgres {
+        // They may take their time, and a node that starts meanwhile waits for them.
+        let sql = "set local statement_timeout = 0; set local lock_timeout = 0";
+        session.script("preparing for migrations", sql).await?;
+    }
     match apply(session, now).await {
         Ok(()) => session.commit().await,
         Err(error) => {

@@ -83,8 +83,13 @@ fn client(is_encrypted: bool, authorities: Option<&str>) -> Result<ClientConfig,
     Ok(builder.with_no_client_auth())
 }
 
-/// Whether the database is on this machine.
+/// Whether the database is on this machine. Addresses, where they are said, are what is connected
+/// to, whatever the names are.
 fn is_near(config: &Config) -> bool {
+    let addresses = config.get_hostaddrs();
+    if !addresses.is_empty() {
+        return addresses.iter().all(std::net::IpAddr::is_loopback);
+    }
     config.get_hosts().iter().all(|host| match host {
         Host::Tcp(name) => {
             let address: Option<std::net::IpAddr> = name.parse().ok();
@@ -123,6 +128,11 @@ mod tests {
         check("postgres://roster@%2Fvar%2Frun%2Fpostgresql/roster", SslMode::Disable);
         check("postgres://roster@localhost/roster?sslmode=disable", SslMode::Disable);
         check("postgres://roster@db.example.com/roster?sslmode=disable", SslMode::Disable);
+        check("postgres://roster@localhost/roster?sslmode=require", SslMode::Require);
+        check("postgres://roster@localhost/roster?hostaddr=127.0.0.1", SslMode::Disable);
+        for far in ["db.example.com/roster", "localhost/roster?hostaddr=203.0.113.5"] {
+            check(&format!("postgres://roster@{far}"), SslMode::Require);
+        }
     }
 
     #[test]

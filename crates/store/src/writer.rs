@@ -236,12 +236,32 @@ fn write(
                     work.answer(Err(error.again()));
                 }
             }
+            // Somebody else writes for long to the directory that was waited for. Whoever asked for the
+            // same one is told so; the others do not wait for it again.
+            Err(error) if error.is_locked() => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a directory was written to by another node for too long",
+                );
+                let locked = works.iter().find_map(Work::directory);
+                let mut others = Vec::new();
+                for work in works {
+                    if locked.is_none() || work.directory() == locked {
+                        work.answer(Err(error.again()));
+                    } else {
+                        others.push(work);
+                    }
+                }
+                for work in others.into_iter().rev() {
+                    held.push_front(work);
+                }
+            }
             Err(Error::Stopped) => {
                 for work in works {
                     work.answer(Err(Error::Stopped));
                 }
             }
-            Err(error) if works.len() <= 1 => {
+            Err(error) if works.len() <= 1 && !error.is_taken() => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a change was not kept");
                 if let Some(work) = works.pop() {
                     work.answer(Err(error));
@@ -314,6 +334,11 @@ fn one_alone(
         let outcome = kept.and_then(|outcomes| {
             outcomes.into_iter().next().flatten().unwrap_or_else(|| Err(Error::lost_races()))
         });
+        if let Err(error) = &outcome
+            && !matches!(error, Error::Rejected(_))
+        {
+            tracing::error!(error = error as &dyn std::error::Error, "a change was not kept");
+        }
         if let Some(work) = alone {
             work.answer(outcome);
         }
@@ -427,7 +452,10 @@ async fn decide_together<'a>(
     clock: &dyn Clock,
     works: &mut Vec<Work>,
 ) -> Result<(Batch<'a>, Vec<Outcome>), Error> {
-    works.extend(std::iter::from_fn(next).take(BATCH_MAX - 1));
+    // Old events are let go by themselves: nobody is to wait for that with a directory locked.
+    if !works.iter().any(Work::is_upkeep) {
+        works.extend(std::iter::from_fn(next).take(BATCH_MAX - 1));
+    }
     let mut batch = Batch::new(moment, limits);
     let directories = || works.iter().filter_map(Work::directory);
     if let Some(first) = directories().next() {
@@ -436,8 +464,11 @@ async fn decide_together<'a>(
         batch.advance(to_the_microsecond(clock.now()));
     }
     let mut outcomes: Vec<Outcome> = works.iter().map(|_| None).collect();
+    let is_alone = works.len() == 1;
     for (work, outcome) in works.iter().zip(&mut outcomes) {
-        if let Work::Act(act, _) = work {
+        if let Work::Act(act, _) = work
+            && (is_alone || !work.is_upkeep())
+        {
             *outcome = Some(act.keep(session, &mut batch).await?.map_err(Error::from));
         }
     }
@@ -459,6 +490,11 @@ async fn decide_together<'a>(
 }
 
 impl Work {
+    /// Whether nobody waits for it, and it may take a while.
+    fn is_upkeep(&self) -> bool {
+        matches!(self, Work::Act(Act::ForgetEvents { .. }, _))
+    }
+
     fn directory(&self) -> Option<DirectoryId> {
         match self {
             Work::Decision(directory_id, _) => Some(*directory_id),

@@ -69,6 +69,16 @@ impl From<store::Error> for Refusal {
                 Refusal::from(Error::new(429, detail))
                     .with_header(header::RETRY_AFTER, "5".to_owned())
             }
+            error if error.is_unreachable() => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the database could not be reached",
+                );
+                let detail = "the database could not be reached. If this was a change, it may have \
+                              been kept all the same: look, or send it again";
+                Refusal::from(Error::new(503, detail))
+                    .with_header(header::RETRY_AFTER, "5".to_owned())
+            }
             error if error.is_busy() => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,

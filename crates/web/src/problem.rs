@@ -126,6 +126,18 @@ impl From<store::Error> for Problem {
                 "the request was not begun",
                 "Send it again",
             ),
+            error if error.is_unreachable() => Problem {
+                cause: Some(Box::new(error)),
+                retry_after: Some(5),
+                ..Problem::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "database-away",
+                    "The database could not be reached",
+                    "the connection could not be made, or broke. If this was a change, it may have \
+                     been kept all the same",
+                    "Look whether it was, or send it again; if this stays so, look at the database",
+                )
+            },
             error if error.is_busy() => Problem {
                 cause: Some(Box::new(error)),
                 ..Problem::new(

@@ -1,10 +1,8 @@
 -- Who does what only one node is to do at a time. A node that slept and lost its lease cannot act on
--- it: the term is compared in the transaction that acts.
+-- it: the transaction that acts holds the row to its end.
 create table leases (
     name text collate "C" not null,
     holder text collate "C" not null,
-    -- One more with each holder.
-    term bigint not null,
     expires_at bigint not null,
     constraint leases_key primary key (name)
 );

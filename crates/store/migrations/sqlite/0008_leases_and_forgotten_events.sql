@@ -1,10 +1,8 @@
 -- Who does what only one node is to do at a time. A node that slept and lost its lease cannot act on
--- it: the term is compared in the transaction that acts.
+-- it: the transaction that acts holds the row to its end.
 create table leases (
     name text not null,
     holder text not null,
-    -- One more with each holder.
-    term integer not null,
     expires_at integer not null,
     constraint leases_key primary key (name)
 ) strict, without rowid;

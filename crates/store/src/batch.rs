@@ -242,7 +242,7 @@ impl<'a> Batch<'a> {
         let mut outcomes: Vec<Option<Result<(), Error>>> = asked.iter().map(|_| None).collect();
         let mut rounds = vec![0; asked.len()];
         loop {
-            let mut wants: BTreeMap<DirectoryId, Vec<Want>> = BTreeMap::new();
+            let mut wants: BTreeMap<DirectoryId, BTreeSet<Want>> = BTreeMap::new();
             for (place, (directory_id, pending)) in asked.iter_mut().enumerate() {
                 if outcomes[place].is_some() {
                     continue;
@@ -263,12 +263,7 @@ impl<'a> Batch<'a> {
                             outcomes[place] = Some(Err(asks_forever()));
                             continue;
                         }
-                        let wants = wants.entry(*directory_id).or_default();
-                        for want in missing.0 {
-                            if !wants.contains(&want) {
-                                wants.push(want);
-                            }
-                        }
+                        wants.entry(*directory_id).or_default().extend(missing.0);
                     }
                     _ if is_too_early => {}
                     Ok(Ok(changes)) => {

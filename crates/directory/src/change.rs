@@ -101,14 +101,15 @@ pub struct Counts {
 }
 
 impl Change {
-    /// The events that follow, in order.
-    pub fn events(&self) -> Vec<Draft> {
+    /// The events that follow, in order. Each is made when it is taken: a change of a group may have
+    /// as many as two groups have members.
+    pub fn events(&self) -> Box<dyn Iterator<Item = Draft> + '_> {
         match self {
-            Change::User(change) => event::of_user(change),
-            Change::Group(change) => event::of_group(change),
-            Change::Directory(change) => event::of_directory(change),
-            Change::Token(change) => event::of_token(change),
-            Change::Schema(change) => event::of_schema(change),
+            Change::User(change) => Box::new(event::of_user(change).into_iter()),
+            Change::Group(change) => Box::new(event::of_group(change)),
+            Change::Directory(change) => Box::new(std::iter::once(event::of_directory(change))),
+            Change::Token(change) => Box::new(event::of_token(change).into_iter()),
+            Change::Schema(change) => Box::new(event::of_schema(change).into_iter()),
         }
     }
 

@@ -105,8 +105,8 @@ pub struct Draft {
     pub data: String,
 }
 
-pub(crate) fn of_user(change: &UserChange) -> Vec<Draft> {
-    let draft = |kind, data| vec![Draft { kind, data }];
+pub(crate) fn of_user(change: &UserChange) -> Option<Draft> {
+    let draft = |kind, data| Some(Draft { kind, data });
     match (change.before(), change.after()) {
         (None, Some(after)) => {
             let mut data = format!("{{\"user\":{}", user_text(after));
@@ -117,7 +117,7 @@ pub(crate) fn of_user(change: &UserChange) -> Vec<Draft> {
             draft(EventKind::UserCreated, data)
         }
         // What is kept beside a user is not a part of them, and nobody is told of it.
-        (Some(before), Some(after)) if before.version == after.version => Vec::new(),
+        (Some(before), Some(after)) if before.version == after.version => None,
         (Some(before), Some(after)) => {
             let kind = match (before.is_active(), after.is_active()) {
                 (true, false) => EventKind::UserDeactivated,
@@ -130,14 +130,13 @@ pub(crate) fn of_user(change: &UserChange) -> Vec<Draft> {
         (Some(before), None) => {
             draft(EventKind::UserDeleted, format!("{{\"user\":{}}}", user_text(before)))
         }
-        (None, None) => Vec::new(),
+        (None, None) => None,
     }
 }
 
-pub(crate) fn of_group(change: &GroupChange) -> Vec<Draft> {
-    let mut drafts = Vec::with_capacity(1 + change.added().len() + change.removed().len());
-    match (change.before(), change.after()) {
-        (None, Some(after)) => drafts.push(Draft {
+pub(crate) fn of_group(change: &GroupChange) -> impl Iterator<Item = Draft> + '_ {
+    let first = match (change.before(), change.after()) {
+        (None, Some(after)) => Some(Draft {
             kind: EventKind::GroupCreated,
             data: format!("{{\"group\":{}}}", group_text(after)),
         }),
@@ -146,45 +145,45 @@ pub(crate) fn of_group(change: &GroupChange) -> Vec<Draft> {
                 before.document.resource().attributes(),
                 after.document.resource().attributes(),
             );
-            drafts.push(Draft {
+            Some(Draft {
                 kind: EventKind::GroupUpdated,
                 data: format!("{{\"group\":{},\"changes\":{changes}}}", group_text(after)),
-            });
+            })
         }
-        _ => {}
-    }
-    if let Some(group) = change.after().or(change.before()) {
-        let of_member =
-            |kind, member: &Membership| Draft { kind, data: member_text(group, member) };
-        drafts
-            .extend(change.removed().iter().map(|it| of_member(EventKind::GroupMemberRemoved, it)));
-        drafts.extend(change.added().iter().map(|it| of_member(EventKind::GroupMemberAdded, it)));
-    }
-    if let (Some(before), None) = (change.before(), change.after()) {
-        // Last, so that nobody hears of a member of a group that is gone.
-        drafts.push(Draft {
+        _ => None,
+    };
+    // Last, so that nobody hears of a member of a group that is gone.
+    let last = match (change.before(), change.after()) {
+        (Some(before), None) => Some(Draft {
             kind: EventKind::GroupDeleted,
             data: format!("{{\"group\":{}}}", group_text(before)),
-        });
-    }
-    drafts
+        }),
+        _ => None,
+    };
+    let removed = change.removed().iter().map(|it| (EventKind::GroupMemberRemoved, it));
+    let added = change.added().iter().map(|it| (EventKind::GroupMemberAdded, it));
+    let group = change.after().or(change.before()).map(named).unwrap_or_default();
+    let of_members = removed
+        .chain(added)
+        .map(move |(kind, member)| Draft { kind, data: member_text(&group, member) });
+    first.into_iter().chain(of_members).chain(last)
 }
 
-pub(crate) fn of_directory(change: &DirectoryChange) -> Vec<Draft> {
+pub(crate) fn of_directory(change: &DirectoryChange) -> Draft {
     let directory = change.after();
     let data = json!({ "directory": {
         "id": directory.id.to_string(),
         "name": directory.name,
         "provider": directory.provider.as_str(),
     }});
-    vec![Draft { kind: EventKind::DirectoryCreated, data: data.to_string() }]
+    Draft { kind: EventKind::DirectoryCreated, data: data.to_string() }
 }
 
-pub(crate) fn of_token(change: &TokenChange) -> Vec<Draft> {
+pub(crate) fn of_token(change: &TokenChange) -> Option<Draft> {
     let (kind, token) = match (change.before(), change.after()) {
         (_, Some(after)) => (EventKind::TokenCreated, after),
         (Some(before), None) => (EventKind::TokenRevoked, before),
-        (None, None) => return Vec::new(),
+        (None, None) => return None,
     };
     let data = json!({ "token": {
         "id": token.id.to_string(),
@@ -192,22 +191,22 @@ pub(crate) fn of_token(change: &TokenChange) -> Vec<Draft> {
         "scope": token.scope.as_str(),
         "expires_at": scim::datetime::print(token.expires_at),
     }});
-    vec![Draft { kind, data: data.to_string() }]
+    Some(Draft { kind, data: data.to_string() })
 }
 
 /// The URN is enough: whoever wants the attributes asks for them.
-pub(crate) fn of_schema(change: &SchemaChange) -> Vec<Draft> {
+pub(crate) fn of_schema(change: &SchemaChange) -> Option<Draft> {
     let kind = match change.after() {
         Some(_) => EventKind::SchemaDefined,
         None => EventKind::SchemaRemoved,
     };
-    let Some(schema) = change.after().or(change.before()) else { return Vec::new() };
+    let schema = change.after().or(change.before())?;
     let data = json!({ "schema": {
         "urn": schema.schema.id,
         "resource_type": schema.extends.as_str(),
         "required": schema.required,
     }});
-    vec![Draft { kind, data: data.to_string() }]
+    Some(Draft { kind, data: data.to_string() })
 }
 
 /// The user whole, without `password`, which nobody has, and without groups, which have events of
@@ -242,12 +241,15 @@ fn with_id(id: ResourceId, text: &str) -> String {
     }
 }
 
-/// The group by id and name only: a group of 500,000 has as many of these events.
-fn member_text(group: &Group, member: &Membership) -> String {
+/// The group by id and name only: a group of 500,000 has as many events that say it.
+fn named(group: &Group) -> String {
     let name = Value::from(group.display_name());
+    format!("{{\"id\":\"{}\",\"displayName\":{name}}}", group.id)
+}
+
+fn member_text(group: &str, member: &Membership) -> String {
     format!(
-        "{{\"group\":{{\"id\":\"{}\",\"displayName\":{name}}},\"member\":{{\"value\":\"{}\",\"type\":\"{}\"}}}}",
-        group.id,
+        "{{\"group\":{group},\"member\":{{\"value\":\"{}\",\"type\":\"{}\"}}}}",
         member.id,
         member.kind.as_str(),
     )

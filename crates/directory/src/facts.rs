@@ -53,7 +53,7 @@ struct Members {
 pub struct Missing(pub Vec<Want>);
 
 /// One such fact.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Want {
     /// A user by id.
     User(UserId),

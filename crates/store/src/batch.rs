@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use directory::event::Draft;
 use directory::{
     Change, DirectoryHead, DirectoryId, EventId, Facts, GroupId, Limits, Membership, Moment,
     ResourceId, Stop, User, Want,
@@ -22,6 +21,9 @@ use crate::writer::Pending;
 /// How often a decision may ask for more facts. Each answer is remembered, so a decision that is
 /// not satisfied after this many is asking for something that it was given.
 const ROUNDS_MAX: usize = 64;
+
+/// Events that are made and kept at once. Those of all members of a large group would fill memory.
+const EVENTS_AT_ONCE: usize = 5_000;
 
 /// What is decided and not kept yet.
 pub(crate) struct Batch<'a> {
@@ -240,7 +242,7 @@ impl<'a> Batch<'a> {
         let mut outcomes: Vec<Option<Result<(), Error>>> = asked.iter().map(|_| None).collect();
         let mut rounds = vec![0; asked.len()];
         loop {
-            let mut wants: BTreeMap<DirectoryId, Vec<Want>> = BTreeMap::new();
+            let mut wants: BTreeMap<DirectoryId, BTreeSet<Want>> = BTreeMap::new();
             for (place, (directory_id, pending)) in asked.iter_mut().enumerate() {
                 if outcomes[place].is_some() {
                     continue;
@@ -261,12 +263,7 @@ impl<'a> Batch<'a> {
                             outcomes[place] = Some(Err(asks_forever()));
                             continue;
                         }
-                        let wants = wants.entry(*directory_id).or_default();
-                        for want in missing.0 {
-                            if !wants.contains(&want) {
-                                wants.push(want);
-                            }
-                        }
+                        wants.entry(*directory_id).or_default().extend(missing.0);
                     }
                     _ if is_too_early => {}
                     Ok(Ok(changes)) => {
@@ -303,9 +300,7 @@ impl<'a> Batch<'a> {
         let now = self.moment.now;
         let changes = std::mem::take(&mut self.changes);
         let times = std::mem::take(&mut self.times);
-        let mut events = Vec::new();
-        for ((directory_id, change), at) in changes.iter().zip(&times) {
-            events.extend(change.events().into_iter().map(|draft| (*directory_id, draft, *at)));
+        for (directory_id, change) in &changes {
             let working = self.directories.get_mut(directory_id).expect("it was opened");
             let counts = change.counts();
             working.user_count = working.user_count.saturating_add_signed(counts.users);
@@ -328,7 +323,7 @@ impl<'a> Batch<'a> {
         schemas::keep_uses(session, &changes, now).await?;
         self.keep_records(session, &changes, &times).await?;
         keep_memberships(session, &changes).await?;
-        self.keep_events(session, &events).await?;
+        self.keep_events(session, &changes, &times).await?;
         let changed: BTreeSet<_> = changes.iter().map(|(directory_id, _)| *directory_id).collect();
         self.keep_numbers(session, &changed).await
     }
@@ -470,23 +465,35 @@ impl<'a> Batch<'a> {
     async fn keep_events(
         &mut self,
         session: &mut Session,
-        drafts: &[(DirectoryId, Draft, Timestamp)],
+        changes: &[(DirectoryId, Change)],
+        times: &[Timestamp],
     ) -> Result<(), Error> {
-        let mut events = Vec::with_capacity(drafts.len());
-        for (directory_id, draft, at) in drafts {
-            let working = self.directories.get_mut(directory_id).expect("it was opened");
-            working.event_number += 1;
-            working.latest = *at;
-            events.push(NewEvent {
-                directory_id: *directory_id,
-                number: working.event_number,
-                id: EventId::new(self.moment.ids),
-                kind: draft.kind.as_str(),
-                occurred_at: *at,
-                data: &draft.data,
-            });
+        let mut drafts = changes.iter().zip(times).flat_map(|((directory_id, change), at)| {
+            change.events().map(|draft| (*directory_id, draft, *at))
+        });
+        loop {
+            let events: Vec<_> = drafts
+                .by_ref()
+                .take(EVENTS_AT_ONCE)
+                .map(|(directory_id, draft, at)| {
+                    let working = self.directories.get_mut(&directory_id).expect("it was opened");
+                    working.event_number += 1;
+                    working.latest = at;
+                    NewEvent {
+                        directory_id,
+                        number: working.event_number,
+                        id: EventId::new(self.moment.ids),
+                        kind: draft.kind.as_str(),
+                        occurred_at: at,
+                        data: draft.data,
+                    }
+                })
+                .collect();
+            if events.is_empty() {
+                return Ok(());
+            }
+            feed::keep(session, &events).await?;
         }
-        feed::keep(session, &events).await
     }
 }
 

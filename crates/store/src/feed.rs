@@ -37,13 +37,13 @@ pub struct EventRecord {
 
 /// An event that is about to be kept.
 #[derive(Debug)]
-pub(crate) struct NewEvent<'a> {
+pub(crate) struct NewEvent {
     pub(crate) directory_id: DirectoryId,
     pub(crate) number: u64,
     pub(crate) id: EventId,
     pub(crate) kind: &'static str,
     pub(crate) occurred_at: Timestamp,
-    pub(crate) data: &'a str,
+    pub(crate) data: String,
 }
 
 /// Some events, in order.
@@ -226,30 +226,43 @@ pub(crate) async fn position(session: &mut Session) -> Result<u64, Error> {
 /// An embedded database has one writer at a time, so their positions are taken here, in the order
 /// of commits. On PostgreSQL several nodes write at once, and [`sequence`] gives the positions
 /// later.
-pub(crate) async fn keep(session: &mut Session, events: &[NewEvent<'_>]) -> Result<(), Error> {
+pub(crate) async fn keep(session: &mut Session, events: &[NewEvent]) -> Result<(), Error> {
+    const HERE: Many<7> = Many {
+        doing: "keeping events",
+        sqlite: "insert into events
+                 (directory_id, event_id, type, data, number, occurred_at, position)
+                 values ($1, $2, $3, $4, $5, $6, $7)",
+        postgres: "",
+    };
+    const UNSEQUENCED: Many<6> = Many {
+        doing: "keeping events",
+        sqlite: "",
+        postgres: "insert into events (directory_id, event_id, type, data, number, occurred_at)
+                   select * from unnest($1::text[], $2::text[], $3::text[], $4::text[],
+                                        $5::bigint[], $6::bigint[])",
+    };
+    let ids: Vec<_> =
+        events.iter().map(|event| (event.directory_id.to_string(), event.id.to_string())).collect();
+    let rows = events.iter().zip(&ids).map(|(event, (directory_id, id))| {
+        [
+            Value::Text(directory_id),
+            Value::Text(id),
+            Value::Text(event.kind),
+            Value::Text(&event.data),
+            count(event.number),
+            Value::Time(event.occurred_at),
+        ]
+    });
     match session.engine() {
         Engine::Sqlite => {
             let mut position = position(session).await?;
-            for event in events {
-                position += 1;
-                session
-                    .run(
-                        "keeping an event",
-                        "insert into events
-                         (position, directory_id, number, event_id, type, occurred_at, data)
-                         values ($1, $2, $3, $4, $5, $6, $7)",
-                        &[
-                            count(position),
-                            Value::Text(&event.directory_id.to_string()),
-                            count(event.number),
-                            Value::Text(&event.id.to_string()),
-                            Value::Text(event.kind),
-                            Value::Time(event.occurred_at),
-                            Value::Text(event.data),
-                        ],
-                    )
-                    .await?;
-            }
+            let rows: Vec<_> = rows
+                .map(|[directory_id, id, kind, data, number, occurred_at]| {
+                    position += 1;
+                    [directory_id, id, kind, data, number, occurred_at, count(position)]
+                })
+                .collect();
+            session.run_each(&HERE, &rows).await?;
             session
                 .run(
                     "moving the end of the feed",
@@ -259,40 +272,13 @@ pub(crate) async fn keep(session: &mut Session, events: &[NewEvent<'_>]) -> Resu
                 .await?;
         }
         Engine::Postgres => {
-            let mut columns: [Vec<String>; 4] = Default::default();
-            let mut numbers: [Vec<i64>; 2] = Default::default();
+            let rows: Vec<_> = rows.collect();
+            session.run_each(&UNSEQUENCED, &rows).await?;
             let mut ranges: BTreeMap<DirectoryId, (u64, u64)> = BTreeMap::new();
             for event in events {
-                let texts = [
-                    event.directory_id.to_string(),
-                    event.id.to_string(),
-                    event.kind.to_owned(),
-                    event.data.to_owned(),
-                ];
-                for (column, text) in columns.iter_mut().zip(texts) {
-                    column.push(text);
-                }
-                numbers[0].push(event.number.cast_signed());
-                numbers[1].push(event.occurred_at.as_microsecond());
                 let range = ranges.entry(event.directory_id);
                 range.or_insert((event.number, event.number)).1 = event.number;
             }
-            session
-                .run(
-                    "keeping events",
-                    "insert into events (directory_id, event_id, type, data, number, occurred_at)
-                     select * from unnest($1::text[], $2::text[], $3::text[], $4::text[],
-                                          $5::bigint[], $6::bigint[])",
-                    &[
-                        Value::Texts(&columns[0]),
-                        Value::Texts(&columns[1]),
-                        Value::Texts(&columns[2]),
-                        Value::Texts(&columns[3]),
-                        Value::Integers(&numbers[0]),
-                        Value::Integers(&numbers[1]),
-                    ],
-                )
-                .await?;
             let directories: Vec<_> = ranges.keys().map(ToString::to_string).collect();
             let firsts: Vec<_> = ranges.values().map(|(first, _)| first.cast_signed()).collect();
             let lasts: Vec<_> = ranges.values().map(|(_, last)| last.cast_signed()).collect();

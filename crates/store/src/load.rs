@@ -1,6 +1,7 @@
 //! Facts that decisions ask for, loaded: one after the other, or many at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 
 use directory::{
     DirectoryId, Facts, Group, GroupId, Membership, Missing, ResourceId, User, UserId, Want,
@@ -10,7 +11,11 @@ use scim::group::MemberKind;
 use crate::error::Error;
 use crate::rows::{self, kind_from};
 use crate::schemas;
-use crate::session::{self, Row, Session, Value};
+use crate::session::{self, Flow, Row, Session, Value};
+
+/// How many of a kind are looked for by one statement: what it is given and what it finds is in
+/// memory once more.
+const AT_ONCE: usize = 5_000;
 
 /// Loads what a decision asked for.
 pub(crate) async fn learn(
@@ -20,6 +25,9 @@ pub(crate) async fn learn(
     missing: Missing,
 ) -> Result<(), Error> {
     let directory = directory_id.to_string();
+    // There may be a hundred thousand of these.
+    let mut kinds = Vec::new();
+    let mut members: BTreeMap<GroupId, Vec<ResourceId>> = BTreeMap::new();
     for want in missing.0 {
         match want {
             Want::User(id) => facts.learn_user(id, load_user(session, &directory, id).await?),
@@ -53,11 +61,8 @@ pub(crate) async fn learn(
                     .await?;
                 facts.learn_group_name(key, holder);
             }
-            Want::Kind(id) => facts.learn_kind(id, load_kind(session, &directory, id).await?),
-            Want::Member(group, id) => {
-                let membership = load_membership(session, group, id).await?;
-                facts.learn_member(group, id, membership);
-            }
+            Want::Kind(id) => kinds.push(id),
+            Want::Member(group, id) => members.entry(group).or_default().push(id),
             Want::AllMembers(group) => {
                 facts.learn_all_members(group, rows::members(session, group).await?);
             }
@@ -79,6 +84,20 @@ pub(crate) async fn learn(
             Want::Uses => facts.learn_uses(schemas::uses(session, &directory).await?),
         }
     }
+    for ids in kinds.chunks(AT_ONCE) {
+        let found = load_kinds(session, &directory, ids).await?;
+        for (id, kind) in ids.iter().zip(found) {
+            facts.learn_kind(*id, kind);
+        }
+    }
+    for (group, ids) in members {
+        for ids in ids.chunks(AT_ONCE) {
+            let found = load_memberships(session, group, ids).await?;
+            for (id, membership) in ids.iter().zip(found) {
+                facts.learn_member(group, *id, membership);
+            }
+        }
+    }
     Ok(())
 }
 
@@ -87,7 +106,7 @@ pub(crate) async fn learn(
 pub(crate) async fn learn_all(
     session: &mut Session,
     facts: &mut BTreeMap<DirectoryId, &mut Facts>,
-    wants: BTreeMap<DirectoryId, Vec<Want>>,
+    wants: BTreeMap<DirectoryId, BTreeSet<Want>>,
 ) -> Result<(), Error> {
     let mut together = Together::default();
     for (directory_id, wants) in wants {
@@ -260,35 +279,77 @@ async fn look_up<T, F, const N: usize>(
     mut read: impl FnMut(&T, &Row<'_>) -> Result<F, Error>,
 ) -> Result<Vec<Option<F>>, Error> {
     let mut found: Vec<Option<F>> = asked.iter().map(|_| None).collect();
-    let rows: Vec<_> = asked
-        .iter()
-        .map(|(.., texts)| texts.each_ref().map(|it| Value::OptionalText(it.as_deref())))
-        .collect();
+    for (asked, found) in asked.chunks(AT_ONCE).zip(found.chunks_mut(AT_ONCE)) {
+        let rows: Vec<_> = asked
+            .iter()
+            .map(|(.., texts)| texts.each_ref().map(|it| Value::OptionalText(it.as_deref())))
+            .collect();
+        session
+            .each_of_many(doing, sql, &rows, |row| {
+                let place = place_of(row, 1, asked.len())?;
+                found[place] = Some(read(&asked[place].1, row)?);
+                Ok(())
+            })
+            .await?;
+    }
+    Ok(found)
+}
+
+/// Which one of those that were asked for an answer is about, by its first column.
+fn place_of(row: &Row<'_>, first: usize, asked: usize) -> Result<usize, Error> {
+    let place = usize::try_from(row.number(0)?).unwrap_or(usize::MAX);
+    let place = place.checked_sub(first).filter(|it| *it < asked);
+    place.ok_or_else(|| Error::Corrupt("an answer to a question that was not asked".to_owned()))
+}
+
+/// Looks for several ids in a directory or a group by one statement, whose first column is the place
+/// of the id, from 0 on. Only on SQLite.
+async fn look_up_here<F>(
+    session: &mut Session,
+    doing: &'static str,
+    sql: &'static str,
+    within: &str,
+    ids: &[ResourceId],
+    mut read: impl FnMut(ResourceId, &Row<'_>) -> Result<Option<F>, Error>,
+) -> Result<Vec<Option<F>>, Error> {
+    let mut found: Vec<Option<F>> = ids.iter().map(|_| None).collect();
+    if ids.is_empty() {
+        return Ok(found);
+    }
+    let mut list = String::new();
+    for id in ids {
+        let before = if list.is_empty() { '[' } else { ',' };
+        write!(list, "{before}\"{id}\"").expect("text takes it");
+    }
+    list.push(']');
     session
-        .each_of_many(doing, sql, &rows, |row| {
-            let place = usize::try_from(row.number(0)?).unwrap_or_default();
-            let wrong = || Error::Corrupt("an answer to a question that was not asked".to_owned());
-            let place = place.checked_sub(1).filter(|it| *it < asked.len()).ok_or_else(wrong)?;
-            found[place] = Some(read(&asked[place].1, row)?);
-            Ok(())
+        .each(doing, sql, &[Value::Text(within), Value::Text(&list)], |row| {
+            let place = place_of(row, 0, ids.len())?;
+            found[place] = read(ids[place], row)?;
+            Ok(Flow::Continue(()))
         })
         .await?;
     Ok(found)
 }
 
-async fn load_membership(
+/// Which of these belong to a group. They are looked up in the group one by one, whatever SQLite
+/// takes for shorter: hence the `cross`.
+async fn load_memberships(
     session: &mut Session,
     group: GroupId,
-    id: ResourceId,
-) -> Result<Option<Membership>, Error> {
-    session
-        .first(
-            "looking for a member",
-            "select kind, display from memberships where group_id = $1 and member_id = $2",
-            &[Value::Text(&group.to_string()), Value::Text(&id.to_string())],
-            |row| membership(id, row, 0),
-        )
-        .await
+    ids: &[ResourceId],
+) -> Result<Vec<Option<Membership>>, Error> {
+    look_up_here(
+        session,
+        "looking for members",
+        "select it.key, m.kind, m.display
+         from json_each($2) it
+         cross join memberships m on m.group_id = $1 and m.member_id = it.value",
+        &group.to_string(),
+        ids,
+        |id, row| membership(id, row, 1).map(Some),
+    )
+    .await
 }
 
 /// From the column `at` on: kind, display.
@@ -382,30 +443,25 @@ async fn load_former_user(
     Ok(by_name.max(by_external_id).map(|(_, id)| id))
 }
 
-async fn load_kind(
+/// What each of these is.
+async fn load_kinds(
     session: &mut Session,
     directory: &str,
-    id: ResourceId,
-) -> Result<Option<MemberKind>, Error> {
-    let id = id.to_string();
-    let values = [Value::Text(directory), Value::Text(&id)];
-    let user = session
-        .first(
-            "looking for a user",
-            "select 1 from users where directory_id = $1 and user_id = $2",
-            &values,
-            |_| Ok(MemberKind::User),
-        )
-        .await?;
-    if user.is_some() {
-        return Ok(user);
-    }
-    session
-        .first(
-            "looking for a group",
-            "select 1 from groups where directory_id = $1 and group_id = $2",
-            &values,
-            |_| Ok(MemberKind::Group),
-        )
-        .await
+    ids: &[ResourceId],
+) -> Result<Vec<Option<MemberKind>>, Error> {
+    look_up_here(
+        session,
+        "looking for users and groups",
+        "select it.key, case
+             when exists (select 1 from users
+                          where directory_id = $1 and user_id = it.value) then 'User'
+             when exists (select 1 from groups
+                          where directory_id = $1 and group_id = it.value) then 'Group'
+         end
+         from json_each($2) it",
+        directory,
+        ids,
+        |_, row| row.optional_text(1)?.as_deref().map(kind_from).transpose(),
+    )
+    .await
 }

@@ -337,6 +337,9 @@ pub(crate) async fn delete_groups(
     session.run_each(&DELETE, &pairs(ids)).await
 }
 
+/// Memberships whose texts are in memory at once, and that travel in one statement.
+const MEMBERSHIPS_AT_ONCE: usize = 5_000;
+
 /// Keeps who belongs to which group now, and forgets who does not any more.
 pub(crate) async fn keep_memberships(
     session: &mut Session,
@@ -360,26 +363,35 @@ pub(crate) async fn keep_memberships(
                    on conflict (group_id, member_id) do update
                    set kind = excluded.kind, display = excluded.display",
     };
-    let ids: Vec<_> = memberships
-        .iter()
-        .map(|((group, member), membership)| (group.to_string(), member.to_string(), membership))
-        .collect();
-    let gone = ids.iter().filter(|(.., membership)| membership.is_none());
-    let gone = pairs(gone.map(|(group, member, _)| (group.as_str(), member.as_str())));
-    session.run_many(&DELETE, &gone).await?;
-    let there: Vec<_> = ids
-        .iter()
-        .filter_map(|(group, member, membership)| {
-            let membership = (**membership)?;
-            Some([
-                Value::Text(group),
-                Value::Text(member),
-                Value::Text(membership.kind.as_str()),
-                Value::OptionalText(membership.display.as_deref()),
-            ])
-        })
-        .collect();
-    session.run_each(&KEEP, &there).await
+    let mut memberships = memberships.iter();
+    loop {
+        let some: Vec<_> = memberships
+            .by_ref()
+            .take(MEMBERSHIPS_AT_ONCE)
+            .map(|((group, member), membership)| {
+                (group.to_string(), member.to_string(), membership)
+            })
+            .collect();
+        if some.is_empty() {
+            return Ok(());
+        }
+        let gone = some.iter().filter(|(.., membership)| membership.is_none());
+        let gone = pairs(gone.map(|(group, member, _)| (group.as_str(), member.as_str())));
+        session.run_many(&DELETE, &gone).await?;
+        let there: Vec<_> = some
+            .iter()
+            .filter_map(|(group, member, membership)| {
+                let membership = (**membership)?;
+                Some([
+                    Value::Text(group),
+                    Value::Text(member),
+                    Value::Text(membership.kind.as_str()),
+                    Value::OptionalText(membership.display.as_deref()),
+                ])
+            })
+            .collect();
+        session.run_each(&KEEP, &there).await?;
+    }
 }
 
 pub(crate) async fn keep_directory(

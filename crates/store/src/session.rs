@@ -148,13 +148,7 @@ impl Session {
             return Ok(0);
         }
         match &mut self.driver {
-            Driver::Sqlite(it) => {
-                let mut changed = 0;
-                for row in rows {
-                    changed += it.run(doing, sqlite, row)?;
-                }
-                Ok(changed)
-            }
+            Driver::Sqlite(it) => it.run_many(doing, sqlite, rows),
             Driver::Postgres(it) => it.run_many(doing, postgres, rows).await,
         }
     }

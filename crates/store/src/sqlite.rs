@@ -260,6 +260,23 @@ impl Sqlite {
         statement.raw_execute().doing(doing)
     }
 
+    /// Runs a statement once for each row: it is looked for once, and so are its parameters.
+    pub(crate) fn run_many<const N: usize>(
+        &mut self,
+        doing: &'static str,
+        sql: &'static str,
+        rows: &[[Value<'_>; N]],
+    ) -> Result<usize, Error> {
+        let mut statement = self.0.prepare_cached(sql).doing(doing)?;
+        let places = places(&statement, N).doing(doing)?;
+        let mut changed = 0;
+        for row in rows {
+            bind_in(&mut statement, &places, row).doing(doing)?;
+            changed += statement.raw_execute().doing(doing)?;
+        }
+        Ok(changed)
+    }
+
     pub(crate) fn each(
         &mut self,
         doing: &'static str,
@@ -303,21 +320,38 @@ pub(crate) fn kept<'a>(row: &'a rusqlite::Row<'_>, column: usize) -> Result<Kept
     }
 }
 
-/// Gives `$1` the first value, wherever it stands. To SQLite `$1` is a name like any other: it
-/// numbers parameters in the order in which they first appear, so binding by place would give the
-/// first value to whichever comes first.
+/// Gives `$1` the first value, wherever it stands.
 fn bind(statement: &mut Statement<'_>, values: &[Value<'_>]) -> rusqlite::Result<()> {
+    let places = places(statement, values.len())?;
+    bind_in(statement, &places, values)
+}
+
+/// Which value each parameter takes, in the order in which the parameters stand. To SQLite `$1` is a
+/// name like any other: it numbers parameters in the order in which they first appear, so binding by
+/// place would give the first value to whichever comes first.
+fn places(statement: &Statement<'_>, values: usize) -> rusqlite::Result<Vec<usize>> {
     let count = statement.parameter_count();
-    if count != values.len() {
-        return Err(rusqlite::Error::InvalidParameterCount(values.len(), count));
+    if count != values {
+        return Err(rusqlite::Error::InvalidParameterCount(values, count));
     }
-    for place in 1..=count {
-        let number = statement
+    let value_of = |place| {
+        statement
             .parameter_name(place)
             .and_then(|name| name.strip_prefix('$')?.parse::<usize>().ok())
             .filter(|number| (1..=count).contains(number))
-            .ok_or_else(|| rusqlite::Error::InvalidParameterName("not a number".into()))?;
-        statement.raw_bind_parameter(place, values[number - 1])?;
+            .map(|number| number - 1)
+            .ok_or_else(|| rusqlite::Error::InvalidParameterName("not a number".into()))
+    };
+    (1..=count).map(value_of).collect()
+}
+
+fn bind_in(
+    statement: &mut Statement<'_>,
+    places: &[usize],
+    values: &[Value<'_>],
+) -> rusqlite::Result<()> {
+    for (at, value) in places.iter().enumerate() {
+        statement.raw_bind_parameter(at + 1, values[*value])?;
     }
     Ok(())
 }

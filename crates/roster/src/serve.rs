@@ -118,43 +118,53 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let application =
         web::application(store.access(), settings, environment::ids(), environment::entropy);
     let store = Arc::new(store);
-    let upkeep =
-        arguments.keep_events_days.map(|days| tokio::spawn(forget(Arc::clone(&store), days)));
+    let upkeep = tokio::spawn(keep_up(Arc::clone(&store), arguments.keep_events_days));
     web::serve(listener, application, stop).await.context("the server failed")?;
-    if let Some(upkeep) = upkeep {
-        upkeep.abort();
-        // It has ended, as it was told to.
-        let _ = upkeep.await;
-    }
+    upkeep.abort();
+    // It has ended, as it was told to.
+    let _ = upkeep.await;
     Arc::into_inner(store).context("somebody still holds the database")?.close().await;
     tracing::info!("stopped: everything is kept");
     Ok(ExitCode::SUCCESS)
 }
 
-/// Lets go the events that are older than this, from time to time. Of several nodes one does it.
-async fn forget(store: Arc<store::Store>, days: u32) {
+/// What is to be done now and then. Of several nodes one does it, or it does no harm.
+async fn keep_up(store: Arc<store::Store>, keep_events_days: Option<u32>) {
     let holder = environment::ids().next().to_string();
     let mut minutes = tokio::time::interval(Duration::from_mins(1));
     loop {
         minutes.tick().await;
-        let before = store.access().now() - SignedDuration::from_hours(24 * i64::from(days));
-        let mut forgotten = 0;
-        let outcome = loop {
-            match store.forget_events(&holder, before).await {
-                Ok(0) => break Ok(()),
-                Ok(some) => forgotten += some,
-                Err(error) => break Err(error),
-            }
-        };
-        if forgotten > 0 {
-            tracing::info!(events = forgotten, "old events were let go");
-        }
-        if let Err(error) = outcome {
+        if let Err(error) = store.give_positions().await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "old events were not let go; it is tried again in a minute",
+                "new events were not given their positions; whoever reads them does it",
             );
         }
+        if let Some(days) = keep_events_days {
+            forget_events(&store, &holder, days).await;
+        }
+    }
+}
+
+/// Lets go the events that are older than this.
+async fn forget_events(store: &store::Store, holder: &str, days: u32) {
+    let before = store.access().now() - SignedDuration::from_hours(24 * i64::from(days));
+    let mut forgotten = 0;
+    let outcome = loop {
+        match store.forget_events(holder, before).await {
+            Ok(0) => break Ok(()),
+            Ok(some) => forgotten += some,
+            Err(error) => break Err(error),
+        }
+    };
+    if forgotten > 0 {
+        tracing::info!(events = forgotten, "old events were let go");
+    }
+    if let Err(error) = outcome {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "old events were not let go; it is tried again in a minute",
+        );
     }
 }
 

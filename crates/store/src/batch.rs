@@ -173,7 +173,7 @@ impl<'a> Batch<'a> {
             Engine::Postgres => {
                 "select directory_id, organization_id, settings, user_count, group_count,
                         event_number, ordinal, active_user_count, schemas_version, event_at
-                 from directories where directory_id = $1 for update"
+                 from directories where directory_id = $1 for no key update"
             }
         };
         let values = [Value::Text(&directory_id.to_string())];
@@ -212,7 +212,7 @@ impl<'a> Batch<'a> {
                     "select directory_id, organization_id, settings, user_count, group_count,
                             event_number, ordinal, active_user_count, schemas_version, event_at
                      from directories where directory_id = any($1)
-                     order by directory_id for update skip locked",
+                     order by directory_id for no key update skip locked",
                     &[Value::Texts(&others)],
                     |row| Ok((row.parsed(0)?, Working::read(row, limits)?)),
                 )
@@ -243,6 +243,8 @@ impl<'a> Batch<'a> {
         let mut rounds = vec![0; asked.len()];
         loop {
             let mut wants: BTreeMap<DirectoryId, BTreeSet<Want>> = BTreeMap::new();
+            // Everybody who belongs to a large group is a lot to hold: one group at a time.
+            let mut has_all_members = false;
             for (place, (directory_id, pending)) in asked.iter_mut().enumerate() {
                 if outcomes[place].is_some() {
                     continue;
@@ -258,6 +260,13 @@ impl<'a> Batch<'a> {
                 let is_too_early = wants.contains_key(directory_id);
                 match decided {
                     Ok(Err(Stop::Missing(missing))) => {
+                        let wants_all =
+                            missing.0.iter().any(|it| matches!(it, Want::AllMembers(_)));
+                        if wants_all && std::mem::replace(&mut has_all_members, true) {
+                            // Nobody behind it in this directory is decided before it either.
+                            wants.entry(*directory_id).or_default();
+                            continue;
+                        }
                         rounds[place] += usize::from(!is_too_early);
                         if rounds[place] > ROUNDS_MAX {
                             outcomes[place] = Some(Err(asks_forever()));

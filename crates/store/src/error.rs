@@ -82,6 +82,10 @@ pub struct PostgresError {
 }
 
 impl PostgresError {
+    pub(crate) fn is_away(&self) -> bool {
+        self.is_away
+    }
+
     pub(crate) fn unreachable(why: &str) -> PostgresError {
         let message = format!("cannot reach the database: {why}");
         PostgresError { code: None, is_away: true, message }

@@ -308,7 +308,7 @@ const SEQUENCED_AT_ONCE: i64 = 10_000;
 /// The lock of the feed's row lets one do it at a time, on whatever node, and goes with the
 /// transaction: nobody can act on a lock that was lost. Within a directory the rows come in the
 /// order of its numbers: the next was written only after the one before was kept.
-async fn sequence(session: &mut Session) -> Result<(), Error> {
+pub(crate) async fn sequence(session: &mut Session) -> Result<(), Error> {
     loop {
         let waiting = session
             .first("looking for new events", "select 1 from unsequenced limit 1", &[], |_| Ok(()))
@@ -319,7 +319,14 @@ async fn sequence(session: &mut Session) -> Result<(), Error> {
         session.begin()?;
         let done = sequence_some(session, SEQUENCED_AT_ONCE).await;
         match done {
-            Ok(()) => session.commit().await?,
+            Ok(some) => {
+                session.commit().await?;
+                // What was kept before anybody asked is there now; what comes meanwhile is not waited
+                // for, or a busy database would never let a reader go.
+                if some < SEQUENCED_AT_ONCE {
+                    return Ok(());
+                }
+            }
             Err(error) => {
                 session.roll_back().await?;
                 return Err(error);
@@ -338,7 +345,7 @@ pub(crate) async fn lock(session: &mut Session) -> Result<u64, Error> {
     end.ok_or_else(|| Error::Corrupt("the feed has no beginning".to_owned()))
 }
 
-async fn sequence_some(session: &mut Session, at_once: i64) -> Result<(), Error> {
+async fn sequence_some(session: &mut Session, at_once: i64) -> Result<i64, Error> {
     let mut end = lock(session).await?;
     let mut taken = session
         .all(
@@ -350,6 +357,7 @@ async fn sequence_some(session: &mut Session, at_once: i64) -> Result<(), Error>
             |row| Ok((row.integer(0)?, row.text(1)?, row.number(2)?, row.number(3)?)),
         )
         .await?;
+    let count_taken = i64::try_from(taken.len()).unwrap_or(i64::MAX);
     taken.sort_unstable();
     let mut directories = Vec::with_capacity(taken.len());
     let mut numbers: [Vec<i64>; 3] = Default::default();
@@ -377,7 +385,7 @@ async fn sequence_some(session: &mut Session, at_once: i64) -> Result<(), Error>
     session
         .run("moving the end of the feed", "update feed set position = $1", &[count(end)])
         .await?;
-    Ok(())
+    Ok(count_taken)
 }
 
 /// Events after a cursor, or from the beginning; of one directory, or of all.

@@ -181,6 +181,16 @@ impl Store {
         FeedStore::new(Arc::clone(&self.inner))
     }
 
+    /// Gives the events that nobody has read yet their positions in the feed, where that is not done
+    /// as they are kept: so that whoever reads it after a long time need not do it then.
+    pub async fn give_positions(&self) -> Result<(), Error> {
+        let give = |session: &mut Session| match session.engine() {
+            session::Engine::Sqlite => Ok(()),
+            session::Engine::Postgres => finish(feed::sequence(session)),
+        };
+        self.inner.readers.read(give).await
+    }
+
     /// Lets the oldest events go, of all directories, that occurred before a moment: a few thousand at
     /// a time, so that others can write in between. Says how many; where it says 0, there are no more
     /// of them, or another node is doing it.

@@ -43,6 +43,13 @@ const RACES_MAX: usize = 10;
 
 /// Creates what is missing, in one transaction.
 pub(crate) async fn migrate(session: &mut Session, now: Timestamp) -> Result<(), Error> {
+    session.be_patient(true);
+    let migrated = migrate_often(session, now).await;
+    session.be_patient(false);
+    migrated
+}
+
+async fn migrate_often(session: &mut Session, now: Timestamp) -> Result<(), Error> {
     for _ in 0..RACES_MAX {
         match migrate_once(session, now).await {
             // PostgreSQL says so of a table that another transaction has created meanwhile, even of

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, TryStreamExt};
 use tokio::runtime::Handle;
+use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
 use tokio_postgres::{Client, Config, CopyInSink, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -32,6 +33,13 @@ const CONNECTING_MAX: Duration = Duration::from_secs(5);
 /// gone: its machine lost its power, or the network between.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
+/// For how long an answer is waited for: longer than the database itself lets a statement take. One
+/// that lives and says nothing, because its process or its disk hangs, must not hold us for ever.
+const ANSWER_MAX: Duration = Duration::from_secs(40);
+
+/// For what takes as long as it takes: a migration, a move.
+const ANSWER_MAX_PATIENT: Duration = Duration::from_hours(24);
+
 /// What each connection is told first. A statement or a lock that takes longer than a request may
 /// is given up, and so is the transaction of a node that fell asleep in the middle of it: others
 /// wait for its locks. Commits are on the disk before they are answered, whatever the database's
@@ -42,7 +50,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// and statements are planned once.
 const SETTINGS: &str = "\
     set statement_timeout = '30s';
-    set lock_timeout = '10s';
+    set lock_timeout = '2s';
     set idle_in_transaction_session_timeout = '10s';
     set client_min_messages = 'warning';
     set enable_seqscan = off;
@@ -51,7 +59,7 @@ const SETTINGS: &str = "\
     set plan_cache_mode = 'force_generic_plan';
     set jit = off;
     select set_config('synchronous_commit', 'on', false)
-    where current_setting('synchronous_commit') in ('off', 'local');
+    where current_setting('synchronous_commit') in ('off', 'local', 'remote_write');
 ";
 
 /// How connections are made.
@@ -77,7 +85,11 @@ impl Connector {
             .application_name("roster")
             .connect_timeout(CONNECTING_MAX)
             .tcp_user_timeout(SILENCE_MAX)
-            .keepalives_idle(SILENCE_MAX);
+            .keepalives_idle(SILENCE_MAX)
+            .keepalives_interval(SILENCE_MAX / 5)
+            .keepalives_retries(3)
+            // Of several hosts, the one that can be written to: a standby serves nobody.
+            .target_session_attrs(TargetSessionAttrs::ReadWrite);
         let tls = MakeRustlsConnect::new(tls);
         Ok(Arc::new(Connector { config, tls, runtime: Handle::current() }))
     }
@@ -88,6 +100,7 @@ impl Connector {
             connector: Arc::clone(self),
             live: None,
             transaction: Transaction::None,
+            patience: ANSWER_MAX,
         })
     }
 
@@ -105,7 +118,7 @@ impl Connector {
         });
         let client =
             connecting.await.map_err(|_| PostgresError::unreachable("we are stopping"))??;
-        Ok(Live { client, statements: HashMap::new() })
+        Ok(Live { client, runtime: self.runtime.clone(), statements: HashMap::new() })
     }
 }
 
@@ -115,6 +128,8 @@ pub(crate) struct Postgres {
     connector: Arc<Connector>,
     live: Option<Live>,
     transaction: Transaction,
+    /// For how long an answer is waited for.
+    patience: Duration,
 }
 
 /// What is open on a connection.
@@ -148,6 +163,8 @@ impl Begin {
 /// A connection that was made.
 struct Live {
     client: Client,
+    /// Where its connection runs.
+    runtime: Handle,
     /// A few dozen; none is parsed twice.
     statements: HashMap<&'static str, Statement>,
 }
@@ -200,14 +217,16 @@ impl Postgres {
         sql: &'static str,
         parameters: impl ExactSizeIterator<Item = &'a (dyn ToSql + Sync)>,
     ) -> Result<usize, Error> {
+        let patience = self.patience;
         let run = async {
             let (live, transaction) = self.live().await?;
             let statement = live.prepared(sql).await?;
             let running = live.client.execute_raw(&statement, parameters);
-            let changed = after(transaction, &live.client, running).await?;
+            let changed = after(transaction, live, patience, running).await?;
             Ok(usize::try_from(changed).unwrap_or(usize::MAX))
         };
-        run.await.map_err(|source| Error::postgres(doing, source))
+        let ran = run.await;
+        ran.map_err(|source| self.failed(doing, source))
     }
 
     pub(crate) async fn each(
@@ -239,13 +258,19 @@ impl Postgres {
         parameters: impl ExactSizeIterator<Item = &'a (dyn ToSql + Sync)>,
         mut read: impl FnMut(&Row<'_>) -> Result<Flow, Error>,
     ) -> Result<(), Error> {
-        let failed = |source| Error::postgres(doing, source);
-        let (live, transaction) = self.live().await.map_err(failed)?;
-        let statement = live.prepared(sql).await.map_err(failed)?;
-        let asking = live.client.query_raw(&statement, parameters);
-        let rows = after(transaction, &live.client, asking).await.map_err(failed)?;
+        let patience = self.patience;
+        let ask = async {
+            let (live, transaction) = self.live().await?;
+            let statement = live.prepared(sql).await?;
+            let asking = live.client.query_raw(&statement, parameters);
+            after(transaction, live, patience, asking).await
+        };
+        let asked = ask.await;
+        let rows = asked.map_err(|source| self.failed(doing, source))?;
         let mut rows = std::pin::pin!(rows);
-        while let Some(row) = rows.try_next().await.map_err(|it| failed(it.into()))? {
+        loop {
+            let row = rows.try_next().await;
+            let Some(row) = row.map_err(|source| self.failed(doing, source.into()))? else { break };
             if read(&Row::Postgres(&row))?.is_break() {
                 break;
             }
@@ -254,11 +279,13 @@ impl Postgres {
     }
 
     pub(crate) async fn script(&mut self, doing: &'static str, sql: &str) -> Result<(), Error> {
+        let patience = self.patience;
         let run = async {
             let (live, transaction) = self.live().await?;
-            after(transaction, &live.client, live.client.batch_execute(sql)).await
+            after(transaction, live, patience, live.client.batch_execute(sql)).await
         };
-        run.await.map_err(|source| Error::postgres(doing, source))
+        let ran = run.await;
+        ran.map_err(|source| self.failed(doing, source))
     }
 
     /// Begins to take rows in bulk, in the text format of `copy`.
@@ -269,10 +296,23 @@ impl Postgres {
     ) -> Result<CopyIn, Error> {
         let begin = async {
             let (live, transaction) = self.live().await?;
-            let sink = after(transaction, &live.client, live.client.copy_in(sql)).await?;
+            let sink = after(transaction, live, ANSWER_MAX, live.client.copy_in(sql)).await?;
             Ok(CopyIn { doing, sink: Box::pin(sink) })
         };
         begin.await.map_err(|source| Error::postgres(doing, source))
+    }
+
+    /// Waits for answers as long as they take, or as usual.
+    pub(crate) fn be_patient(&mut self, is_patient: bool) {
+        self.patience = if is_patient { ANSWER_MAX_PATIENT } else { ANSWER_MAX };
+    }
+
+    /// A connection to a database that is away is not used again.
+    fn failed(&mut self, doing: &'static str, source: PostgresError) -> Error {
+        if source.is_away() {
+            self.live = None;
+        }
+        Error::postgres(doing, source)
     }
 
     /// Begins a transaction with the next statement, on a new connection where the last was lost.
@@ -323,15 +363,27 @@ impl Postgres {
 /// at once, in this order.
 async fn after<T>(
     transaction: &mut Transaction,
-    client: &Client,
+    live: &Live,
+    patience: Duration,
     asking: impl Future<Output = Result<T, tokio_postgres::Error>>,
 ) -> Result<T, PostgresError> {
-    let Transaction::Wanted(begin) = *transaction else { return Ok(asking.await?) };
-    *transaction = Transaction::Begun(begin);
-    let (begun, answer) =
-        futures_util::future::join(client.batch_execute(begin.sql()), asking).await;
-    begun?;
-    Ok(answer?)
+    let wanted = match *transaction {
+        Transaction::Wanted(begin) => Some(begin),
+        Transaction::None | Transaction::Begun(_) => None,
+    };
+    let both = async {
+        let Some(begin) = wanted else { return asking.await };
+        *transaction = Transaction::Begun(begin);
+        let beginning = live.client.batch_execute(begin.sql());
+        let (begun, answer) = futures_util::future::join(beginning, asking).await;
+        begun.and(answer)
+    };
+    let both = {
+        // Timers belong to a runtime, and this thread has none.
+        let _inside = live.runtime.enter();
+        tokio::time::timeout(patience, both)
+    };
+    Ok(both.await.map_err(|_| PostgresError::unreachable("it does not answer"))??)
 }
 
 /// The way into a table. What is sent is kept when it has ended, by the transaction.
@@ -508,8 +560,11 @@ pub(crate) async fn check(session: &mut Session) -> Result<(), Error> {
             "looking which database this is",
             "select current_setting('server_version_num')::integer,
                     current_setting('server_version'), current_setting('server_encoding'),
-                    (select count(*) from information_schema.tables
-                     where table_schema = current_schema()),
+                    (select count(*) from pg_class c
+                     join pg_namespace n on n.oid = c.relnamespace
+                     where n.nspname = current_schema() and c.relkind in ('r', 'p')
+                         and not exists (select 1 from pg_depend d
+                                         where d.objid = c.oid and d.deptype = 'e')),
                     coalesce(obj_description(to_regclass('migrations'), 'pg_class'), ''),
                     coalesce(current_schema(), '')",
             &[],

@@ -124,6 +124,13 @@ impl Session {
         }
     }
 
+    /// Waits for answers as long as they take, as a migration needs it, or as usual.
+    pub(crate) fn be_patient(&mut self, is_patient: bool) {
+        if let Driver::Postgres(it) = &mut self.driver {
+            it.be_patient(is_patient);
+        }
+    }
+
     /// Runs a statement and says how many rows it changed.
     pub(crate) async fn run(
         &mut self,

@@ -212,6 +212,7 @@ async fn fill(
     report: &mut impl FnMut(Progress),
 ) -> Result<Vec<MovedTable>, Error> {
     // A table of millions takes longer than a request may.
+    target.be_patient(true);
     let unlimited = "set local statement_timeout = 0;
                      set local idle_in_transaction_session_timeout = 0";
     target.script("beginning to move", unlimited).await?;

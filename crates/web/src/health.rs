@@ -1,6 +1,7 @@
 //! Whether this process lives, and whether it can serve: for a load balancer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -22,9 +23,12 @@ async fn health() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
+/// For how long a database may say nothing and be called ready: less than load balancers wait.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
+
 /// The process can serve: its database answers and takes changes.
 async fn ready(State(counter): State<Arc<Counter>>) -> (StatusCode, Json<Value>) {
-    if counter.access.is_ready().await {
+    if tokio::time::timeout(SILENCE_MAX, counter.access.is_ready()).await == Ok(true) {
         (StatusCode::OK, Json(json!({ "status": "ready" })))
     } else {
         let body = json!({ "status": "unavailable", "detail": DETAIL });

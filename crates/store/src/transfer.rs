@@ -368,12 +368,12 @@ mod tests {
     /// What each has for itself: tables, and columns of these.
     const OF_SQLITE_ALONE: &[(&str, &[&str])] = &[
         ("migrations", &["name", "applied_at"]),
-        ("leases", &["name", "holder", "term", "expires_at"]),
+        ("leases", &["name", "holder", "expires_at"]),
         ("events", &["position"]),
     ];
     const OF_POSTGRES_ALONE: &[(&str, &[&str])] = &[
         ("migrations", &["name", "applied_at"]),
-        ("leases", &["name", "holder", "term", "expires_at"]),
+        ("leases", &["name", "holder", "expires_at"]),
         ("unsequenced", &["id", "directory_id", "first_number", "last_number"]),
     ];
     /// Where it follows from the positions of events.

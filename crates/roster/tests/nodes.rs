@@ -30,8 +30,7 @@ const NODES: usize = 3;
 const EVENTS: u64 = 1_500;
 /// Answers between one kill and the next, at most.
 const ANSWERS_MAX: usize = 400;
-/// Within which the feed has told of everything. A node that takes over from a killed one waits until
-/// that one's lease has run out.
+/// Within which the feed has told of everything.
 const PATIENCE: Duration = Duration::from_mins(2);
 /// How often a reader that has read everything looks for more.
 const ASKING: Duration = Duration::from_millis(50);

@@ -283,6 +283,18 @@ pub(crate) fn together<T>(
     if wanted.is_empty() { Ok(known) } else { Err(Missing(wanted)) }
 }
 
+/// Both of these, or everything that is missing of them.
+pub(crate) fn both<A, B>(a: Result<A, Missing>, b: Result<B, Missing>) -> Result<(A, B), Missing> {
+    match (a, b) {
+        (Ok(a), Ok(b)) => Ok((a, b)),
+        (Err(Missing(mut wants)), Err(Missing(more))) => {
+            wants.extend(more);
+            Err(Missing(wants))
+        }
+        (Err(missing), Ok(_)) | (Ok(_), Err(missing)) => Err(missing),
+    }
+}
+
 fn taken(holder: Option<ResourceId>, besides: Option<ResourceId>) -> Taken {
     if holder.is_none() || holder == besides { Taken::Free } else { Taken::ByAnother }
 }

@@ -1,5 +1,6 @@
 //! Groups, and what may be done with them and with who belongs to them.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use scim::{Resource, ResourceType};
 
 use crate::change::{Change, GroupChange, Membership};
 use crate::decide::{Decide, Decision, Moment, Stop};
-use crate::facts::{Facts, Missing, Taken, together};
+use crate::facts::{Facts, Missing, Taken, both, together};
 use crate::id::{GroupId, ResourceId};
 use crate::organization::{OmittedMembers, UnknownMembers};
 use crate::rejection::Rejection;
@@ -137,10 +138,14 @@ impl Decide for ReplaceGroup {
         self.resource.check_required(before.document.resource(), &self.resource_type)?;
         self.resource.check_fixed(before.document.resource(), &self.resource_type)?;
         let roll = match (&self.members, facts.directory()?.settings.omitted_members) {
-            (None, OmittedMembers::Keep) => Roll::of_some(facts, self.id, &[])?,
+            (None, OmittedMembers::Keep) => Roll::default(),
             (members, _) => {
-                let mut roll = Roll::of_everyone(facts, self.id)?;
-                roll.replace(Known::among(facts, members.as_deref().unwrap_or_default())?);
+                let (everyone, known) = both(
+                    facts.all_members(self.id),
+                    Known::among(facts, members.as_deref().unwrap_or_default()),
+                )?;
+                let mut roll = Roll::starting_from(everyone);
+                roll.replace(known);
                 roll
             }
         };
@@ -176,10 +181,10 @@ impl Decide for PatchGroup {
             matches!(it, MemberOperation::Add(_) | MemberOperation::Remove(_))
         };
         let needs_everyone = !operations.iter().all(by_id);
-        let mut roll = if needs_everyone {
-            Roll::of_everyone(facts, self.id)?
+        let members = if needs_everyone {
+            facts.all_members(self.id)
         } else {
-            Roll::of_some(facts, self.id, operations)?
+            named_among(facts, self.id, operations)
         };
         // Asked of all operations at once: there may be thousands of one member each.
         let known = together(operations.iter().map(|operation| match operation {
@@ -187,7 +192,9 @@ impl Decide for PatchGroup {
                 Known::among(facts, members)
             }
             _ => Ok(Known::default()),
-        }))?;
+        }));
+        let (members, known) = both(members, known)?;
+        let mut roll = Roll::starting_from(members);
         for (operation, known) in operations.iter().zip(known) {
             match operation {
                 MemberOperation::Add(_) => roll.add(known),
@@ -208,7 +215,7 @@ fn update(
     moment: &Moment<'_>,
     before: &Group,
     resource: Resource,
-    roll: Roll,
+    roll: Roll<'_>,
     quirks: Quirks,
 ) -> Result<Decision<GroupOutcome>, Stop> {
     let outcome = roll.finish(facts, before.id, before.member_count)?;
@@ -292,6 +299,27 @@ impl Known {
     }
 }
 
+/// Who belongs to a group of those that are to be added or removed.
+fn named_among<'a>(
+    facts: &'a Facts,
+    group: GroupId,
+    operations: &[MemberOperation],
+) -> Result<Vec<&'a Membership>, Missing> {
+    let mut ids = Vec::new();
+    for operation in operations {
+        match operation {
+            MemberOperation::Add(members) => {
+                ids.extend(members.iter().filter_map(|it| ResourceId::parse(&it.value)));
+            }
+            MemberOperation::Remove(values) => {
+                ids.extend(values.iter().filter_map(|it| ResourceId::parse(it)));
+            }
+            _ => {}
+        }
+    }
+    facts.members_among(group, &ids)
+}
+
 /// What the operations of one request come to.
 struct Outcome {
     added: Vec<Membership>,
@@ -303,47 +331,23 @@ struct Outcome {
 /// Who belongs to a group while the operations of one request are carried out, and who did when
 /// they began. It knows everyone, or only those whom the request names.
 #[derive(Default)]
-struct Roll {
-    before: HashMap<ResourceId, Membership>,
-    now: HashMap<ResourceId, Membership>,
+struct Roll<'a> {
+    before: HashMap<ResourceId, &'a Membership>,
+    now: HashMap<ResourceId, Cow<'a, Membership>>,
     /// In the order in which the request first named them, which is the order of the events.
     named: Vec<ResourceId>,
     unknown: Vec<String>,
 }
 
-impl Roll {
-    fn of_new_group() -> Roll {
+impl<'a> Roll<'a> {
+    fn of_new_group() -> Roll<'a> {
         Roll::default()
     }
 
-    fn of_everyone(facts: &Facts, group: GroupId) -> Result<Roll, Stop> {
-        Ok(Roll::starting_from(facts.all_members(group)?))
-    }
-
-    fn of_some(
-        facts: &Facts,
-        group: GroupId,
-        operations: &[MemberOperation],
-    ) -> Result<Roll, Stop> {
-        let mut ids = Vec::new();
-        for operation in operations {
-            match operation {
-                MemberOperation::Add(members) => {
-                    ids.extend(members.iter().filter_map(|it| ResourceId::parse(&it.value)));
-                }
-                MemberOperation::Remove(values) => {
-                    ids.extend(values.iter().filter_map(|it| ResourceId::parse(it)));
-                }
-                _ => {}
-            }
-        }
-        Ok(Roll::starting_from(facts.members_among(group, &ids)?))
-    }
-
-    fn starting_from(members: Vec<&Membership>) -> Roll {
-        let before: HashMap<_, _> =
-            members.into_iter().map(|member| (member.id, member.clone())).collect();
-        Roll { now: before.clone(), before, ..Roll::default() }
+    fn starting_from(members: Vec<&'a Membership>) -> Roll<'a> {
+        let now = members.iter().map(|member| (member.id, Cow::Borrowed(*member))).collect();
+        let before = members.into_iter().map(|member| (member.id, member)).collect();
+        Roll { before, now, ..Roll::default() }
     }
 
     fn add(&mut self, known: Known) {
@@ -352,7 +356,7 @@ impl Roll {
             self.named.push(member.id);
             // Who belongs already stays as they are, whatever name is sent with them: Okta adds
             // the same members again and again.
-            self.now.entry(member.id).or_insert(member);
+            self.now.entry(member.id).or_insert(Cow::Owned(member));
         }
     }
 
@@ -390,8 +394,8 @@ impl Roll {
         for id in self.named {
             // Taken out of both, so that one who was named twice counts once.
             match (self.before.remove(&id), self.now.remove(&id)) {
-                (None, Some(member)) => added.push(member),
-                (Some(member), None) => removed.push(member),
+                (None, Some(member)) => added.push(member.into_owned()),
+                (Some(member), None) => removed.push(member.clone()),
                 _ => {}
             }
         }

@@ -309,6 +309,10 @@ impl<'a> Batch<'a> {
         let now = self.moment.now;
         let changes = std::mem::take(&mut self.changes);
         let times = std::mem::take(&mut self.times);
+        // Everything is decided: what was known of a large group need not be in memory any more.
+        for (directory_id, working) in &mut self.directories {
+            working.facts = Facts::new(*directory_id, None);
+        }
         for (directory_id, change) in &changes {
             let working = self.directories.get_mut(directory_id).expect("it was opened");
             let counts = change.counts();

@@ -84,13 +84,18 @@ pub(crate) async fn learn(
             Want::Uses => facts.learn_uses(schemas::uses(session, &directory).await?),
         }
     }
+    // In the order of the index that they are found by: neighbours are on one page.
+    kinds.sort_unstable();
+    kinds.dedup();
     for ids in kinds.chunks(AT_ONCE) {
         let found = load_kinds(session, &directory, ids).await?;
         for (id, kind) in ids.iter().zip(found) {
             facts.learn_kind(*id, kind);
         }
     }
-    for (group, ids) in members {
+    for (group, mut ids) in members {
+        ids.sort_unstable();
+        ids.dedup();
         for ids in ids.chunks(AT_ONCE) {
             let found = load_memberships(session, group, ids).await?;
             for (id, membership) in ids.iter().zip(found) {

@@ -439,11 +439,11 @@ fn only_what_is_needed_is_asked() {
     // Whoever adds one to a group of 500,000 does not wait for the others.
     check(
         world().decide(&change(11, &json!([add(&[3])]))).asked,
-        &[vec![group.clone()], vec![member(3)], vec![kind(3)]],
+        &[vec![group.clone()], vec![member(3), kind(3)]],
     );
     check(
         world().decide(&change(11, &json!([add(&[3, 7]), remove(1)]))).asked,
-        &[vec![group.clone()], vec![member(3), member(7), member(1)], vec![kind(3), kind(7)]],
+        &[vec![group.clone()], vec![member(3), member(7), member(1), kind(3), kind(7)]],
     );
     check(
         world().decide(&change(11, &json!([remove(1)]))).asked,
@@ -451,7 +451,11 @@ fn only_what_is_needed_is_asked() {
     );
     check(
         world().decide(&change(11, &json!([replace_all(&[1])]))).asked,
-        &[vec![group.clone()], vec![Want::AllMembers(id(11))], vec![kind(1)]],
+        &[vec![group.clone()], vec![Want::AllMembers(id(11)), kind(1)]],
+    );
+    check(
+        world().decide(&replace(11, "Design", &[1, 3])).asked,
+        &[vec![group.clone()], vec![Want::AllMembers(id(11)), kind(1), kind(3)]],
     );
     check(
         world().decide(&change(11, &json!([{ "op": "remove", "path": "members" }]))).asked,

@@ -48,17 +48,33 @@ pub fn parse(text: &str) -> Option<Timestamp> {
 /// assert_eq!(scim::datetime::print(instant), "2026-01-03T10:00:00.123Z");
 /// ```
 pub fn print(instant: Timestamp) -> String {
+    let mut text = String::with_capacity(24);
+    push(instant, &mut text);
+    text
+}
+
+/// The same, behind what stands in the text.
+pub fn push(instant: Timestamp, text: &mut String) {
     let at = Offset::UTC.to_datetime(instant);
-    format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-        at.year(),
-        at.month(),
-        at.day(),
-        at.hour(),
-        at.minute(),
-        at.second(),
-        at.millisecond(),
-    )
+    if at.year() < 0 {
+        text.push('-');
+    }
+    // Every answer has two of these, so that they are not left to `format!`.
+    let parts = [
+        (at.year().unsigned_abs(), 4, '-'),
+        (at.month().unsigned_abs().into(), 2, '-'),
+        (at.day().unsigned_abs().into(), 2, 'T'),
+        (at.hour().unsigned_abs().into(), 2, ':'),
+        (at.minute().unsigned_abs().into(), 2, ':'),
+        (at.second().unsigned_abs().into(), 2, '.'),
+        (at.millisecond().unsigned_abs(), 3, 'Z'),
+    ];
+    for (number, width, mark) in parts {
+        for unit in &[1000, 100, 10, 1_u16][4 - width..] {
+            text.extend(char::from_digit((number / unit % 10).into(), 10));
+        }
+        text.push(mark);
+    }
 }
 
 /// Exactly so many digits, and what follows.
@@ -128,6 +144,7 @@ mod tests {
         check("2026-01-03T07:00:00.000-03:00", Some("2026-01-03T10:00:00.000Z"));
         check("2026-12-31T24:00:00Z", Some("2027-01-01T00:00:00.000Z"));
         check("2024-02-29T23:59:60Z", Some("2024-02-29T23:59:59.000Z"));
+        check("-0012-12-31T23:59:59.999Z", Some("-0012-12-31T23:59:59.999Z"));
         check("1969-12-31T23:59:59.999Z", Some("1969-12-31T23:59:59.999Z"));
 
         check("", None);

@@ -34,7 +34,10 @@ use crate::schema::{Attribute, Mutability, ResourceType, Returned, builtin};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Projection {
+    /// What becomes of attributes; where others are answered too, of those that are not answered
+    /// whole.
     base: Vec<(String, Fate)>,
+    /// The same for each extension, where not everything is answered.
     extensions: Vec<(String, Vec<(String, Fate)>)>,
     /// Whether what no schema has is answered; only when nothing was asked for by name.
     keeps_others: bool,
@@ -228,23 +231,25 @@ impl Projection {
 
 /// Decides on every attribute of the resource type.
 fn compile(request: Request, named: &[Target], resource_type: &ResourceType) -> Projection {
+    let keeps_others = request == Request::Without;
+    let is_whole = keeps_others
+        && named.is_empty()
+        && !resource_type.schemas().any(|schema| schema.attributes.iter().any(hides_what_is_kept));
     let decide = |urn: Option<&str>, attributes: &[Attribute]| -> Vec<(String, Fate)> {
+        // Where others are answered too, only what is not has to be known. This is made for each
+        // request, and most ask for nothing by name.
+        let is_told = |fate: &Fate| urn.is_some() || !keeps_others || *fate != Fate::Kept;
         attributes
             .iter()
-            .map(|attribute| (attribute.name.clone(), fate(request, named, urn, attribute)))
+            .map(|attribute| (attribute, fate(request, named, urn, attribute)))
+            .filter(|(_, fate)| is_told(fate))
+            .map(|(attribute, fate)| (attribute.name.clone(), fate))
             .collect()
     };
     let mut base = decide(None, builtin::common());
     base.extend(decide(None, &resource_type.schema.attributes));
-    let extensions: Vec<_> = resource_type
-        .extensions
-        .iter()
-        .map(|it| (it.schema.id.clone(), decide(Some(&it.schema.id), &it.schema.attributes)))
-        .collect();
-    let is_whole = request == Request::Without
-        && named.is_empty()
-        && !resource_type.schemas().any(|schema| schema.attributes.iter().any(hides_what_is_kept));
-    let keeps_others = request == Request::Without;
+    let told = resource_type.extensions.iter().filter(|_| !is_whole).map(|it| &it.schema);
+    let extensions = told.map(|it| (it.id.clone(), decide(Some(&it.id), &it.attributes))).collect();
     // Who says what to answer is not answered more because it was sent.
     let on_request =
         if keeps_others && named.is_empty() { requestable(resource_type) } else { Vec::new() };
@@ -290,26 +295,20 @@ fn fate(request: Request, named: &[Target], urn: Option<&str>, attribute: &Attri
         return Fate::Dropped;
     }
     let takes_all = names_whole || names_schema || !names_some_part;
-    let kept: Vec<String> = attribute
-        .sub_attributes
-        .iter()
-        .filter(|part| match (part.returned, request) {
-            (Returned::Never, _) | (Returned::Request, Request::Without) => false,
-            (Returned::Always, _) => true,
-            (Returned::Default, Request::Only) => takes_all || names_part(&part.name),
-            (Returned::Default, Request::Without) => !names_part(&part.name),
-            (Returned::Request, Request::Only) => names_part(&part.name),
-        })
-        .map(|part| part.name.clone())
-        .collect();
-    if kept.len() == attribute.sub_attributes.len() {
-        Fate::Kept
-    } else if kept.is_empty() {
-        // RFC 7644 is silent; nothing of an attribute is the same as no attribute.
-        Fate::Dropped
-    } else {
-        Fate::Parts(kept)
+    let is_kept = |part: &&Attribute| match (part.returned, request) {
+        (Returned::Never, _) | (Returned::Request, Request::Without) => false,
+        (Returned::Always, _) => true,
+        (Returned::Default, Request::Only) => takes_all || names_part(&part.name),
+        (Returned::Default, Request::Without) => !names_part(&part.name),
+        (Returned::Request, Request::Only) => names_part(&part.name),
+    };
+    let parts = &attribute.sub_attributes;
+    if parts.iter().all(|part| is_kept(&part)) {
+        return Fate::Kept;
     }
+    let kept: Vec<String> = parts.iter().filter(is_kept).map(|part| part.name.clone()).collect();
+    // RFC 7644 is silent; nothing of an attribute is the same as no attribute.
+    if kept.is_empty() { Fate::Dropped } else { Fate::Parts(kept) }
 }
 
 fn keep(

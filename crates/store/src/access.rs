@@ -331,8 +331,8 @@ impl DirectoryStore {
         kind: CatalogueKind,
         request: ListRequest<CatalogueEntry>,
     ) -> Result<Page<CatalogueEntry>, Error> {
-        let asked = [(request.filter.as_deref(), request.sort.as_deref())];
-        let name = ListName::new(self.id, kind.as_str(), &asked);
+        let (directory, asked) = (self.id, [(request.filter.clone(), request.sort.clone())]);
+        let name = move || ListName::new(directory, kind.as_str(), &asked);
         let place = self.find(name, request.window.clone())?;
         let seek = place.seek.clone();
         let read =
@@ -371,7 +371,7 @@ impl DirectoryStore {
         let directory = self.id;
         self.inner
             .readers
-            .read_key(move |session| finish(read::one(session, directory, id, |_| with_groups)))
+            .read_key(move |session| finish(read::user(session, directory, id, with_groups)))
             .await
     }
 
@@ -457,12 +457,14 @@ impl DirectoryStore {
         users: ListRequest<UserRecord>,
         groups: ListRequest<GroupRecord>,
     ) -> Result<Page<AnyRecord>, Error> {
+        let directory = self.id;
         let asked = [
-            (users.filter.as_deref(), users.sort.as_deref()),
-            (groups.filter.as_deref(), groups.sort.as_deref()),
+            (users.filter.clone(), users.sort.clone()),
+            (groups.filter.clone(), groups.sort.clone()),
         ];
-        let place = self.find(ListName::new(self.id, "resources", &asked), users.window.clone())?;
-        let (directory, seek) = (self.id, place.seek.clone());
+        let name = move || ListName::new(directory, "resources", &asked);
+        let place = self.find(name, users.window.clone())?;
+        let seek = place.seek.clone();
         let cost = list::cost(&users).max(list::cost(&groups));
         let read = move |session: &mut Session, budget: Budget| {
             let seek = seek.clone();
@@ -475,8 +477,10 @@ impl DirectoryStore {
         &self,
         request: ListRequest<R>,
     ) -> Result<Page<R>, Error> {
-        let place = self.find(list::name(self.id, &request), request.window.clone())?;
-        let (directory, seek) = (self.id, place.seek.clone());
+        let (directory, asked) = (self.id, [(request.filter.clone(), request.sort.clone())]);
+        let name = move || ListName::new(directory, R::KIND, &asked);
+        let place = self.find(name, request.window.clone())?;
+        let seek = place.seek.clone();
         let cost = list::cost(&request);
         let read = move |session: &mut Session, budget: Budget| {
             finish(list::page(session, directory, &request, seek.clone(), budget))
@@ -512,23 +516,24 @@ impl DirectoryStore {
     }
 
     /// Where a page is to be looked for.
-    fn find(&self, name: ListName, window: Window) -> Result<PageAsked, Error> {
+    fn find<N: Fn() -> ListName>(&self, name: N, window: Window) -> Result<PageAsked<N>, Error> {
         let now = self.inner.environment.clock.now();
         let count = window.count;
         let (seek, resumed) = match &window.start {
             // Who wants the total alone does not walk.
             Start::Index(index) if count == 0 => (Seek::Skip(index.saturating_sub(1)), None),
+            // Whatever the list is called, it begins here.
+            Start::Index(0 | 1) | Start::Cursor(None) => (Seek::Skip(0), None),
             Start::Index(index) => {
                 let resumed =
-                    self.token_id.and_then(|by| self.inner.walks.resume(by, &name, *index, now));
+                    self.token_id.and_then(|by| self.inner.walks.resume(by, &name(), *index, now));
                 match resumed.as_ref().and_then(|it| it.after.clone()) {
                     Some(place) => (Seek::After(place), resumed),
                     None => (Seek::Skip(index.saturating_sub(1)), resumed),
                 }
             }
-            Start::Cursor(None) => (Seek::Skip(0), None),
             Start::Cursor(Some(cursor)) => {
-                let place = self.inner.sealer.open_page(&name, count, cursor, now);
+                let place = self.inner.sealer.open_page(&name(), count, cursor, now);
                 (Seek::After(place.map_err(Error::Cursor)?), None)
             }
         };
@@ -536,7 +541,7 @@ impl DirectoryStore {
     }
 
     /// What is answered, and what is remembered of it.
-    fn leave<T>(&self, asked: PageAsked, found: Found<T>) -> Page<T> {
+    fn leave<T>(&self, asked: PageAsked<impl Fn() -> ListName>, found: Found<T>) -> Page<T> {
         let now = self.inner.environment.clock.now();
         let PageAsked { name, window, resumed, .. } = asked;
         let Found { mut total, items, has_more } = found;
@@ -554,14 +559,15 @@ impl DirectoryStore {
                 if resumed.is_some() || is_cut {
                     total = total_of_walk(total, answered);
                 }
-                if let Some(by) = self.token_id {
-                    self.inner.walks.note(by, &name, resumed.as_ref(), answered, now);
+                let goes_on = resumed.is_some() || answered.leads_on();
+                if let Some(by) = self.token_id.filter(|_| goes_on) {
+                    self.inner.walks.note(by, &name(), resumed.as_ref(), answered, now);
                 }
                 None
             }
             Start::Cursor(_) => last
                 .filter(|_| has_more)
-                .map(|place| self.inner.sealer.seal_page(&name, window.count, place, now)),
+                .map(|place| self.inner.sealer.seal_page(&name(), window.count, place, now)),
         };
         Page { total, items: items.into_iter().map(|(_, item)| item).collect(), next }
     }
@@ -585,8 +591,9 @@ impl Inner {
 }
 
 /// A page that is looked for.
-struct PageAsked {
-    name: ListName,
+struct PageAsked<N> {
+    /// Which list it is a page of. Most have one page, and then nobody has to know.
+    name: N,
     window: Window,
     seek: Seek,
     resumed: Option<Resumed>,

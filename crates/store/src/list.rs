@@ -26,7 +26,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::error::Error;
 use crate::narrow::{self, Narrowed, Related};
-use crate::place::{ListName, Place};
+use crate::place::Place;
 use crate::read::{GroupRecord, Record, UserRecord};
 use crate::session::{Flow, Row, Session, Value, count};
 
@@ -126,12 +126,6 @@ impl<R> std::fmt::Debug for ListRequest<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ListRequest").field("window", &self.window).finish_non_exhaustive()
     }
-}
-
-/// What the list is called whose page is asked for.
-pub(crate) fn name<R: Record>(directory_id: DirectoryId, request: &ListRequest<R>) -> ListName {
-    let asked = (request.filter.as_deref(), request.sort.as_deref());
-    ListName::new(directory_id, R::KIND, &[asked])
 }
 
 /// What a page of a list costs.
@@ -692,7 +686,14 @@ impl<'a> Scan<'a> {
         if matches!(self.among, Among::Unknown) {
             self.among = match condition.and_then(narrow::narrow::<R>) {
                 None => Among::After(0),
-                Some(Narrowed { sql, key }) => {
+                Some(Narrowed { with: Some(sql), key: Some(key), .. }) => {
+                    // Whoever has this key is the only one.
+                    self.among = Among::These(Vec::new().into_iter());
+                    let values = [Value::Text(self.directory), key];
+                    let rows = some_rows::<R>(session, sql, &values, SCAN_BYTES_MAX).await?;
+                    return Ok(Some(rows).filter(|rows| !rows.is_empty()));
+                }
+                Some(Narrowed { sql, key, .. }) => {
                     let values: Vec<_> =
                         std::iter::once(Value::Text(self.directory)).chain(key).collect();
                     let read = |row: &Row<'_>| row.number(0);

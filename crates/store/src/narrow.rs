@@ -15,6 +15,8 @@ const EMAIL_KEY_BYTES_MAX: usize = 512;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Narrowed<'a> {
     pub(crate) sql: &'static str,
+    /// What reads the one who has the key, where nobody else can have it.
+    pub(crate) with: Option<&'static str>,
     /// None for those who have what the statement itself names.
     pub(crate) key: Option<Value<'a>>,
 }
@@ -108,21 +110,23 @@ fn attribute<'a, R: Record>(
 ) -> Option<(Leaves, Narrowed<'a>)> {
     match (name, sub_attribute, comparison) {
         ("id", None, Comparison::Equal(Operand::Text(text))) => {
-            Some((Leaves::One, Narrowed { sql: R::BY_ID, key: Some(Value::Text(text.written())) }))
+            let key = Some(Value::Text(text.written()));
+            Some((Leaves::One, Narrowed { sql: R::BY_ID, with: Some(R::ONE), key }))
         }
         ("externalId", None, Comparison::Equal(Operand::Text(text))) => {
             let key = Some(Value::Key(text.written()));
-            Some((Leaves::One, Narrowed { sql: R::BY_EXTERNAL_ID, key }))
+            Some((Leaves::One, Narrowed { sql: R::BY_EXTERNAL_ID, with: None, key }))
         }
         (name, None, Comparison::Equal(Operand::Text(text))) if name == R::NAME => {
-            Some((Leaves::One, Narrowed { sql: R::BY_NAME, key: Some(Value::Key(text.key())) }))
+            let key = Some(Value::Key(text.key()));
+            Some((Leaves::One, Narrowed { sql: R::BY_NAME, with: R::WITH_NAME, key }))
         }
         (name, Some("value"), Comparison::Equal(Operand::Text(text))) => {
             attribute_value::<R>(name, text)
         }
         // Nearly everybody is active, so only the others are worth finding.
         ("active", None, Comparison::Equal(Operand::Boolean(false))) => {
-            Some((Leaves::Some, Narrowed { sql: R::BY_INACTIVE?, key: None }))
+            Some((Leaves::Some, Narrowed { sql: R::BY_INACTIVE?, with: None, key: None }))
         }
         // What is answered is cut to the millisecond, and so never later than what is kept.
         (
@@ -132,7 +136,8 @@ fn attribute<'a, R: Record>(
             | Comparison::GreaterOrEqual(Operand::Instant(instant))
             | Comparison::Equal(Operand::Instant(instant)),
         ) => {
-            Some((Leaves::Some, Narrowed { sql: R::BY_MODIFIED, key: Some(Value::Time(*instant)) }))
+            let key = Some(Value::Time(*instant));
+            Some((Leaves::Some, Narrowed { sql: R::BY_MODIFIED, with: None, key }))
         }
         _ => None,
     }
@@ -142,11 +147,11 @@ fn attribute<'a, R: Record>(
 fn attribute_value<'a, R: Record>(name: &str, value: &'a Text) -> Option<(Leaves, Narrowed<'a>)> {
     if name == R::RELATED && value.is_case_exact() {
         let key = Some(Value::Text(value.written()));
-        return Some((Leaves::Some, Narrowed { sql: R::BY_RELATED, key }));
+        return Some((Leaves::Some, Narrowed { sql: R::BY_RELATED, with: None, key }));
     }
     if name == "emails" && !value.is_case_exact() {
         let key = Some(Value::Text(cut(value.key())));
-        return Some((Leaves::Few, Narrowed { sql: R::BY_EMAIL?, key }));
+        return Some((Leaves::Few, Narrowed { sql: R::BY_EMAIL?, with: None, key }));
     }
     None
 }

@@ -1,5 +1,7 @@
 //! Places in a list, and the cursors that lead there (RFC 9865).
 
+use std::sync::Arc;
+
 use directory::DirectoryId;
 use directory::secret::hex;
 use hmac::Mac;
@@ -25,6 +27,9 @@ pub(crate) struct Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ListName([u8; 32]);
 
+/// A filter and an order.
+pub(crate) type Asked = (Option<Arc<BoundFilter>>, Option<Arc<BoundSort>>);
+
 /// Why the cursor of a page leads nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadPageCursor {
@@ -39,11 +44,7 @@ pub enum BadPageCursor {
 
 impl ListName {
     /// `parts` are a filter and an order for each kind.
-    pub(crate) fn new(
-        directory_id: DirectoryId,
-        kind: &str,
-        parts: &[(Option<&BoundFilter>, Option<&BoundSort>)],
-    ) -> ListName {
+    pub(crate) fn new(directory_id: DirectoryId, kind: &str, parts: &[Asked]) -> ListName {
         let mut hash = Sha256::new();
         let mut add = |part: &str| {
             hash.update((part.len() as u64).to_be_bytes());
@@ -52,8 +53,10 @@ impl ListName {
         add(&directory_id.to_string());
         add(kind);
         for (filter, sort) in parts {
-            add(&filter.map(ToString::to_string).unwrap_or_default());
-            add(&sort.map_or_else(String::new, |it| format!("{:?} {:?}", it.target(), it.order())));
+            add(&filter.as_ref().map(ToString::to_string).unwrap_or_default());
+            add(&sort
+                .as_ref()
+                .map_or_else(String::new, |it| format!("{:?} {:?}", it.target(), it.order())));
         }
         ListName(hash.finalize().into())
     }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use crate::error::Error;
 use crate::rows;
-use crate::session::{Row, Session, Value};
+use crate::session::{Engine, Flow, Kept, Row, Session, Value};
 
 /// A user as it is answered: the text is what was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +78,8 @@ pub(crate) trait Record: Sized {
     const ORDINALS: &'static str;
     const BY_ID: &'static str;
     const BY_NAME: &'static str;
+    /// The one with the key, where there is no other.
+    const WITH_NAME: Option<&'static str>;
     const BY_EXTERNAL_ID: &'static str;
     const BY_RELATED: &'static str;
     /// Changed at the time of the key or after it.
@@ -148,6 +150,7 @@ impl Record for UserRecord {
         "select ordinal from users where directory_id = $1 and user_id = $2";
     const BY_NAME: &'static str =
         "select ordinal from users where directory_id = $1 and user_name_key = $2";
+    const WITH_NAME: Option<&'static str> = Some(users!("and u.user_name_key = $2"));
     const BY_EXTERNAL_ID: &'static str =
         "select ordinal from users where directory_id = $1 and external_id = $2";
     const BY_RELATED: &'static str = "select u.ordinal from memberships m
@@ -186,7 +189,7 @@ impl Record for UserRecord {
                  from memberships m join groups g on g.directory_id = $1 and g.group_id = m.group_id
                  where m.member_id = $2 order by m.group_id",
                 &[Value::Text(directory), Value::Text(&self.id.to_string())],
-                group_reference,
+                |row| group_reference(row, 0),
             )
             .await?;
         Ok(())
@@ -208,7 +211,7 @@ impl Record for UserRecord {
                      join groups g on g.directory_id = $1 and g.group_id = m.group_id
                      where m.member_id = $2 and m.group_id = $3",
                     &[Value::Text(directory), Value::Text(&user), Value::Text(id)],
-                    group_reference,
+                    |row| group_reference(row, 0),
                 )
                 .await?;
             self.groups.extend(group);
@@ -245,6 +248,7 @@ impl Record for GroupRecord {
         "select ordinal from groups where directory_id = $1 and group_id = $2";
     const BY_NAME: &'static str =
         "select ordinal from groups where directory_id = $1 and display_name_key = $2";
+    const WITH_NAME: Option<&'static str> = None;
     const BY_EXTERNAL_ID: &'static str =
         "select ordinal from groups where directory_id = $1 and external_id = $2";
     const BY_RELATED: &'static str = "select g.ordinal from memberships m
@@ -306,8 +310,9 @@ impl Record for GroupRecord {
     }
 }
 
-fn group_reference(row: &Row<'_>) -> Result<GroupReference, Error> {
-    Ok(GroupReference { id: row.resource_id(0)?, display_name: row.text(1)? })
+/// A group whose id and name stand in this column and in the next.
+fn group_reference(row: &Row<'_>, column: usize) -> Result<GroupReference, Error> {
+    Ok(GroupReference { id: row.resource_id(column)?, display_name: row.text(column + 1)? })
 }
 
 /// One by id, with those that it is related to where they are wanted.
@@ -328,3 +333,47 @@ pub(crate) async fn one<R: Record>(
     }
     Ok(found)
 }
+
+/// A user by id, with their groups where they are wanted.
+pub(crate) async fn user(
+    session: &mut Session,
+    directory_id: DirectoryId,
+    id: directory::ResourceId,
+    with_groups: bool,
+) -> Result<Option<UserRecord>, Error> {
+    let directory = directory_id.to_string();
+    let id_text = id.to_string();
+    let values = [Value::Text(&directory), Value::Text(&id_text)];
+    match session.engine() {
+        // One statement sees one state of the database.
+        _ if !with_groups => {
+            session.first("loading a user", UserRecord::ONE, &values, UserRecord::read).await
+        }
+        // Here the user is not read again for each of the groups, and there they would travel.
+        Engine::Sqlite => {
+            let mut found: Option<UserRecord> = None;
+            session
+                .each("loading a user with their groups", WITH_GROUPS, &values, |row| {
+                    let user = match &mut found {
+                        Some(user) => user,
+                        None => found.insert(UserRecord::read(row)?),
+                    };
+                    if row.kept(7)? != Kept::Nothing {
+                        user.groups.push(group_reference(row, 7)?);
+                    }
+                    Ok(Flow::Continue(()))
+                })
+                .await?;
+            Ok(found)
+        }
+        Engine::Postgres => one(session, directory_id, id, |_| true).await,
+    }
+}
+
+/// A user, as often as they belong to groups, and once where they belong to none.
+const WITH_GROUPS: &str = "select u.user_id, u.resource, u.active, u.version, u.created_at,
+            u.modified_at, u.ordinal, g.group_id, g.display_name
+     from users u
+     left join memberships m on m.member_id = u.user_id
+     left join groups g on g.directory_id = u.directory_id and g.group_id = m.group_id
+     where u.directory_id = $1 and u.user_id = $2 order by m.group_id";

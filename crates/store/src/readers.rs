@@ -129,8 +129,8 @@ impl Readers {
             return self.read(read).await;
         }
         let place = acquire(&self.places).await?;
-        let wanted = Arc::new(());
-        let outcome = use_one_of(&self.free, Arc::downgrade(&wanted), read);
+        // Whoever asks cannot go away before this thread goes on.
+        let outcome = use_one_of(&self.free, None, read);
         drop(place);
         outcome
     }
@@ -171,7 +171,7 @@ impl Readers {
         let free = Arc::clone(&self.free);
         // Dropped with this future, when the request is given up.
         let wanted = Arc::new(());
-        let is_wanted = Arc::downgrade(&wanted);
+        let is_wanted = Some(Arc::downgrade(&wanted));
         let reading = tokio::task::spawn_blocking(move || {
             let outcome = use_one_of(&free, is_wanted, read);
             // Whoever gets the place finds everything else free as well.
@@ -188,7 +188,7 @@ impl Readers {
 /// Reads with one of the free connections, of which there is one for each place.
 fn use_one_of<T>(
     free: &Mutex<Vec<Session>>,
-    is_wanted: Weak<()>,
+    is_wanted: Option<Weak<()>>,
     read: impl FnOnce(&mut Session) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let taken = free.lock().expect("nobody panics while holding it").pop();

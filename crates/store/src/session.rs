@@ -103,9 +103,10 @@ impl Session {
         Session { driver: Driver::Postgres(Box::new(postgres)), wanted: None }
     }
 
-    /// Reads for somebody who may go away meanwhile, and no longer for whoever was here before.
-    pub(crate) fn read_for(&mut self, wanted: Weak<()>) {
-        self.wanted = Some(wanted);
+    /// Reads for somebody, who may go away meanwhile where this is there; no longer for whoever was
+    /// here before.
+    pub(crate) fn read_for(&mut self, wanted: Option<Weak<()>>) {
+        self.wanted = wanted;
     }
 
     /// For statements that one kind of database does better, or that only one knows.
@@ -249,7 +250,7 @@ impl Session {
     /// never finds half-way that somebody else has it.
     pub(crate) fn begin(&mut self) -> Result<(), Error> {
         match &mut self.driver {
-            Driver::Sqlite(it) => it.script("beginning to write", "begin immediate"),
+            Driver::Sqlite(it) => it.control("beginning to write", "begin immediate"),
             Driver::Postgres(it) => {
                 it.begin(Begin::ToWrite);
                 Ok(())
@@ -260,7 +261,7 @@ impl Session {
     /// Begins to read one state of the whole database.
     pub(crate) fn begin_reading(&mut self) -> Result<(), Error> {
         match &mut self.driver {
-            Driver::Sqlite(it) => it.script("beginning to read", "begin deferred"),
+            Driver::Sqlite(it) => it.control("beginning to read", "begin deferred"),
             Driver::Postgres(it) => {
                 it.begin(Begin::ToRead);
                 Ok(())
@@ -272,7 +273,7 @@ impl Session {
     pub(crate) async fn commit(&mut self) -> Result<(), Error> {
         const DOING: &str = "keeping what was written";
         match &mut self.driver {
-            Driver::Sqlite(it) => it.script(DOING, "commit"),
+            Driver::Sqlite(it) => it.control(DOING, "commit"),
             Driver::Postgres(it) => it.commit(DOING).await,
         }
     }
@@ -281,7 +282,7 @@ impl Session {
     pub(crate) async fn roll_back(&mut self) -> Result<(), Error> {
         const DOING: &str = "undoing what was written";
         match &mut self.driver {
-            Driver::Sqlite(it) if it.is_in_transaction() => it.script(DOING, "rollback"),
+            Driver::Sqlite(it) if it.is_in_transaction() => it.control(DOING, "rollback"),
             Driver::Sqlite(_) => Ok(()),
             Driver::Postgres(it) => it.roll_back(DOING).await,
         }

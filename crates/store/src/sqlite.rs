@@ -299,6 +299,11 @@ impl Sqlite {
         self.0.execute_batch(sql).doing(doing)
     }
 
+    /// Begins or ends a transaction, which is done too often to parse it each time.
+    pub(crate) fn control(&mut self, doing: &'static str, sql: &'static str) -> Result<(), Error> {
+        self.run(doing, sql, &[]).map(drop)
+    }
+
     pub(crate) fn is_in_transaction(&self) -> bool {
         !self.0.is_autocommit()
     }

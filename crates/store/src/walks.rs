@@ -93,6 +93,13 @@ pub(crate) struct Answered<'a> {
     pub(crate) last: Option<&'a Place>,
 }
 
+impl Answered<'_> {
+    /// Whether there may be a page after this one.
+    pub(crate) fn leads_on(&self) -> bool {
+        self.items >= self.count || self.has_more
+    }
+}
+
 impl Walks {
     /// The walk that this page belongs to, if there is one.
     pub(crate) fn resume(
@@ -143,7 +150,7 @@ impl Walks {
         page: Answered<'_>,
         now: Timestamp,
     ) {
-        if resumed.is_none() && page.items < page.count && !page.has_more {
+        if resumed.is_none() && !page.leads_on() {
             return;
         }
         let next = [page.index.saturating_add(page.items), page.index.saturating_add(page.count)];

@@ -105,7 +105,8 @@ async fn name_request(
     let id = RequestId(directory::RequestId::new(counter.ids.as_ref()).to_string());
     let method = request.method().clone();
     // Without the query, which may name people.
-    let path = log::shown(request.uri().path(), counter.settings.scim_path());
+    let path = tracing::enabled!(tracing::Level::DEBUG)
+        .then(|| log::shown(request.uri().path(), counter.settings.scim_path()));
     request.extensions_mut().insert(id.clone());
     // Whatever is logged on the way is found by the id: a problem of the API promises it.
     let span = tracing::error_span!("request", request_id = %id);

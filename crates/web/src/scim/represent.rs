@@ -69,8 +69,10 @@ pub(super) trait Represent {
             around.remove(1);
         }
         around.push('}');
-        let mut found: Map<String, Value> =
-            serde_json::from_str(&around).expect("what we print can be read");
+        let mut found: Map<String, Value> = match around.as_str() {
+            "{}" => Map::new(),
+            around => serde_json::from_str(around).expect("what we print can be read"),
+        };
         for (name, value) in json::members(&common.kept).expect("what is kept can be read") {
             if is_wanted(&name) {
                 let value = serde_json::from_str(value.get()).expect("what is kept can be read");
@@ -184,17 +186,19 @@ impl Common<'_> {
     fn print_schemas(&self, resource_type: &ResourceType, text: &mut String) {
         text.push_str("\"schemas\":[");
         for (place, schema) in resource_type.schemas().enumerate() {
-            if place == 0 {
-                write!(text, "\"{}\"", schema.id).expect(TEXT);
-            } else if self.has_extension(&schema.id) {
-                write!(text, ",\"{}\"", schema.id).expect(TEXT);
+            if place > 0 && !self.has_extension(&schema.id) {
+                continue;
             }
+            text.push_str(if place == 0 { "\"" } else { ",\"" });
+            text.push_str(&schema.id);
+            text.push('"');
         }
         text.push(']');
     }
 
     fn print_id(&self, text: &mut String) {
-        write!(text, ",\"id\":\"{}\"", self.id).expect(TEXT);
+        text.push_str(",\"id\":\"");
+        write!(text, "{}\"", self.id).expect(TEXT);
     }
 
     fn between_braces(&self) -> &str {
@@ -202,18 +206,16 @@ impl Common<'_> {
     }
 
     fn print_meta(&self, resource_type: &ResourceType, base: &str, text: &mut String) {
-        write!(
-            text,
-            ",\"meta\":{{\"resourceType\":\"{}\",\"created\":\"{}\",\"lastModified\":\"{}\",\
-             \"location\":\"{base}{}/{}\",\"version\":\"W/\\\"{}\\\"\"}}",
-            resource_type.name,
-            datetime::print(self.created_at),
-            datetime::print(self.modified_at),
-            resource_type.endpoint,
-            self.id,
-            self.version,
-        )
-        .expect(TEXT);
+        text.push_str(",\"meta\":{\"resourceType\":\"");
+        text.push_str(&resource_type.name);
+        text.push_str("\",\"created\":\"");
+        datetime::push(self.created_at, text);
+        text.push_str("\",\"lastModified\":\"");
+        datetime::push(self.modified_at, text);
+        text.push_str("\",\"location\":\"");
+        text.push_str(base);
+        text.push_str(&resource_type.endpoint);
+        write!(text, "/{}\",\"version\":\"W/\\\"{}\\\"\"}}", self.id, self.version).expect(TEXT);
     }
 
     /// Whether the kept text has the extension's key. A quote inside of a value is escaped, so

@@ -172,7 +172,7 @@ fn demo(root: &Path) -> anyhow::Result<()> {
 /// Which tests do, of the three rooms that can. Not those that read the sources, play with other
 /// servers, or have a disk or servers of PostgreSQL of their own: these are what they are whoever
 /// runs them. And of those within a crate only the store's.
-const OPENS_A_DATABASE: &str = "kind(test) + package(store) \
+const OPENS_A_DATABASE: &str = "(kind(test) + package(store)) \
      - binary(architecture) - binary(documents) - binary(faults) \
      - binary(crash) - binary(disk) - binary(power) - binary(nodes) - binary(postmaster) \
      - (package(web) & test(/^disk::/))";

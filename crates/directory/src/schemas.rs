@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
 use scim::group::MemberKind;
+use scim::project::Projection;
 use scim::schema::custom::overlap;
 use scim::{Attribute, ResourceType, Schema};
 
@@ -44,6 +45,8 @@ pub struct Types {
     version: u64,
     user: Arc<ResourceType>,
     group: Arc<ResourceType>,
+    whole_user: Arc<Projection>,
+    whole_group: Arc<Projection>,
 }
 
 impl Types {
@@ -62,11 +65,11 @@ impl Types {
             };
             Arc::new(own.by_ref().fold(resource_type, extend))
         };
-        Types {
-            version,
-            user: extended(MemberKind::User, ResourceType::user()),
-            group: extended(MemberKind::Group, ResourceType::group()),
-        }
+        let user = extended(MemberKind::User, ResourceType::user());
+        let group = extended(MemberKind::Group, ResourceType::group());
+        let whole_user = Arc::new(Projection::whole(&user));
+        let whole_group = Arc::new(Projection::whole(&group));
+        Types { version, user, group, whole_user, whole_group }
     }
 
     /// How often the schemas of the directory changed.
@@ -82,6 +85,16 @@ impl Types {
     /// What a group is made of.
     pub fn group(&self) -> &Arc<ResourceType> {
         &self.group
+    }
+
+    /// What is answered of a user when a client does not say what it wants to see, as most do not.
+    pub fn whole_user(&self) -> &Arc<Projection> {
+        &self.whole_user
+    }
+
+    /// The same of a group.
+    pub fn whole_group(&self) -> &Arc<Projection> {
+        &self.whole_group
     }
 }
 

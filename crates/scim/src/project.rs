@@ -125,6 +125,11 @@ impl Projection {
         self
     }
 
+    /// Whether [`Projection::with_sent`] can make a difference.
+    pub fn depends_on_sent(&self) -> bool {
+        !self.on_request.is_empty()
+    }
+
     /// Leaves of a resource in its full representation what is to be answered.
     pub fn apply(&self, resource: Map<String, Value>) -> Map<String, Value> {
         if self.is_whole {

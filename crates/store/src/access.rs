@@ -383,7 +383,17 @@ impl DirectoryStore {
     /// list, or is too old; [`Error::Crowded`] where everybody has to be looked at, or many members
     /// have to be loaded, and too many such lists of this directory wait already.
     pub async fn users(&self, request: ListRequest<UserRecord>) -> Result<Page<UserRecord>, Error> {
-        self.page(request).await
+        let (directory, asked) = (self.id, [(request.filter.clone(), request.sort.clone())]);
+        let name = move || ListName::new(directory, UserRecord::KIND, &asked);
+        let place = self.find(name, request.window.clone())?;
+        let readers = &self.inner.readers;
+        let only = list::only_name(&request, &place.seek).filter(|_| readers.is_embedded());
+        let Some(name_key) = only else { return self.page_at(place, request).await };
+        let with_groups = request.with_related;
+        let read = move |session: &mut Session| {
+            finish(list::of_one(session, directory, &name_key, with_groups))
+        };
+        Ok(self.leave(place, readers.read_key(read).await?))
     }
 
     /// Users in the order of their creation, after the one with this ordinal.
@@ -480,7 +490,15 @@ impl DirectoryStore {
         let (directory, asked) = (self.id, [(request.filter.clone(), request.sort.clone())]);
         let name = move || ListName::new(directory, R::KIND, &asked);
         let place = self.find(name, request.window.clone())?;
-        let seek = place.seek.clone();
+        self.page_at(place, request).await
+    }
+
+    async fn page_at<R: Record + Send + 'static>(
+        &self,
+        place: PageAsked<impl Fn() -> ListName>,
+        request: ListRequest<R>,
+    ) -> Result<Page<R>, Error> {
+        let (directory, seek) = (self.id, place.seek.clone());
         let cost = list::cost(&request);
         let read = move |session: &mut Session, budget: Budget| {
             finish(list::page(session, directory, &request, seek.clone(), budget))

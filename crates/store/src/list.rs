@@ -27,7 +27,7 @@ use serde_json::{Map, Value as Json};
 use crate::error::Error;
 use crate::narrow::{self, Narrowed, Related};
 use crate::place::Place;
-use crate::read::{GroupRecord, Record, UserRecord};
+use crate::read::{self, GroupRecord, Record, UserRecord};
 use crate::session::{Flow, Row, Session, Value, count};
 
 /// Rows that are loaded at once while all are looked at.
@@ -283,6 +283,27 @@ pub(crate) async fn page<R: Record>(
         (None, Some(filter)) => matching(session, &directory, request, filter, seek, budget).await,
         (None, None) => everything(session, &directory, request, seek, budget).await,
     })
+}
+
+/// The folded name, where a list is asked for the one user who has it, and for no more than that.
+pub(crate) fn only_name(request: &ListRequest<UserRecord>, seek: &Seek) -> Option<String> {
+    let is_whole = matches!(seek, Seek::Skip(0)) && request.window.count > 0;
+    let filter = request.filter.as_ref().filter(|_| is_whole && request.sort.is_none())?;
+    narrow::only_name::<UserRecord>(filter.condition()).map(str::to_owned)
+}
+
+/// The list of the user with this folded name.
+pub(crate) async fn of_one(
+    session: &mut Session,
+    directory_id: DirectoryId,
+    name_key: &str,
+    with_groups: bool,
+) -> Result<Found<UserRecord>, Error> {
+    let directory = directory_id.to_string();
+    let found = read::user_named(session, &directory, name_key, with_groups).await?;
+    let items: Vec<_> =
+        found.into_iter().map(|(ordinal, user)| (unsorted(ordinal), user)).collect();
+    Ok(Found { total: items.len() as u64, items, has_more: false })
 }
 
 async fn total<R: Record>(session: &mut Session, directory: &str) -> Result<u64, Error> {

@@ -39,6 +39,18 @@ pub(crate) fn finds_few<R: Record>(condition: &Condition<Test>) -> bool {
     best::<R>(condition).is_some_and(|(leaves, _)| leaves < Leaves::Some)
 }
 
+/// The folded name, where a filter asks for the one who has it and for nothing else. Then the key
+/// decides: it is folded as the filter folds.
+pub(crate) fn only_name<R: Record>(condition: &Condition<Test>) -> Option<&str> {
+    let Condition::Test(Test::Attribute(target, Comparison::Equal(Operand::Text(text)))) =
+        condition
+    else {
+        return None;
+    };
+    let named = (target.extension(), target.attribute(), target.sub_attribute());
+    (named == (None, Some(R::NAME), None)).then(|| text.key())
+}
+
 /// Which related resources decide about a match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Related<'a> {

@@ -110,6 +110,11 @@ impl Readers {
         })
     }
 
+    /// Whether a read by a key is done here and now.
+    pub(crate) fn is_embedded(&self) -> bool {
+        self.is_embedded
+    }
+
     /// Reads, away from the threads that serve requests: a long list must not stop a short one.
     pub(crate) async fn read<T: Send + 'static>(
         &self,

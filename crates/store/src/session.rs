@@ -394,8 +394,10 @@ impl Row<'_> {
 
     /// The id of a user or a group.
     pub(crate) fn resource_id(&self, column: usize) -> Result<directory::ResourceId, Error> {
-        let text = self.text(column)?;
-        directory::ResourceId::parse(&text)
+        let Kept::Text(text) = self.kept(column)? else {
+            return Err(Error::Corrupt(format!("column {column} is not the id of a resource")));
+        };
+        directory::ResourceId::parse(text)
             .ok_or_else(|| Error::Corrupt(format!("`{text}` is not the id of a resource")))
     }
 }

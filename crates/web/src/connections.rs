@@ -1,22 +1,24 @@
 //! Connections: which are taken in, for how long each may say nothing, and how they end.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
-use hyper::service::{Service as _, service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use crate::Application;
 use crate::guesses::Peer;
 use crate::unreadable::Explained;
 
@@ -40,19 +42,23 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// passed.
 pub async fn serve(
     listener: TcpListener,
-    application: Router,
+    application: Application,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    serve_at_most(CONNECTIONS_MAX, listener, application, stop).await;
+    let answer = move |request| application.clone().answer(request);
+    serve_at_most(CONNECTIONS_MAX, listener, answer, stop).await;
     Ok(())
 }
 
-async fn serve_at_most(
+async fn serve_at_most<A, F>(
     connections_max: usize,
     listener: TcpListener,
-    application: Router,
+    answer: A,
     stop: impl Future<Output = ()>,
-) {
+) where
+    A: Fn(Request<Body>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADERS_PATIENCE);
     let places = Arc::new(Semaphore::new(connections_max));
@@ -67,10 +73,15 @@ async fn serve_at_most(
             next = next => next,
             () = &mut stop => break,
         };
-        let application = TowerToHyperService::new(application.clone());
+        let answer = answer.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
-            application.call(request)
+            // What is not there need not be read.
+            let is_over = request.body().is_end_stream();
+            let request = request.map(|it| if is_over { Body::empty() } else { Body::new(it) });
+            let answered = answer(request);
+            // In a box, because it is moved from hand to hand.
+            Box::pin(async move { Ok::<_, Infallible>(answered.await) })
         });
         let connection =
             open.watch(http.serve_connection(Explained::new(TokioIo::new(stream)), service));
@@ -120,7 +131,6 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::sync::oneshot;
     use tokio::task::JoinHandle;
@@ -138,12 +148,12 @@ mod tests {
     async fn served(connections_max: usize) -> Served {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let application = Router::new().route("/", get(async || "hello"));
+        let hello = |_| async { Response::new(Body::from("hello")) };
         let (stop, stopped) = oneshot::channel();
         let stopped = async {
             let _ = stopped.await;
         };
-        let done = tokio::spawn(serve_at_most(connections_max, listener, application, stopped));
+        let done = tokio::spawn(serve_at_most(connections_max, listener, hello, stopped));
         Served { address, stop, done }
     }
 

@@ -70,33 +70,24 @@ impl From<store::Error> for Refusal {
                     .with_header(header::RETRY_AFTER, "5".to_owned())
             }
             error if error.is_unreachable() => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the database could not be reached",
-                );
                 let detail = "the database could not be reached. If this was a change, it may have \
                               been kept all the same: look, or send it again";
                 Refusal::from(Error::new(503, detail))
                     .with_header(header::RETRY_AFTER, "5".to_owned())
+                    .because_of(error)
             }
             error if error.is_busy() => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the database was held by somebody else for too long",
-                );
                 let detail = "the database is busy, and nothing was changed. Send it again";
                 Refusal::from(Error::new(503, detail))
                     .with_header(header::RETRY_AFTER, "5".to_owned())
+                    .because_of(error)
             }
             error if error.is_full() => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the disk is full: nothing can be changed until there is room",
-                );
                 let detail = "the server's disk is full, and nothing was changed. Tell the app's \
                               team, who have to make room there; then send it again";
                 Refusal::from(Error::new(503, detail))
                     .with_header(header::RETRY_AFTER, "30".to_owned())
+                    .because_of(error)
             }
             // The store has told the log what failed.
             store::Error::Stopped => {
@@ -106,11 +97,10 @@ impl From<store::Error> for Refusal {
                 Refusal::from(Error::new(503, detail))
                     .with_header(header::RETRY_AFTER, "30".to_owned())
             }
-            cause => Refusal {
-                error: Error::new(500, "the request could not be served, and nothing was changed"),
-                headers: Vec::new(),
-                cause: Some(Box::new(cause)),
-            },
+            cause => {
+                let detail = "the request could not be served, and nothing was changed";
+                Refusal::from(Error::new(500, detail)).because_of(cause)
+            }
         }
     }
 }
@@ -121,18 +111,21 @@ impl Refusal {
         self
     }
 
+    fn because_of(self, cause: store::Error) -> Refusal {
+        Refusal { cause: Some(Box::new(cause)), ..self }
+    }
+
     pub(crate) fn status(&self) -> u16 {
         self.error.status()
     }
 
     /// The error that the client is told. What is our fault is logged here, once, with its causes.
-    pub(crate) fn tell(self, request_id: &RequestId) -> Error {
+    pub(crate) fn tell(self, request_id: RequestId) -> Error {
         let Some(cause) = self.cause else { return self.error };
-        tracing::error!(
-            %request_id,
-            error = cause.as_ref() as &dyn std::error::Error,
-            "request {request_id} failed",
-        );
+        log_failure(request_id, &cause);
+        if self.error.status() != 500 {
+            return self.error;
+        }
         let detail = format!(
             "{}. Send it again later; if it keeps failing, give the app's team the request id \
              {request_id}",
@@ -142,7 +135,7 @@ impl Refusal {
     }
 
     /// The answer.
-    pub(crate) fn answer(mut self, request_id: &RequestId) -> Response {
+    pub(crate) fn answer(mut self, request_id: RequestId) -> Response {
         let headers = std::mem::take(&mut self.headers);
         let error = self.tell(request_id);
         let status = StatusCode::from_u16(error.status()).expect("we make no other statuses");
@@ -153,6 +146,33 @@ impl Refusal {
             response.headers_mut().insert(name, value);
         }
         response
+    }
+}
+
+/// Tells the log why a request failed that nobody can be blamed for but us.
+pub(crate) fn log_failure(request_id: RequestId, cause: &store::Error) {
+    let error = cause as &dyn std::error::Error;
+    if cause.is_unreachable() {
+        tracing::error!(
+            %request_id,
+            error,
+            "request {request_id} failed: the database could not be reached",
+        );
+    } else if cause.is_busy() {
+        tracing::warn!(
+            %request_id,
+            error,
+            "request {request_id} failed: the database was held by somebody else for too long",
+        );
+    } else if cause.is_full() {
+        tracing::error!(
+            %request_id,
+            error,
+            "request {request_id} failed: the disk is full, and nothing can be changed until there \
+             is room",
+        );
+    } else {
+        tracing::error!(%request_id, error, "request {request_id} failed");
     }
 }
 
@@ -284,7 +304,7 @@ fn as_scim(rejection: Rejection) -> Error {
 }
 
 /// A path that nobody serves.
-pub(crate) fn unknown_path(request_id: &RequestId, request: &Request) -> Response {
+pub(crate) fn unknown_path(request_id: RequestId, request: &Request) -> Response {
     let detail = format!(
         "nothing is served at `{}`. The base URL may be wrong: compare it with the one that was \
          given, to the last part of the path",
@@ -299,7 +319,7 @@ pub(crate) async fn wrong_method(
     request: Request,
 ) -> Response {
     let detail = format!("`{}` cannot be used with this address", request.method());
-    Refusal::from(Error::new(405, detail)).answer(&request_id)
+    Refusal::from(Error::new(405, detail)).answer(request_id)
 }
 
 #[cfg(test)]

@@ -22,16 +22,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::HeaderValue;
+use axum::extract::Request;
 use axum::http::header::CACHE_CONTROL;
-use axum::middleware::Next;
+use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 use directory::Ids;
 use directory::secret::Entropy;
 use futures_util::FutureExt;
 use store::Access;
-use tracing::Instrument;
+use tower::ServiceExt as _;
 
 pub use connections::serve;
 pub use settings::{BadSetting, Limits, Rate, Settings};
@@ -54,7 +53,7 @@ pub(crate) struct Counter {
 /// Where secrets come from. Chance arrives as an argument; the front door has the real one.
 pub type Chance = fn() -> Entropy;
 
-/// The application: hand it requests.
+/// The application: hand it to [`serve`].
 ///
 /// `ids` names requests, so that an answer can be found in the log; `entropy` makes tokens.
 pub fn application(
@@ -62,7 +61,7 @@ pub fn application(
     settings: Settings,
     ids: Arc<dyn Ids>,
     entropy: Chance,
-) -> Router {
+) -> Application {
     let counter = Arc::new(Counter {
         access,
         ids,
@@ -71,66 +70,101 @@ pub fn application(
         guesses: settings.limits.guesses.map(Guesses::new),
         settings,
     });
-    let scim_path = counter.settings.scim_path().to_owned();
-    Router::new()
+    let others = Router::new()
         .merge(health::routes())
         .nest("/api/v1", api::routes(&counter))
-        // One handler for all of SCIM: which methods a path has, and what an unknown one is
-        // answered, are a table of our own and not a framework's defaults.
-        .route(&scim_path, axum::routing::any(scim::handle))
-        .route(&format!("{scim_path}/"), axum::routing::any(scim::handle))
-        .route(&format!("{scim_path}/{{*rest}}"), axum::routing::any(scim::handle))
         .fallback(scim::handle_unversioned)
         .method_not_allowed_fallback(error::wrong_method)
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&counter), name_request))
-        .with_state(counter)
+        .with_state(Arc::clone(&counter));
+    Application { counter, others }
 }
 
-/// The name of a request, in its answer and in the log.
-#[derive(Clone, Debug)]
-pub(crate) struct RequestId(String);
+/// Whatever is asked of this server, answered.
+#[derive(Clone)]
+pub struct Application {
+    counter: Arc<Counter>,
+    /// What is not below the SCIM path.
+    others: Router,
+}
 
-impl std::fmt::Display for RequestId {
+impl std::fmt::Debug for Application {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        f.write_str("Application")
     }
 }
 
-async fn name_request(
-    State(counter): State<Arc<Counter>>,
-    mut request: Request<Body>,
-    next: Next,
-) -> Response {
-    let begun = std::time::Instant::now();
-    let id = RequestId(directory::RequestId::new(counter.ids.as_ref()).to_string());
-    let method = request.method().clone();
-    // Without the query, which may name people.
-    let path = tracing::enabled!(tracing::Level::DEBUG)
-        .then(|| log::shown(request.uri().path(), counter.settings.scim_path()));
-    request.extensions_mut().insert(id.clone());
-    // Whatever is logged on the way is found by the id: a problem of the API promises it.
-    let span = tracing::error_span!("request", request_id = %id);
-    let answering = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span);
-    let mut response = answering.await.unwrap_or_else(|_| {
-        // A panic is a mistake of ours. It costs this request an honest answer and nobody else's.
-        Refusal::from(store::Error::Panicked("while it was answered".to_owned())).answer(&id)
-    });
-    let header = HeaderValue::try_from(id.0.as_str()).expect("an id is plain ASCII");
-    response.headers_mut().insert("x-request-id", header);
-    let explanation = response.extensions_mut().remove::<Explanation>();
-    let explanation = explanation.as_ref();
-    // Answers hold personal data, which nobody on the way shall keep.
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    tracing::debug!(
-        request_id = %id,
-        directory_id = explanation.and_then(|it| it.directory_id).map(tracing::field::display),
-        %method,
-        path,
-        status = response.status().as_u16(),
-        duration_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
-        straightened = explanation.filter(|it| !it.quirks.is_empty()).map(Explanation::straightened),
-        explanation = explanation.map(tracing::field::display),
-        "answered {id}",
-    );
-    response
+impl Application {
+    /// Answers one request.
+    pub async fn answer(self, mut request: Request<Body>) -> Response {
+        let Application { counter, others } = self;
+        let begun = std::time::Instant::now();
+        let id = RequestId(directory::RequestId::new(counter.ids.as_ref()));
+        // What is told of the request when it is answered, where anybody listens.
+        let told = tracing::enabled!(tracing::Level::DEBUG).then(|| {
+            // Without the query, which may name people.
+            let path = log::shown(request.uri().path(), counter.settings.scim_path());
+            (request.method().clone(), path)
+        });
+        // All of SCIM has one handler: which methods a path has, and what an unknown one is
+        // answered, are a table of our own and not a framework's defaults.
+        let is_scim = counter.settings.is_scim(request.uri().path());
+        let answering = async {
+            if is_scim {
+                return scim::handle(Arc::clone(&counter), id, request).await;
+            }
+            request.extensions_mut().insert(id);
+            let mut response = others.oneshot(request).await.unwrap_or_else(|never| match never {});
+            let explanation = response.extensions_mut().remove::<Explanation>();
+            if let Some(Failure(cause)) = response.extensions_mut().remove() {
+                error::log_failure(id, &cause);
+            }
+            (response, explanation)
+        };
+        let answered = AssertUnwindSafe(answering).catch_unwind().await;
+        let (mut response, explanation) = answered.unwrap_or_else(|_| {
+            // A panic is a mistake of ours. It costs this request an honest answer and nobody
+            // else's.
+            let panicked = store::Error::Panicked("while it was answered".to_owned());
+            (Refusal::from(panicked).answer(id), None)
+        });
+        let headers = response.headers_mut();
+        let header = HeaderValue::try_from(id.to_string()).expect("an id is plain ASCII");
+        headers.insert(REQUEST_ID, header);
+        // Answers hold personal data, which nobody on the way shall keep.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some((method, path)) = told {
+            let explanation = explanation.as_ref();
+            let straightened = explanation.filter(|it| !it.quirks.is_empty());
+            tracing::debug!(
+                request_id = %id,
+                directory_id =
+                    explanation.and_then(|it| it.directory_id).map(tracing::field::display),
+                %method,
+                path,
+                status = response.status().as_u16(),
+                duration_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+                straightened = straightened.map(Explanation::straightened),
+                explanation = explanation.map(tracing::field::display),
+                "answered {id}",
+            );
+        }
+        response
+    }
 }
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The name of a request, in its answer and in the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestId(directory::RequestId);
+
+impl std::fmt::Display for RequestId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Why an answer of the management API is that something failed: for the log, together with the
+/// name of the request.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure(pub(crate) Arc<store::Error>);

@@ -1,11 +1,15 @@
 //! What the management API says when it cannot do what was asked: problem details (RFC 9457) with
 //! what happened (`title`), why (`detail`), and what to do now (`hint`).
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use directory::Rejection;
 use serde::Serialize;
+
+use crate::Failure;
 
 /// A problem, ready to be answered.
 #[derive(Debug, Serialize)]
@@ -20,7 +24,7 @@ pub(crate) struct Problem {
     #[serde(skip)]
     retry_after: Option<u64>,
     #[serde(skip)]
-    cause: Option<Box<store::Error>>,
+    cause: Option<Arc<store::Error>>,
 }
 
 impl Problem {
@@ -127,7 +131,7 @@ impl From<store::Error> for Problem {
                 "Send it again",
             ),
             error if error.is_unreachable() => Problem {
-                cause: Some(Box::new(error)),
+                cause: Some(Arc::new(error)),
                 retry_after: Some(5),
                 ..Problem::new(
                     StatusCode::SERVICE_UNAVAILABLE,
@@ -139,7 +143,7 @@ impl From<store::Error> for Problem {
                 )
             },
             error if error.is_busy() => Problem {
-                cause: Some(Box::new(error)),
+                cause: Some(Arc::new(error)),
                 ..Problem::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "busy",
@@ -149,7 +153,7 @@ impl From<store::Error> for Problem {
                 )
             },
             error if error.is_full() => Problem {
-                cause: Some(Box::new(error)),
+                cause: Some(Arc::new(error)),
                 retry_after: Some(30),
                 ..Problem::new(
                     StatusCode::SERVICE_UNAVAILABLE,
@@ -173,7 +177,7 @@ impl From<store::Error> for Problem {
                 )
             },
             cause => Problem {
-                cause: Some(Box::new(cause)),
+                cause: Some(Arc::new(cause)),
                 ..Problem::new(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "internal",
@@ -242,9 +246,7 @@ fn of_schemas(rejection: &Rejection) -> Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        if let Some(cause) = &self.cause {
-            tracing::error!(error = cause.as_ref() as &dyn std::error::Error, "a request failed");
-        }
+        let failure = self.cause.clone().map(Failure);
         let status = StatusCode::from_u16(self.status).expect("we make no other statuses");
         let retry_after = self.retry_after;
         let mut response = (status, Json(self)).into_response();
@@ -258,6 +260,10 @@ impl IntoResponse for Problem {
                 header::WWW_AUTHENTICATE,
                 HeaderValue::from_static("Bearer realm=\"Roster management API\""),
             );
+        }
+        // Whoever knows the name of the request tells the log.
+        if let Some(failure) = failure {
+            response.extensions_mut().insert(failure);
         }
         response
     }

@@ -40,6 +40,7 @@ use crate::{Counter, RequestId, caller};
 /// One request, recognised and taken apart.
 pub(crate) struct Call {
     counter: Arc<Counter>,
+    request_id: RequestId,
     store: DirectoryStore,
     /// The directory's own base URL, below which all locations are.
     base: String,
@@ -95,28 +96,25 @@ enum Target {
     Unknown,
 }
 
-/// Serves every path below the SCIM path, with every method.
+/// Serves every path below the SCIM path, with every method, and explains what was asked for.
 pub(crate) async fn handle(
-    State(counter): State<Arc<Counter>>,
-    Extension(request_id): Extension<RequestId>,
+    counter: Arc<Counter>,
+    request_id: RequestId,
     request: Request,
-) -> Response {
+) -> (Response, Option<Explanation>) {
     let accept = answer::MediaType::preferred(request.headers());
     let (named, target) = read_path(below_scim(&counter, request.uri().path()));
     let query = Query::parse(request.uri().query());
     let mut explanation = Explanation::of(request.method(), &target, &query);
-    let outcome =
-        serve(counter, &request_id, request, named, target, query, &mut explanation).await;
-    let mut response = match outcome {
+    let outcome = serve(counter, request_id, request, named, target, query, &mut explanation).await;
+    let response = match outcome {
         Ok(answer) => answer.into_response(accept),
         Err(refusal) => {
             tracing::debug!(%request_id, status = refusal.status(), "refused {request_id}");
-            refusal.answer(&request_id)
+            refusal.answer(request_id)
         }
     };
-    // For whoever tells of requests when they are answered.
-    response.extensions_mut().insert(explanation);
-    response
+    (response, Some(explanation))
 }
 
 /// Serves what no route has, where it means SCIM: a base URL without its version, which is that of
@@ -129,7 +127,7 @@ pub(crate) async fn handle_unversioned(
     let path = request.uri().path();
     let below = counter.settings.path_without_version().and_then(|it| path.strip_prefix(it));
     let Some(below) = below.filter(|below| below.starts_with('/')) else {
-        return error::unknown_path(&request_id, &request);
+        return error::unknown_path(request_id, &request);
     };
     let first = below.split('/').find(|part| !part.is_empty()).unwrap_or_default();
     if is_version(first) {
@@ -138,12 +136,17 @@ pub(crate) async fn handle_unversioned(
              with `v2`",
             shortened(first)
         );
-        return Refusal::from(Error::bad(Kind::InvalidVers, detail)).answer(&request_id);
+        return Refusal::from(Error::bad(Kind::InvalidVers, detail)).answer(request_id);
     }
     if matches!(read_path(below).1, Target::Unknown) {
-        return error::unknown_path(&request_id, &request);
+        return error::unknown_path(request_id, &request);
     }
-    handle(State(counter), Extension(request_id), request).await
+    let (mut response, explanation) = handle(counter, request_id, request).await;
+    // For whoever tells of requests when they are answered.
+    if let Some(explanation) = explanation {
+        response.extensions_mut().insert(explanation);
+    }
+    response
 }
 
 /// `v1`, `v2.1`.
@@ -155,7 +158,7 @@ fn is_version(part: &str) -> bool {
 
 async fn serve(
     counter: Arc<Counter>,
-    request_id: &RequestId,
+    request_id: RequestId,
     request: Request,
     named: Option<DirectoryId>,
     target: Target,
@@ -196,9 +199,10 @@ async fn serve(
     if parts.uri.query().is_some_and(|query| query.is_empty() || query.ends_with('&')) {
         quirks.note(Quirk::QueryUnfinished);
     }
-    let mut call = Call { counter, store, base, query, condition, is_brief: false, quirks };
+    let mut call =
+        Call { counter, request_id, store, base, query, condition, is_brief: false, quirks };
     let incoming = Incoming::Body(&parts.headers, body);
-    let outcome = carry_out(&mut call, &parts.method, target, incoming, request_id).await;
+    let outcome = carry_out(&mut call, &parts.method, target, incoming).await;
     // What was straightened is told and counted whether or not it was of any use.
     call.store.note_quirks(&call.quirks);
     explanation.quirks = call.quirks;
@@ -210,45 +214,47 @@ async fn carry_out(
     method: &Method,
     target: Target,
     incoming: Incoming<'_>,
-    request_id: &RequestId,
 ) -> Result<Answer, Refusal> {
     let allowed = target.methods();
-    // A HEAD is a GET whose body the server leaves out.
+    // A HEAD is a GET whose body the server leaves out. What takes much to carry out stands in a box,
+    // so that what is asked most, and takes little, is not moved about with room for all of it.
     match (method, target) {
-        (&Method::GET | &Method::HEAD, Target::Root) => list::list_all(call, None).await,
-        (&Method::GET | &Method::HEAD, Target::Users) => users::list(call, None).await,
-        (&Method::POST, Target::SearchUsers) => users::list(call, Some(incoming)).await,
-        (&Method::POST, Target::SearchGroups) => groups::list(call, Some(incoming)).await,
-        (&Method::POST, Target::Search) => list::list_all(call, Some(incoming)).await,
-        (&Method::POST, Target::Users) => users::create(call, incoming).await,
+        (&Method::GET | &Method::HEAD, Target::Root) => Box::pin(list::list_all(call, None)).await,
+        (&Method::GET | &Method::HEAD, Target::Users) => Box::pin(users::list(call, None)).await,
+        (&Method::POST, Target::SearchUsers) => Box::pin(users::list(call, Some(incoming))).await,
+        (&Method::POST, Target::SearchGroups) => Box::pin(groups::list(call, Some(incoming))).await,
+        (&Method::POST, Target::Search) => Box::pin(list::list_all(call, Some(incoming))).await,
+        (&Method::POST, Target::Users) => Box::pin(users::create(call, incoming)).await,
         (&Method::GET | &Method::HEAD, Target::User(id)) => users::get(call, &id).await,
-        (&Method::PUT, Target::User(id)) => users::replace(call, &id, incoming).await,
-        (&Method::PATCH, Target::User(id)) => users::patch(call, &id, incoming).await,
-        (&Method::DELETE, Target::User(id)) => users::delete(call, &id).await,
-        (&Method::GET | &Method::HEAD, Target::Groups) => groups::list(call, None).await,
-        (&Method::POST, Target::Groups) => groups::create(call, incoming).await,
-        (&Method::GET | &Method::HEAD, Target::Group(id)) => groups::get(call, &id).await,
-        (&Method::PUT, Target::Group(id)) => groups::replace(call, &id, incoming).await,
-        (&Method::PATCH, Target::Group(id)) => groups::patch(call, &id, incoming).await,
-        (&Method::DELETE, Target::Group(id)) => groups::delete(call, &id).await,
+        (&Method::PUT, Target::User(id)) => Box::pin(users::replace(call, &id, incoming)).await,
+        (&Method::PATCH, Target::User(id)) => Box::pin(users::patch(call, &id, incoming)).await,
+        (&Method::DELETE, Target::User(id)) => Box::pin(users::delete(call, &id)).await,
+        (&Method::GET | &Method::HEAD, Target::Groups) => Box::pin(groups::list(call, None)).await,
+        (&Method::POST, Target::Groups) => Box::pin(groups::create(call, incoming)).await,
+        (&Method::GET | &Method::HEAD, Target::Group(id)) => Box::pin(groups::get(call, &id)).await,
+        (&Method::PUT, Target::Group(id)) => Box::pin(groups::replace(call, &id, incoming)).await,
+        (&Method::PATCH, Target::Group(id)) => Box::pin(groups::patch(call, &id, incoming)).await,
+        (&Method::DELETE, Target::Group(id)) => Box::pin(groups::delete(call, &id)).await,
         (&Method::GET | &Method::HEAD, Target::Catalogue(kind)) => {
-            catalogue::list(call, kind).await
+            Box::pin(catalogue::list(call, kind)).await
         }
         (&Method::GET | &Method::HEAD, Target::Entry(kind, id)) => {
-            catalogue::get(call, kind, &id).await
+            Box::pin(catalogue::get(call, kind, &id)).await
         }
-        (&Method::POST, Target::Bulk) => bulk::carry_out(call, incoming, request_id).await,
+        (&Method::POST, Target::Bulk) => Box::pin(bulk::carry_out(call, incoming)).await,
         (&Method::GET | &Method::HEAD, Target::ServiceProviderConfig) => {
             Ok(discovery::service_provider_config(&call.base))
         }
         (&Method::GET | &Method::HEAD, Target::ResourceTypes) => {
-            discovery::resource_types(call).await
+            Box::pin(discovery::resource_types(call)).await
         }
         (&Method::GET | &Method::HEAD, Target::ResourceType(id)) => {
-            discovery::resource_type(call, &id).await
+            Box::pin(discovery::resource_type(call, &id)).await
         }
-        (&Method::GET | &Method::HEAD, Target::Schemas) => discovery::schemas(call).await,
-        (&Method::GET | &Method::HEAD, Target::Schema(urn)) => discovery::schema(call, &urn).await,
+        (&Method::GET | &Method::HEAD, Target::Schemas) => Box::pin(discovery::schemas(call)).await,
+        (&Method::GET | &Method::HEAD, Target::Schema(urn)) => {
+            Box::pin(discovery::schema(call, &urn)).await
+        }
         (method, _) => {
             let detail = format!(
                 "`{method}` cannot be used with this address; it knows {allowed}. The base URL may \
@@ -352,11 +358,11 @@ impl Call {
         incoming: Incoming<'_>,
         resource_type: &ResourceType,
         bytes_max: usize,
-    ) -> Result<(Projection, Admitted), Refusal> {
+    ) -> Result<(Arc<Projection>, Admitted), Refusal> {
         let projection = self.projection(resource_type)?;
         let body = incoming.json(bytes_max).await?;
         let admitted = admit_replacement(body, resource_type, self.preset(), &mut self.quirks)?;
-        Ok((projection.with_sent(in_resource(&admitted.resource)), admitted))
+        Ok((with_sent(projection, in_resource(&admitted.resource)), admitted))
     }
 
     /// Reads a PATCH of the resource that the address names, and what of its outcome is to be
@@ -367,12 +373,12 @@ impl Call {
         resource_type: &ResourceType,
         named: &str,
         bytes_max: usize,
-    ) -> Result<(Projection, Patch), Refusal> {
+    ) -> Result<(Arc<Projection>, Patch), Refusal> {
         let projection = self.projection(resource_type)?;
         let body = incoming.json(bytes_max).await?;
         let patch = Patch::parse(body, resource_type, self.preset(), &mut self.quirks)?;
         patch.check_id(named)?;
-        Ok((projection.with_sent(|urn, name| patch.names(Some(urn), name)), patch))
+        Ok((with_sent(projection, |urn, name| patch.names(Some(urn), name)), patch))
     }
 
     /// The answer to who changed one resource.
@@ -409,23 +415,37 @@ impl Call {
     }
 }
 
+/// What is answered to who sent these attributes of extensions.
+fn with_sent(
+    projection: Arc<Projection>,
+    was_sent: impl Fn(&str, &str) -> bool,
+) -> Arc<Projection> {
+    if !projection.depends_on_sent() {
+        return projection;
+    }
+    Arc::new(Arc::unwrap_or_clone(projection).with_sent(was_sent))
+}
+
 /// Whether a body had a value of an attribute of an extension.
 fn in_resource(resource: &Resource) -> impl Fn(&str, &str) -> bool {
     |urn, name| resource.get(urn).is_some_and(|values| values.get(name).is_some())
 }
 
 /// For who answers without what could not be read again after a change was kept.
-fn note_unread(error: &store::Error) {
+fn note_unread(call: &Call, error: &store::Error) {
+    let request_id = call.request_id;
     let shown = error as &dyn std::error::Error;
     // Nobody need look where a group of many is changed while many such are read.
     if matches!(error, store::Error::Crowded) {
         tracing::debug!(
+            %request_id,
             error = shown,
             "a change was kept, and is answered without what there was no room to read after it",
         );
         return;
     }
     tracing::error!(
+        %request_id,
         error = shown,
         "a change was kept, and is answered without what could not be read after it",
     );

@@ -124,6 +124,12 @@ impl Settings {
         &self.scim_path
     }
 
+    /// Whether SCIM is spoken at this path.
+    pub(crate) fn is_scim(&self, path: &str) -> bool {
+        let below = path.strip_prefix(self.scim_path.as_str());
+        below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+    }
+
     /// The path below which SCIM is spoken, without the version at its end: `/scim` of `/scim/v2`.
     /// `None` where it does not end in one, or there is nothing before it.
     pub(crate) fn path_without_version(&self) -> Option<&str> {

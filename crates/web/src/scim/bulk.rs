@@ -23,8 +23,8 @@ use tokio::task::unconstrained;
 
 use super::answer::Answer;
 use super::{Call, Incoming, condition, groups, shortened, users};
+use crate::caller;
 use crate::error::Refusal;
-use crate::{RequestId, caller};
 
 const USERS: &str = "/Users";
 const GROUPS: &str = "/Groups";
@@ -34,16 +34,12 @@ const GROUPS: &str = "/Groups";
 const UNANSWERED_MAX: usize = 64;
 
 /// `POST /Bulk`.
-pub(super) async fn carry_out(
-    call: &mut Call,
-    incoming: Incoming<'_>,
-    request_id: &RequestId,
-) -> Result<Answer, Refusal> {
+pub(super) async fn carry_out(call: &mut Call, incoming: Incoming<'_>) -> Result<Answer, Refusal> {
     let body = incoming.json(BULK_BYTES_MAX).await?;
     let preset = call.preset();
     let request = BulkRequest::parse(body, &[USERS, GROUPS], preset, &mut call.quirks)?;
     caller::count_operations(&call.counter, call.store.id(), request.operations.len())?;
-    let mut job = Job::new(call, request, request_id);
+    let mut job = Job::new(call, request);
     for step in job.request.steps() {
         if !job.make_room_for(step).await {
             break;
@@ -61,7 +57,6 @@ pub(super) async fn carry_out(
 /// A bulk request that is being carried out.
 struct Job<'a> {
     call: &'a Call,
-    request_id: &'a RequestId,
     request: BulkRequest,
     /// Which operation creates what, by `bulkId`.
     creators: HashMap<String, usize>,
@@ -89,10 +84,9 @@ struct Fate {
 }
 
 impl<'a> Job<'a> {
-    fn new(call: &'a Call, request: BulkRequest, request_id: &'a RequestId) -> Job<'a> {
+    fn new(call: &'a Call, request: BulkRequest) -> Job<'a> {
         Job {
             call,
-            request_id,
             creators: request.creators(),
             fates: request.operations.iter().map(|_| Fate::default()).collect(),
             request,
@@ -223,7 +217,7 @@ impl<'a> Job<'a> {
     /// Takes note of how a step ended, and takes back what cannot be completed.
     async fn finish(&mut self, step: Step, outcome: Result<Answer, Refusal>) {
         let place = place_of(step);
-        let outcome = outcome.map_err(|refusal| refusal.tell(self.request_id));
+        let outcome = outcome.map_err(|refusal| refusal.tell(self.call.request_id));
         let fate = &mut self.fates[place];
         let target = &mut self.request.operations[place].target;
         if let (Ok(answer), Some(target)) = (&outcome, target)
@@ -277,7 +271,7 @@ impl<'a> Job<'a> {
         operation.act = Ok(Act::Delete);
         operation.version = None;
         let (outcome, _) = single(self.call, operation).await;
-        let left = outcome.map_err(|refusal| refusal.tell(self.request_id)).err();
+        let left = outcome.map_err(|refusal| refusal.tell(self.call.request_id)).err();
         // Somebody else was quicker where it is not there.
         let Some(error) = left.filter(|error| error.status() != 404) else { return };
         let detail = format!(
@@ -327,6 +321,7 @@ fn place_of(step: Step) -> usize {
 /// Serves the operation as if it were a request of its own.
 fn single(call: &Call, operation: Operation) -> Running {
     let mut call = Call {
+        request_id: call.request_id,
         counter: call.counter.clone(),
         store: call.store.clone(),
         base: call.base.clone(),

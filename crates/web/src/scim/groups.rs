@@ -14,7 +14,7 @@ use store::GroupRecord;
 use super::answer::Answer;
 use super::list::{self, Among};
 use super::represent::{Represent, group_record};
-use super::{Call, Incoming, group_id, in_resource, note_unread};
+use super::{Call, Incoming, group_id, in_resource, note_unread, with_sent};
 use crate::error::Refusal;
 
 /// `GET /Groups` (RFC 7644 §3.4.2), and `POST /Groups/.search` (§3.4.3).
@@ -48,7 +48,7 @@ pub(super) async fn create(call: &mut Call, incoming: Incoming<'_>) -> Result<An
     let projection = call.projection(&group)?;
     let body = incoming.json(call.counter.settings.limits.group_body_bytes).await?;
     let admitted = admit(body, &group, call.preset(), &mut call.quirks)?;
-    let projection = projection.with_sent(in_resource(&admitted.resource));
+    let projection = with_sent(projection, in_resource(&admitted.resource));
     let create = CreateGroup {
         document: Document::new(admitted.resource),
         members: admitted.members.unwrap_or_default(),
@@ -150,7 +150,7 @@ async fn changed(
             // Gone again already: what was asked for was done, and this is what was left of it.
             Ok(found) => record = found.unwrap_or(record),
             Err(error) => {
-                note_unread(&error);
+                note_unread(call, &error);
                 // To answer with no members would say that there are none.
                 let without = Projection::parse(None, Some("members"), &resource_type)
                     .expect("one of the two is given");
@@ -168,6 +168,7 @@ fn note_outcome(call: &mut Call, outcome: &GroupOutcome) {
     if !outcome.unknown_members.is_empty() {
         call.quirks.note(Quirk::MembersUnknown);
         tracing::warn!(
+            request_id = %call.request_id,
             group_id = %outcome.group.id,
             unknown = outcome.unknown_members.len(),
             "unknown members were left out of group {}",

@@ -21,7 +21,7 @@ pub(super) struct List {
     query: ListQuery,
     filter: Option<Arc<BoundFilter>>,
     sort: Option<Arc<BoundSort>>,
-    projection: Projection,
+    projection: Arc<Projection>,
 }
 
 /// Whether a list is of one type, or of several of which each may lack what is asked for.
@@ -76,19 +76,38 @@ impl Call {
         };
         let attributes = query.attributes.as_deref();
         let excluded = query.excluded_attributes.as_deref();
-        let projection = Projection::parse(attributes, excluded, resource_type)?;
+        let projection = self.projection_of(attributes, excluded, resource_type)?;
         Ok(List { query, filter, sort, projection })
     }
 
     /// What is to be left of each resource.
-    pub(super) fn projection(&self, resource_type: &ResourceType) -> Result<Projection, Refusal> {
+    pub(super) fn projection(
+        &self,
+        resource_type: &ResourceType,
+    ) -> Result<Arc<Projection>, Refusal> {
         const NAMES: [&str; 2] = ["attributes", "excludedAttributes"];
         let is_one = |name: &str| NAMES.iter().any(|it| it.eq_ignore_ascii_case(name));
         // Read as those of a list, so that what is refused there is refused here.
         let pairs = self.query.0.iter().filter(|(name, _)| is_one(name));
         let query = ListQuery::parse(pairs.map(|(name, value)| (name, value)))?;
         let (attributes, excluded) = (query.attributes, query.excluded_attributes);
-        Ok(Projection::parse(attributes.as_deref(), excluded.as_deref(), resource_type)?)
+        self.projection_of(attributes.as_deref(), excluded.as_deref(), resource_type)
+    }
+
+    /// What most ask for, which is nothing by name, is at hand.
+    fn projection_of(
+        &self,
+        attributes: Option<&str>,
+        excluded: Option<&str>,
+        resource_type: &ResourceType,
+    ) -> Result<Arc<Projection>, Refusal> {
+        let types = self.store.types();
+        let is = |known: &Arc<ResourceType>| std::ptr::eq(&raw const **known, resource_type);
+        match (attributes, excluded) {
+            (None, None) if is(types.user()) => Ok(Arc::clone(types.whole_user())),
+            (None, None) if is(types.group()) => Ok(Arc::clone(types.whole_group())),
+            _ => Ok(Arc::new(Projection::parse(attributes, excluded, resource_type)?)),
+        }
     }
 
     /// Whether the client says which attributes it wants to see.

@@ -11,6 +11,7 @@ use ::scim::group::MemberKind;
 use ::scim::{ResourceType, datetime, json};
 use directory::{GroupId, GroupOutcome, Membership, User};
 use jiff::Timestamp;
+use memchr::memmem;
 use serde_json::{Map, Value};
 use store::{GroupRecord, UserRecord};
 
@@ -29,16 +30,17 @@ pub(super) trait Represent {
     fn print(&self, resource_type: &ResourceType, base: &str, text: &mut String) {
         let common = self.common();
         text.reserve(common.kept.len() + 640);
+        let id = common.id.to_string();
         text.push('{');
         common.print_schemas(resource_type, text);
-        common.print_id(text);
+        print_id(&id, text);
         let kept = common.between_braces();
         if !kept.is_empty() {
             text.push(',');
             text.push_str(kept);
         }
         self.print_related(base, text);
-        common.print_meta(resource_type, base, text);
+        common.print_meta(&id, resource_type, base, text);
         text.push('}');
     }
 
@@ -56,13 +58,13 @@ pub(super) trait Represent {
             common.print_schemas(resource_type, &mut around);
         }
         if is_wanted("id") {
-            common.print_id(&mut around);
+            print_id(&common.id.to_string(), &mut around);
         }
         if is_wanted(Self::RELATED) {
             self.print_related(base, &mut around);
         }
         if is_wanted("meta") {
-            common.print_meta(resource_type, base, &mut around);
+            common.print_meta(&common.id.to_string(), resource_type, base, &mut around);
         }
         // Each but the first stands behind a comma.
         if around.starts_with("{,") {
@@ -196,16 +198,11 @@ impl Common<'_> {
         text.push(']');
     }
 
-    fn print_id(&self, text: &mut String) {
-        text.push_str(",\"id\":\"");
-        write!(text, "{}\"", self.id).expect(TEXT);
-    }
-
     fn between_braces(&self) -> &str {
         self.kept.get(1..self.kept.len() - 1).unwrap_or_default()
     }
 
-    fn print_meta(&self, resource_type: &ResourceType, base: &str, text: &mut String) {
+    fn print_meta(&self, id: &str, resource_type: &ResourceType, base: &str, text: &mut String) {
         text.push_str(",\"meta\":{\"resourceType\":\"");
         text.push_str(&resource_type.name);
         text.push_str("\",\"created\":\"");
@@ -215,16 +212,28 @@ impl Common<'_> {
         text.push_str("\",\"location\":\"");
         text.push_str(base);
         text.push_str(&resource_type.endpoint);
-        write!(text, "/{}\",\"version\":\"W/\\\"{}\\\"\"}}", self.id, self.version).expect(TEXT);
+        text.push('/');
+        text.push_str(id);
+        write!(text, "\",\"version\":\"W/\\\"{}\\\"\"}}", self.version).expect(TEXT);
     }
 
     /// Whether the kept text has the extension's key. A quote inside of a value is escaped, so
     /// `"URN":{` cannot stand in one.
     fn has_extension(&self, urn: &str) -> bool {
-        self.kept.match_indices(urn).any(|(at, _)| {
-            self.kept[..at].ends_with('"') && self.kept[at + urn.len()..].starts_with("\":{")
+        // Looked for by its end: to prepare the search for a long text takes longer than to search.
+        let (kept, urn) = (self.kept.as_bytes(), urn.as_bytes());
+        let end = &urn[urn.len().saturating_sub(16)..];
+        memmem::find_iter(kept, end).map(|at| at + end.len()).any(|at| {
+            let before = kept[..at].strip_suffix(urn);
+            before.is_some_and(|it| it.ends_with(b"\"")) && kept[at..].starts_with(b"\":{")
         })
     }
+}
+
+fn print_id(id: &str, text: &mut String) {
+    text.push_str(",\"id\":\"");
+    text.push_str(id);
+    text.push('"');
 }
 
 /// Weak: other projections have other bytes.

@@ -11,7 +11,7 @@ use store::UserRecord;
 use super::answer::Answer;
 use super::list::{self, Among};
 use super::represent::{Represent, user_record};
-use super::{Call, Incoming, in_resource, note_unread, user_id};
+use super::{Call, Incoming, in_resource, note_unread, user_id, with_sent};
 use crate::error::Refusal;
 
 /// `GET /Users` (RFC 7644 §3.4.2), and `POST /Users/.search` (§3.4.3).
@@ -40,7 +40,7 @@ pub(super) async fn create(call: &mut Call, incoming: Incoming<'_>) -> Result<An
     let projection = call.projection(&user)?;
     let body = incoming.json(call.counter.settings.limits.user_body_bytes).await?;
     let admitted = admit(body, &user, call.preset(), &mut call.quirks)?;
-    let projection = projection.with_sent(in_resource(&admitted.resource));
+    let projection = with_sent(projection, in_resource(&admitted.resource));
     let create = if admitted.active_given {
         CreateUser::without_default(admitted.resource)
     } else {
@@ -126,7 +126,7 @@ async fn changed(call: &Call, projection: &Projection, user: &User) -> Answer {
         // Groups are not a part of the user's version, so these may be newer than it.
         match call.store.user(user.id, true).await {
             Ok(found) => record.groups = found.map(|found| found.groups).unwrap_or_default(),
-            Err(error) => note_unread(&error),
+            Err(error) => note_unread(call, &error),
         }
     }
     call.written(StatusCode::OK, &call.user_type(), projection, &record)

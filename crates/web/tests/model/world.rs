@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request};
 use claims::OwnDatabase;
@@ -16,7 +15,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use store::{Clock, Environment, Store};
 use tempfile::TempDir;
-use tower::ServiceExt as _;
 use uuid::Uuid;
 use web::{Limits, Settings};
 
@@ -24,7 +22,7 @@ const PUBLIC_URL: &str = "https://roster.example";
 
 /// A server with some directories.
 pub(crate) struct World {
-    application: Router,
+    application: web::Application,
     store: Store,
     clock: Arc<HandClock>,
     key: String,
@@ -172,7 +170,7 @@ impl World {
             None => Body::empty(),
         };
         let request = request.body(body).expect("a request");
-        let response = self.application.clone().oneshot(request).await.expect("it answers");
+        let response = self.application.clone().answer(request).await;
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.expect("the body comes whole").to_bytes();
         let body = if bytes.is_empty() {

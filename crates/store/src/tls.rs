@@ -103,7 +103,8 @@ fn is_near(config: &Config) -> bool {
 /// What to do where a connection could not be encrypted, or had to be.
 pub(crate) fn hint(error: &tokio_postgres::Error) -> Option<&'static str> {
     use rustls::CertificateError::{
-        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, UnknownIssuer,
+        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext,
+        UnknownIssuer,
     };
     if let Some(it) = error.as_db_error() {
         // The server's own word for it, as of all that its file `pg_hba.conf` does not allow.
@@ -122,7 +123,8 @@ pub(crate) fn hint(error: &tokio_postgres::Error) -> Option<&'static str> {
         }
     });
     match certificate {
-        Some(UnknownIssuer) => Some(
+        // The second: of another authority that has the same name.
+        Some(UnknownIssuer | BadSignature) => Some(
             "name a file with the certificate of its authority, such as \
              `sslrootcert=/etc/ssl/database.pem`, in the database's URL",
         ),

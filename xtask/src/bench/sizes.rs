@@ -130,14 +130,15 @@ fn size(
             let pages = |kind: &str| {
                 let sql = "select coalesce(sum(pages.pgsize), 0)
                            from sqlite_schema parts
-                           join dbstat pages on pages.name = parts.name and pages.aggregate
+                           join dbstat pages on pages.name = parts.name
                            where parts.tbl_name = ?1 and parts.type = ?2";
                 connection.query_row(sql, [table, kind], |row| row.get::<_, i64>(0))
             };
-            let of_table = pages("table").context("this SQLite does not tell sizes")?;
-            if of_table == 0 {
+            let is_there = "select exists (select 1 from sqlite_schema where name = ?1)";
+            if !connection.query_row(is_there, [table], |row| row.get::<_, bool>(0))? {
                 return Ok(None);
             }
+            let of_table = pages("table").context("this SQLite does not tell sizes")?;
             let sql = format!("select count(*) from {table}");
             let rows = connection.query_row(&sql, [], |row| row.get(0))?;
             Size { rows, table: of_table, indexes: pages("index")? }

@@ -199,9 +199,15 @@ fn spawn(
         .expect("it is installed")
 }
 
-/// The newest that is installed.
+/// The newest of Debian's, or those on the path.
 fn programs() -> Option<PathBuf> {
     let installed = fs::read_dir(DEBIAN).into_iter().flatten().flatten();
-    let folders = installed.map(|entry| entry.path().join("bin"));
-    folders.filter(|folder| folder.join("postgres").is_file()).max()
+    let version = |folder: &Path| folder.file_name()?.to_str()?.parse::<u32>().ok();
+    let mut debian: Vec<_> =
+        installed.filter_map(|it| Some((version(&it.path())?, it.path().join("bin")))).collect();
+    debian.sort_unstable();
+    let debian = debian.into_iter().rev().map(|(_, folder)| folder);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders = debian.chain(std::env::split_paths(&path).collect::<Vec<_>>());
+    folders.find(|folder| ["initdb", "postgres"].iter().all(|name| folder.join(name).is_file()))
 }

@@ -20,7 +20,7 @@ mod path;
 use std::sync::{Arc, LazyLock};
 
 pub use choices::Choices;
-pub use database::OwnDatabase;
+pub use database::{Held, OwnDatabase};
 use scim::dialect::Quirks;
 use scim::schema::custom::Definition;
 use scim::{Preset, ResourceType, Schema};

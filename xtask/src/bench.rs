@@ -21,6 +21,7 @@ mod report;
 mod requests;
 mod scenarios;
 mod seed;
+mod sizes;
 mod stage;
 
 use std::{env, path::Path, process::Command, time::Instant};
@@ -38,6 +39,7 @@ use crate::{
 };
 
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Arguments {
     /// Measure briefly: enough to see that everything works, not to compare commits
     #[arg(long)]
@@ -62,6 +64,10 @@ pub(crate) struct Arguments {
     /// Print the figures and write no file
     #[arg(long)]
     no_file: bool,
+    /// Measure how much room users, groups, memberships and events take, and no speed: of the most
+    /// users that are named
+    #[arg(long, conflicts_with_all = ["quick", "check", "only", "nodes"])]
+    sizes: bool,
 }
 
 /// How long is measured.
@@ -111,6 +117,10 @@ pub(crate) fn measure(root: &Path, arguments: &Arguments) -> anyhow::Result<()> 
     let mut sizes = if arguments.users.is_empty() { usual.into() } else { arguments.users.clone() };
     sizes.sort_unstable();
     sizes.dedup();
+    if arguments.sizes {
+        let users = sizes.last().expect("there is one at least");
+        return sizes::weigh(root, arguments.engine, *users);
+    }
     anyhow::ensure!(
         arguments.nodes == 1 || arguments.engine == Engine::Postgres,
         "an embedded database has one server\nhint: leave out `--nodes`, or add `--engine postgres`"

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::Args;
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use store::{Phase, Progress, Store};
+use store::{Error, Phase, Progress, Store};
 
 use crate::environment;
 use crate::place::{Addresses, Place, postgres_url, without_password};
@@ -69,8 +68,17 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let now = environment::real().clock.now();
     let moved = Store::move_to_postgres(&from, &arguments.to, now, report).await;
     bar.finish_and_clear();
-    let tables = moved.with_context(|| {
-        format!("nothing was moved to `{to}`, and `{}` is as it was", from.display())
+    let tables = moved.map_err(|error| {
+        let from = from.display();
+        let what_came_of_it = match error {
+            Error::Unanswered(_) => format!(
+                "it is not known whether `{to}` has kept what was moved; `{from}` is as it was. Run \
+                 the same command again: where it says that the database is not empty, everything has \
+                 arrived, and the servers can be started on it; otherwise it is moved then"
+            ),
+            _ => format!("nothing was moved to `{to}`, and `{from}` is as it was"),
+        };
+        anyhow::Error::new(error).context(what_came_of_it)
     })?;
 
     let rows = tables.iter().map(|table| table.rows).sum();

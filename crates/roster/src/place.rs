@@ -31,7 +31,7 @@ pub(crate) struct Place {
     /// `postgres://user:password@host/database?sslmode=require`. Better said by the environment: what
     /// is on a command line can be seen by others on the machine
     #[arg(long, env = "ROSTER_DATABASE", value_name = "URL", hide_env_values = true,
-          conflicts_with = "data", value_parser = postgres_url)]
+          value_parser = postgres_url)]
     database: Option<String>,
 }
 
@@ -107,8 +107,22 @@ impl Place {
         folder.canonicalize().with_context(|| format!("cannot use `{}`", folder.display()))
     }
 
+    /// Refuses two databases at once: whichever was taken, somebody may have meant the other.
+    fn check(&self) -> anyhow::Result<()> {
+        if let (Some(data), Some(url)) = (&self.data, &self.database) {
+            anyhow::bail!(
+                "two databases are said: the folder `{}` by `--data` or `ROSTER_DATA`, and `{}` by \
+                 `--database` or `ROSTER_DATABASE`. Say one of them",
+                data.display(),
+                without_password(url)
+            );
+        }
+        Ok(())
+    }
+
     /// What it is and where, for people: without a password.
     pub(crate) fn describe(&self) -> anyhow::Result<String> {
+        self.check()?;
         match &self.database {
             None => Ok(self.folder()?.display().to_string()),
             Some(url) => Ok(without_password(url)),
@@ -117,6 +131,7 @@ impl Place {
 
     /// Opens the database, and creates what is missing in it.
     pub(crate) async fn open(&self) -> anyhow::Result<Store> {
+        self.check()?;
         let Some(url) = &self.database else { return self.open_embedded() };
         let environment = environment::real();
         Store::open_postgres(url, environment, Limits::default(), environment::entropy())

@@ -936,8 +936,8 @@ impl ApiStore {
         self.0.readers.read(read).await
     }
 
-    /// What was straightened of what a directory's provider sent, up to this moment, the most
-    /// frequent first.
+    /// What was straightened of what a directory's provider sent, the most frequent first: on this
+    /// node up to this moment, on others that share the database up to a few seconds ago.
     pub async fn quirks(&self, directory_id: DirectoryId) -> Result<Vec<QuirkCount>, Error> {
         self.0.quirks.keep().await?;
         self.0.readers.read(move |session| quirks::read(session, directory_id)).await

@@ -29,6 +29,10 @@ pub enum Error {
     /// The database is not one that this version can work with.
     #[error("{0}")]
     Migration(String),
+    /// Everything was moved and compared, and then the connection broke before the database said
+    /// that it keeps it: whether it does is not known.
+    #[error("the connection broke before the database said that it keeps what was moved")]
+    Unanswered(#[source] Box<Error>),
     /// What was written last could not be made safe, so nothing is shown of it.
     #[error("cannot write the database's log `{path}` once more")]
     Log {
@@ -89,6 +93,14 @@ impl PostgresError {
     pub(crate) fn unreachable(why: &str) -> PostgresError {
         let message = format!("cannot reach the database: {why}");
         PostgresError { code: None, is_away: true, message }
+    }
+
+    /// The same, with what to do about it.
+    pub(crate) fn with_hint(mut self, hint: Option<&str>) -> PostgresError {
+        if let Some(hint) = hint {
+            self.message = format!("{}; {hint}", self.message);
+        }
+        self
     }
 }
 

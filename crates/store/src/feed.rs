@@ -413,11 +413,12 @@ async fn read_in_one_state(
     count_max: u64,
 ) -> Result<Result<EventPage, BadCursor>, Error> {
     let end = position(session).await?;
+    let (begin, _) = forgotten(session).await?;
     let scope = Scope(directory_id);
     let after = match after.map(|cursor| sealer.open(cursor, scope)).transpose() {
-        Ok(None) => 0,
+        Ok(None) => begin,
         Ok(Some((after, mark))) => {
-            if after < forgotten(session).await?.0 {
+            if after < begin {
                 return Ok(Err(BadCursor::Forgotten));
             }
             // Another event stands there, or none yet: the database has been set back without a
@@ -438,6 +439,10 @@ async fn read_in_one_state(
         }
     };
     let has_more = events.len() as u64 > count_max;
+    match directory_id {
+        None => check_positions(&events, after, end, has_more)?,
+        Some(_) => check_numbers(&events)?,
+    }
     events.truncate(usize::try_from(count_max).unwrap_or(usize::MAX));
     let last = events.last().map_or(after, |event| event.position);
     // Where nothing more of this directory is to come, the reader need not look again at what
@@ -446,6 +451,40 @@ async fn read_in_one_state(
     let event_id = event_at(session, next).await?;
     let next = sealer.seal(scope, next, event_id.as_deref());
     Ok(Ok(EventPage { events, next, has_more }))
+}
+
+/// Nobody goes on over a hole in the feed: what is missing there would never be told.
+fn check_positions(
+    events: &[EventRecord],
+    after: u64,
+    end: u64,
+    has_more: bool,
+) -> Result<(), Error> {
+    let mut last = after;
+    for event in events {
+        if event.position != last + 1 {
+            return Err(hole("the feed", last + 1));
+        }
+        last = event.position;
+    }
+    if has_more || last == end { Ok(()) } else { Err(hole("the feed", last + 1)) }
+}
+
+/// The same within a directory, whose events have positions with others between them.
+fn check_numbers(events: &[EventRecord]) -> Result<(), Error> {
+    for pair in events.windows(2) {
+        if pair[1].number != pair[0].number + 1 {
+            let whose = format!("the directory `{}`", pair[0].directory_id);
+            return Err(hole(&whose, pair[0].number + 1));
+        }
+    }
+    Ok(())
+}
+
+fn hole(whose: &str, missing: u64) -> Error {
+    Error::Corrupt(format!(
+        "event {missing} of {whose} is not there, and nothing behind it is told"
+    ))
 }
 
 /// Events behind a position, of an embedded database.

@@ -52,6 +52,7 @@ pub use transfer::{MovedTable, Phase, Progress};
 
 use crate::access::FoundToken;
 use crate::feed::Sealer;
+use crate::migrations::Shape;
 use crate::postgres::Connector;
 use crate::quirks::QuirkCounter;
 use crate::readers::Readers;
@@ -150,7 +151,13 @@ impl Store {
     ) -> Result<Store, Error> {
         let now = environment.clock.now();
         let sealer = finish(async {
-            migrations::migrate(&mut session, now).await?;
+            if let Shape::OfNewer(migration) = migrations::migrate(&mut session, now).await? {
+                tracing::warn!(
+                    migration,
+                    "the database has the shape of a newer version of Roster, with which this one \
+                     can live for a while: finish the upgrade",
+                );
+            }
             feed::open(&mut session, entropy).await
         })?;
         let readers = Readers::open(reader)?;

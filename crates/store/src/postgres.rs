@@ -24,7 +24,7 @@ use crate::session::{self, Flow, Kept, Row, Session, Value};
 use crate::tls;
 
 /// The oldest version that is supported by those who make it.
-const VERSION_MIN: i32 = 140_000;
+const VERSION_MIN: i64 = 140_000;
 
 /// How long to wait for a connection. A request waits meanwhile, and its sender has a limit too.
 const CONNECTING_MAX: Duration = Duration::from_secs(5);
@@ -109,8 +109,12 @@ impl Connector {
         // Sockets and timers belong to a runtime, and this thread has none.
         let connecting = self.runtime.spawn(async move {
             let connected = tokio::time::timeout(2 * CONNECTING_MAX, config.connect(tls)).await;
-            let (client, connection) =
-                connected.map_err(|_| PostgresError::unreachable("it does not answer"))??;
+            let connected =
+                connected.map_err(|_| PostgresError::unreachable("it does not answer"))?;
+            let (client, connection) = connected.map_err(|error| {
+                let hint = tls::hint(&error);
+                PostgresError::from(error).with_hint(hint)
+            })?;
             // Ends with the client. What goes wrong is told to whoever waits for an answer.
             tokio::spawn(connection);
             client.batch_execute(SETTINGS).await?;
@@ -321,8 +325,13 @@ impl Postgres {
     }
 
     /// Ends a transaction; whether it was kept is not known where this fails.
+    ///
+    /// A transaction in which a statement has failed is undone by its commit, which PostgreSQL answers
+    /// with `ROLLBACK` and without an error. The driver does not tell the one from the other, and who
+    /// did not read a statement's rows to their end has not seen that it failed. So a statement goes
+    /// before the commit, in the same message, that such a transaction refuses.
     pub(crate) async fn commit(&mut self, doing: &'static str) -> Result<(), Error> {
-        self.end(doing, "commit").await
+        self.end(doing, "select 1; commit").await
     }
 
     pub(crate) async fn roll_back(&mut self, doing: &'static str) -> Result<(), Error> {
@@ -553,6 +562,23 @@ impl ToSql for Value<'_> {
     to_sql_checked!();
 }
 
+/// What is to be known of a database before anything is done in it.
+#[derive(Debug)]
+struct Found {
+    version: i64,
+    version_name: String,
+    encoding: String,
+    /// Tables that no extension has brought.
+    tables: u64,
+    /// The comment on the table `migrations`, if there is one.
+    mark: String,
+    /// Where tables are created; empty where there is no such place.
+    schema: String,
+    /// `on`, unless somebody does not care for what is kept.
+    fsync: String,
+    full_page_writes: String,
+}
+
 /// Looks whether this is a database that we can work with.
 pub(crate) async fn check(session: &mut Session) -> Result<(), Error> {
     let found = session
@@ -566,48 +592,175 @@ pub(crate) async fn check(session: &mut Session) -> Result<(), Error> {
                          and not exists (select 1 from pg_depend d
                                          where d.objid = c.oid and d.deptype = 'e')),
                     coalesce(obj_description(to_regclass('migrations'), 'pg_class'), ''),
-                    coalesce(current_schema(), '')",
+                    coalesce(current_schema(), ''),
+                    coalesce(current_setting('fsync', true), 'on'),
+                    coalesce(current_setting('full_page_writes', true), 'on')",
             &[],
             |row| {
-                Ok((
-                    row.integer(0)?,
-                    row.text(1)?,
-                    row.text(2)?,
-                    row.number(3)?,
-                    row.text(4)?,
-                    row.text(5)?,
-                ))
+                Ok(Found {
+                    version: row.integer(0)?,
+                    version_name: row.text(1)?,
+                    encoding: row.text(2)?,
+                    tables: row.number(3)?,
+                    mark: row.text(4)?,
+                    schema: row.text(5)?,
+                    fsync: row.text(6)?,
+                    full_page_writes: row.text(7)?,
+                })
             },
         )
         .await?;
-    let (version, version_name, encoding, tables, mark, schema) =
+    let found =
         found.ok_or_else(|| Error::Corrupt("the database does not know its version".to_owned()))?;
-    if version < i64::from(VERSION_MIN) {
-        return Err(Error::Migration(format!(
-            "the database is PostgreSQL {version_name}; 14 or later is required"
-        )));
+    if let Some(why) = found.objection() {
+        return Err(Error::Migration(why));
     }
-    if encoding != "UTF8" {
-        return Err(Error::Migration(format!(
-            "the database keeps text as {encoding}; create one with `encoding 'UTF8'`, people have \
-             names in every script"
-        )));
-    }
-    if schema.is_empty() {
-        return Err(Error::Migration(
-            "the database's user has no schema to create tables in; set its `search_path`, or \
-             grant it `usage` and `create` on the schema `public`"
-                .to_owned(),
-        ));
-    }
-    if tables > 0 && mark != MARK {
-        return Err(Error::Migration(format!(
-            "the schema `{schema}` of the database holds the tables of another application; give \
-             Roster a database or a schema of its own"
-        )));
+    for setting in found.careless_settings() {
+        tracing::warn!(
+            setting,
+            "the database runs with `{setting} = off`: what was acknowledged is lost, or the whole \
+             database, when its machine stops without warning. Turn it on, in `postgresql.conf`",
+        );
     }
     Ok(())
 }
 
+impl Found {
+    /// Why we cannot work with it, and what to do.
+    fn objection(&self) -> Option<String> {
+        let Found { version, version_name, encoding, tables, mark, schema, .. } = self;
+        if *version < VERSION_MIN {
+            Some(format!("the database is PostgreSQL {version_name}; 14 or later is required"))
+        } else if encoding != "UTF8" {
+            Some(format!(
+                "the database keeps text as {encoding}; create one with `encoding 'UTF8' template \
+                 template0`, people have names in every script"
+            ))
+        } else if schema.is_empty() {
+            Some(
+                "the database's user has no schema to create tables in; set its `search_path`, or \
+                 grant it `usage` and `create` on the schema `public`"
+                    .to_owned(),
+            )
+        } else if *tables > 0 && mark != MARK {
+            Some(format!(
+                "the schema `{schema}` of the database holds the tables of another application; \
+                 give Roster a database or a schema of its own"
+            ))
+        } else {
+            None
+        }
+    }
+
+    /// With these off, the database itself forgets what it said that it keeps. What `synchronous_commit`
+    /// is does not matter: [`SETTINGS`] say it for each connection.
+    fn careless_settings(&self) -> impl Iterator<Item = &'static str> {
+        let both = [("fsync", &self.fsync), ("full_page_writes", &self.full_page_writes)];
+        both.into_iter().filter(|(_, value)| *value == "off").map(|(name, _)| name)
+    }
+}
+
 /// The comment on our table of migrations: what tells our database from somebody else's.
 pub(crate) const MARK: &str = "Roster";
+
+#[cfg(test)]
+mod tests {
+    use claims::OwnDatabase;
+
+    use super::*;
+    use crate::session::finish;
+
+    fn found() -> Found {
+        Found {
+            version: 150_018,
+            version_name: "15.18".to_owned(),
+            encoding: "UTF8".to_owned(),
+            tables: 0,
+            mark: String::new(),
+            schema: "public".to_owned(),
+            fsync: "on".to_owned(),
+            full_page_writes: "on".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_database_that_cannot_be_used_is_refused_with_what_to_do() {
+        #[track_caller]
+        fn check(found: &Found, expected: Option<&str>) {
+            let objection = found.objection();
+            match expected {
+                None => assert_eq!(objection, None),
+                Some(words) => assert!(objection.unwrap().contains(words), "{found:?}"),
+            }
+        }
+        let of_version =
+            |version: i64, name: &str| Found { version, version_name: name.to_owned(), ..found() };
+        check(&found(), None);
+        check(&of_version(140_000, "14.0"), None);
+        check(&of_version(190_000, "19beta1"), None);
+        check(&of_version(130_022, "13.22"), Some("PostgreSQL 13.22; 14 or later"));
+        check(&of_version(90_624, "9.6.24"), Some("PostgreSQL 9.6.24; 14 or later"));
+        let latin = Found { encoding: "LATIN1".to_owned(), ..found() };
+        check(&latin, Some("LATIN1; create one with `encoding 'UTF8'"));
+        check(&Found { schema: String::new(), ..found() }, Some("`search_path`"));
+        check(&Found { tables: 3, ..found() }, Some("another application"));
+        check(&Found { tables: 3, mark: "Roster".to_owned(), ..found() }, None);
+    }
+
+    #[test]
+    fn a_database_that_does_not_care_is_spoken_of() {
+        let check = |fsync: &str, full_page_writes: &str, expected: &[&str]| {
+            let (fsync, full_page_writes) = (fsync.to_owned(), full_page_writes.to_owned());
+            let found = Found { fsync, full_page_writes, ..found() };
+            assert_eq!(found.careless_settings().collect::<Vec<_>>(), expected);
+        };
+        check("on", "on", &[]);
+        check("off", "on", &["fsync"]);
+        check("off", "off", &["fsync", "full_page_writes"]);
+    }
+
+    #[tokio::test]
+    async fn the_commit_of_a_failed_transaction_is_a_failure() {
+        let Some(own) = OwnDatabase::make() else { return };
+        let connector = Connector::new(&own.url()).unwrap();
+        let committing = tokio::task::spawn_blocking(move || {
+            let mut session = connector.session();
+            finish(async {
+                session.script("", "create table kept (it bigint)").await.unwrap();
+                session.begin().unwrap();
+                session.run("", "insert into kept values (1)", &[]).await.unwrap();
+                // It fails after its first row, and nobody reads on.
+                let sql = "select 1 / (2 - it) from generate_series(1, 2) it";
+                let first = session.first("", sql, &[], |row| row.integer(0)).await.unwrap();
+                assert_eq!(first, Some(1));
+                let error = session.commit().await.unwrap_err();
+                assert!(error.to_string().contains("keeping what was written"), "{error}");
+                assert!(!error.is_lost_race() && !error.is_unreachable(), "{error:?}");
+                let count = "select count(*) from kept";
+                let count = session.first("", count, &[], |row| row.number(0)).await.unwrap();
+                assert_eq!(count, Some(0));
+            });
+        });
+        committing.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn commits_wait_for_the_disk_whatever_the_database_says() {
+        let Some(own) = OwnDatabase::make() else { return };
+        for (setting, expected) in
+            [("off", "on"), ("local", "on"), ("remote_apply", "remote_apply")]
+        {
+            own.run(&format!(
+                "do $$ begin execute format('alter database %I set synchronous_commit = {setting}', \
+                 current_database()); end $$"
+            ));
+            let connector = Connector::new(&own.url()).unwrap();
+            let asking = tokio::task::spawn_blocking(move || {
+                let sql = "select current_setting('synchronous_commit')";
+                finish(connector.session().first("", sql, &[], |row| row.text(0)))
+            });
+            let found = asking.await.unwrap().unwrap();
+            assert_eq!(found.as_deref(), Some(expected), "where the database says {setting}");
+        }
+    }
+}

@@ -3,7 +3,8 @@
 //! A request that had to be straightened must not pay for being counted: it adds to a few numbers
 //! in memory and goes on. A thread of its own brings these to the writer every few seconds, a few
 //! hundred at a time: small acts that share a flush with the changes beside them. So a restart loses nothing, and a
-//! crash the last seconds. Whoever reads the counts has everything brought over first.
+//! crash the last seconds. Whoever reads the counts has everything of this node brought over first;
+//! what other nodes on the same database have counted in the last seconds is not among it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};

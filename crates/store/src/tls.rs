@@ -100,6 +100,49 @@ fn is_near(config: &Config) -> bool {
     })
 }
 
+/// What to do where a connection could not be encrypted, or had to be.
+pub(crate) fn hint(error: &tokio_postgres::Error) -> Option<&'static str> {
+    use rustls::CertificateError::{
+        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext,
+        UnknownIssuer,
+    };
+    if let Some(it) = error.as_db_error() {
+        // The server's own word for it, as of all that its file `pg_hba.conf` does not allow.
+        let is_in_clear = it.code().code() == "28000" && it.message().ends_with("no encryption");
+        return is_in_clear.then_some(
+            "it takes encrypted connections alone: say `sslmode=require` in the database's URL",
+        );
+    }
+    let mut causes = std::iter::successors(std::error::Error::source(error), |it| it.source());
+    let certificate = causes.clone().find_map(|cause| {
+        // The driver hands on what was said in an error of the operating system.
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        match inner.and_then(|it| it.downcast_ref::<rustls::Error>()) {
+            Some(rustls::Error::InvalidCertificate(it)) => Some(it),
+            _ => None,
+        }
+    });
+    match certificate {
+        // The second: of another authority that has the same name.
+        Some(UnknownIssuer | BadSignature) => Some(
+            "name a file with the certificate of its authority, such as \
+             `sslrootcert=/etc/ssl/database.pem`, in the database's URL",
+        ),
+        Some(NotValidForName | NotValidForNameContext { .. }) => Some(
+            "its certificate is of another host: write the host in the database's URL as the \
+             certificate does; `hostaddr=` beside it says where that is",
+        ),
+        Some(Expired | ExpiredContext { .. }) => {
+            Some("its certificate is too old: give the database a new one")
+        }
+        Some(_) => None,
+        None => causes.any(|it| it.to_string() == "server does not support TLS").then_some(
+            "turn on `ssl` in the database; or, where nobody else is on the network between, say \
+             `sslmode=disable` in its URL",
+        ),
+    }
+}
+
 fn unreadable(why: &str) -> Error {
     Error::Migration(format!(
         "the database's URL cannot be read: {why}. It looks like \

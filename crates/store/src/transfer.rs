@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
+use crate::migrations::Shape;
 use crate::postgres::{Connector, CopyIn};
 use crate::session::{Flow, Kept, Row, Session, finish};
 use crate::{Store, migrations, postgres, sqlite};
@@ -185,13 +186,18 @@ fn run(
     let mut target = connector.session();
     finish(async {
         postgres::check(&mut target).await?;
-        migrations::migrate(&mut source, now).await?;
+        if let Shape::OfNewer(migration) = migrations::migrate(&mut source, now).await? {
+            return Err(newer("embedded", &migration));
+        }
         source.begin_reading()?;
         target.begin()?;
         let moved = fill(&mut source, &mut target, now, &mut report).await;
         match moved {
             Ok(moved) => {
-                target.commit().await?;
+                target.commit().await.map_err(|error| match error {
+                    error if error.is_unreachable() => Error::Unanswered(Box::new(error)),
+                    error => error,
+                })?;
                 source.roll_back().await?;
                 Ok(moved)
             }
@@ -216,7 +222,9 @@ async fn fill(
     let unlimited = "set local statement_timeout = 0;
                      set local idle_in_transaction_session_timeout = 0";
     target.script("beginning to move", unlimited).await?;
-    migrations::apply(target, now).await?;
+    if let Shape::OfNewer(migration) = migrations::apply(target, now).await? {
+        return Err(newer("PostgreSQL", &migration));
+    }
     for table in TABLES {
         if target.first("looking whether it is empty", table.any, &[], |_| Ok(())).await?.is_some()
         {
@@ -253,6 +261,14 @@ async fn fill(
     }
     report(progress);
     Ok(moved)
+}
+
+/// Who does not know all that there is would leave something behind.
+fn newer(which: &str, migration: &str) -> Error {
+    Error::Migration(format!(
+        "the {which} database has the migration `{migration}`, which this version of Roster does not \
+         know: a newer version has used it. Move with that version or a later one"
+    ))
 }
 
 fn not_empty(table: &str) -> Error {
@@ -367,12 +383,12 @@ mod tests {
 
     /// What each has for itself: tables, and columns of these.
     const OF_SQLITE_ALONE: &[(&str, &[&str])] = &[
-        ("migrations", &["name", "applied_at"]),
+        ("migrations", &["name", "applied_at", "lives_with"]),
         ("leases", &["name", "holder", "expires_at"]),
         ("events", &["position"]),
     ];
     const OF_POSTGRES_ALONE: &[(&str, &[&str])] = &[
-        ("migrations", &["name", "applied_at"]),
+        ("migrations", &["name", "applied_at", "lives_with"]),
         ("leases", &["name", "holder", "expires_at"]),
         ("unsequenced", &["id", "directory_id", "first_number", "last_number"]),
     ];

@@ -2,6 +2,7 @@
 //! each batch answers, rejections, pages, memberships and counters are compared, and what somebody
 //! knows who has read nothing but the events.
 
+mod beside;
 mod engine;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -34,6 +35,17 @@ fn random_acts_leave_what_a_plain_map_has() {
     for seed in 0..5 {
         on_every_engine(async |database| random_acts(&database, seed).await);
     }
+}
+
+/// As while nodes are upgraded one after the other: the first of the new ones has changed the
+/// database, and those of the version before go on and are started again.
+#[test]
+fn random_acts_leave_the_same_on_the_shape_of_a_later_version() {
+    on_every_engine(async |database| {
+        database.open(LIMITS).unwrap().close().await;
+        beside::upgrade(&database);
+        random_acts(&database, 5).await;
+    });
 }
 
 async fn random_acts(database: &Database, seed: u64) {

@@ -1,7 +1,7 @@
 //! A PostgreSQL of the benchmark's own, in `target/bench/postgres`, started from what is installed.
 
 use std::{
-    env, fs,
+    fs,
     net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use crate::command::capture;
+use crate::{command::capture, db};
 
 /// Whom the server runs as where we are root, which it refuses to run as.
 const USER: &str = "postgres";
@@ -26,10 +26,11 @@ impl Postgres {
     /// Starts the server whose databases are in this folder, which is made where there is none.
     /// Commits are durable, as they are when nobody says otherwise.
     pub(super) fn start(folder: &Path) -> anyhow::Result<Postgres> {
-        let programs = Postgres::programs().context(
+        let server = db::find().context(
             "PostgreSQL is not installed\nhint: install it, on Debian and Ubuntu with `sudo \
              apt-get install postgresql`",
         )?;
+        let programs = server.parent().context("a program lies in a folder")?.to_owned();
         // It is free now, and nobody else looks for one at this very moment.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let postgres = Postgres { programs, folder: folder.to_owned(), port };
@@ -62,23 +63,6 @@ impl Postgres {
         psql.args(["--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--command", sql]);
         capture(psql.arg(self.url("postgres")))?;
         Ok(())
-    }
-
-    /// Where the programs of the server are: of the newest version, where there are several.
-    pub(super) fn programs() -> Option<PathBuf> {
-        let told = capture(Command::new("pg_config").arg("--bindir"));
-        let told = told.map(|text| PathBuf::from(text.trim())).ok();
-        let on_path = env::var_os("PATH")
-            .into_iter()
-            .flat_map(|it| env::split_paths(&it).collect::<Vec<_>>());
-        let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-        let mut debian: Vec<_> = debian.map(|version| version.path().join("bin")).collect();
-        debian.sort_by_key(|path| {
-            let version = path.parent().and_then(Path::file_name).and_then(|it| it.to_str());
-            std::cmp::Reverse(version.and_then(|it| it.parse::<u32>().ok()))
-        });
-        let mut places = told.into_iter().chain(on_path).chain(debian);
-        places.find(|place| place.join("initdb").is_file() && place.join("pg_ctl").is_file())
     }
 
     /// A program that anybody may run, such as `psql`.

@@ -297,7 +297,7 @@ mod tests {
     #[test]
     #[expect(clippy::print_stderr, reason = "whoever runs tests wants to know what is left out")]
     fn what_was_kept_is_kept_again() {
-        if Postgres::programs().is_none() {
+        if crate::db::find().is_none() {
             eprintln!("PostgreSQL is not installed: the raw PostgreSQL is not tested");
             return;
         }

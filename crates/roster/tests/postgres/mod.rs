@@ -1,12 +1,13 @@
-//! A PostgreSQL server that a test can kill, from the installed programs, in a folder of its own. It
-//! waits for the disk, as a server should whose memory is killed.
+//! A PostgreSQL server that a test can set up and kill as it likes, from the installed programs, in a
+//! folder of its own. It waits for the disk, as a server should whose memory is killed.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, Permissions};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::{DirBuilderExt as _, chown};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::server::Place;
@@ -24,14 +25,21 @@ pub(crate) struct Postgres {
     /// A server refuses to be root.
     user: Option<(u32, u32)>,
     port: u16,
+    settings: Vec<String>,
     process: Child,
 }
 
 impl Postgres {
     /// Starts a server, where PostgreSQL is installed; says so where it is not, and fails where tests
     /// are told of a server, for then it is.
-    #[expect(clippy::print_stdout, reason = "whoever runs the test is told")]
     pub(crate) fn start() -> Option<Postgres> {
+        Postgres::start_with(&[], &[])
+    }
+
+    /// The same with settings such as `ssl=on`, and with files of its folder, by name.
+    #[expect(clippy::print_stdout, reason = "whoever runs the test is told")]
+    pub(crate) fn start_with(settings: &[&str], files: &[(&str, &str)]) -> Option<Postgres> {
+        static FOLDERS: AtomicU64 = AtomicU64::new(0);
         let Some(programs) = programs() else {
             assert!(
                 std::env::var_os("ROSTER_TEST_POSTGRES").is_none(),
@@ -48,7 +56,9 @@ impl Postgres {
             Some(0) => Some((id(&["-u", "postgres"])?, id(&["-g", "postgres"])?)),
             _ => None,
         };
-        let folder = std::env::temp_dir().join(format!("roster-killed-{}", std::process::id()));
+        let number = FOLDERS.fetch_add(1, Ordering::SeqCst);
+        let name = format!("roster-killed-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
         let _ = fs::remove_dir_all(&folder);
         DirBuilder::new().mode(0o700).create(&folder).expect("a folder of our own");
         if let Some((user, group)) = user {
@@ -62,8 +72,18 @@ impl Postgres {
             .output()
             .expect("it is installed");
         assert!(initialized.status.success(), "{initialized:?}");
-        let process = spawn(user, &programs, &folder, port);
-        let mut postgres = Postgres { folder, programs, user, port, process };
+        for (name, content) in files {
+            let path = folder.join("data").join(name);
+            fs::write(&path, content).expect("the folder is ours");
+            // A server does not use a key that others can read.
+            fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("it is ours");
+            if let Some((user, group)) = user {
+                chown(&path, Some(user), Some(group)).expect("we are root");
+            }
+        }
+        let settings: Vec<_> = settings.iter().map(|it| (*it).to_owned()).collect();
+        let process = spawn(user, &programs, &folder, port, &settings);
+        let mut postgres = Postgres { folder, programs, user, port, settings, process };
         postgres.wait();
         Some(postgres)
     }
@@ -84,13 +104,19 @@ impl Postgres {
     pub(crate) fn start_again(&mut self) {
         let begun = Instant::now();
         loop {
-            self.process = spawn(self.user, &self.programs, &self.folder, self.port);
+            self.process =
+                spawn(self.user, &self.programs, &self.folder, self.port, &self.settings);
             // What was shared with the killed is let go of when the last of them is gone.
             if self.becomes_ready() {
                 return;
             }
             assert!(begun.elapsed() < PATIENCE, "it does not start again: {}", self.log());
         }
+    }
+
+    /// Where it listens, of this machine.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     fn wait(&mut self) {
@@ -125,7 +151,7 @@ impl Postgres {
 
 impl Place for Postgres {
     fn tell(&self, command: &mut Command) {
-        let port = self.port;
+        let port = self.port();
         let url = format!("postgres://postgres@127.0.0.1:{port}/postgres?sslmode=disable");
         command.env("ROSTER_DATABASE", url);
     }
@@ -153,22 +179,35 @@ fn command(user: Option<(u32, u32)>, program: &Path, folder: &Path) -> Command {
     command
 }
 
-fn spawn(user: Option<(u32, u32)>, programs: &Path, folder: &Path, port: u16) -> Child {
+fn spawn(
+    user: Option<(u32, u32)>,
+    programs: &Path,
+    folder: &Path,
+    port: u16,
+    settings: &[String],
+) -> Child {
     let log = fs::File::options().append(true).create(true).open(folder.join("log"));
     let log = log.expect("the folder is ours");
     command(user, &programs.join("postgres"), folder)
         .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
         .args(["-c", "max_connections=200", "-p", &port.to_string(), "-D"])
         .arg(folder.join("data"))
+        .args(settings.iter().flat_map(|it| ["-c", it]))
         .stdout(log.try_clone().expect("it is open"))
         .stderr(log)
         .spawn()
         .expect("it is installed")
 }
 
-/// The newest that is installed.
+/// The newest of Debian's, or those on the path.
 fn programs() -> Option<PathBuf> {
     let installed = fs::read_dir(DEBIAN).into_iter().flatten().flatten();
-    let folders = installed.map(|entry| entry.path().join("bin"));
-    folders.filter(|folder| folder.join("postgres").is_file()).max()
+    let version = |folder: &Path| folder.file_name()?.to_str()?.parse::<u32>().ok();
+    let mut debian: Vec<_> =
+        installed.filter_map(|it| Some((version(&it.path())?, it.path().join("bin")))).collect();
+    debian.sort_unstable();
+    let debian = debian.into_iter().rev().map(|(_, folder)| folder);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders = debian.chain(std::env::split_paths(&path).collect::<Vec<_>>());
+    folders.find(|folder| ["initdb", "postgres"].iter().all(|name| folder.join(name).is_file()))
 }

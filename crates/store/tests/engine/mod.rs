@@ -88,17 +88,20 @@ impl Database {
     }
 
     pub(crate) fn open(&self, limits: Limits) -> Result<Store, store::Error> {
-        let environment = Environment {
-            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
-            ids: Arc::clone(&self.ids) as Arc<dyn Ids>,
-        };
         match &self.own {
-            None => Store::open_sqlite(&self.path(), environment, limits, [7; 32]),
+            None => Store::open_sqlite(&self.path(), self.environment(), limits, [7; 32]),
             Some(own) => {
                 let url = own.url();
-                let opening = Store::open_postgres(&url, environment, limits, [7; 32]);
+                let opening = Store::open_postgres(&url, self.environment(), limits, [7; 32]);
                 tokio::task::block_in_place(|| Handle::current().block_on(opening))
             }
+        }
+    }
+
+    pub(crate) fn environment(&self) -> Environment {
+        Environment {
+            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            ids: Arc::clone(&self.ids) as Arc<dyn Ids>,
         }
     }
 

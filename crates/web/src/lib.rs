@@ -12,6 +12,9 @@ mod error;
 mod guesses;
 mod health;
 mod log;
+mod oauth;
+mod once;
+mod openapi;
 mod problem;
 mod scim;
 pub mod settings;
@@ -34,6 +37,7 @@ use store::Access;
 use tracing::Instrument;
 
 pub use connections::serve;
+pub use openapi::document;
 pub use settings::{BadSetting, Limits, Rate, Settings};
 
 use crate::caller::Rates;
@@ -74,6 +78,8 @@ pub fn application(
     let scim_path = counter.settings.scim_path().to_owned();
     Router::new()
         .merge(health::routes())
+        .merge(openapi::routes())
+        .merge(oauth::routes())
         .nest("/api/v1", api::routes(&counter))
         // One handler for all of SCIM: which methods a path has, and what an unknown one is
         // answered, are a table of our own and not a framework's defaults.

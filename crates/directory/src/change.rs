@@ -50,6 +50,7 @@ pub struct GroupChange {
 /// What happened to a directory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DirectoryChange {
+    pub(crate) before: Option<Directory>,
     pub(crate) after: Directory,
 }
 
@@ -107,7 +108,7 @@ impl Change {
         match self {
             Change::User(change) => Box::new(event::of_user(change).into_iter()),
             Change::Group(change) => Box::new(event::of_group(change)),
-            Change::Directory(change) => Box::new(std::iter::once(event::of_directory(change))),
+            Change::Directory(change) => Box::new(event::of_directory(change).into_iter()),
             Change::Token(change) => Box::new(event::of_token(change).into_iter()),
             Change::Schema(change) => Box::new(event::of_schema(change).into_iter()),
         }
@@ -283,7 +284,12 @@ impl SchemaChange {
 }
 
 impl DirectoryChange {
-    /// As it is.
+    /// As it was; `None` if it was not.
+    pub fn before(&self) -> Option<&Directory> {
+        self.before.as_ref()
+    }
+
+    /// As it is. One that was deleted is kept as long as there are events of it.
     pub fn after(&self) -> &Directory {
         &self.after
     }
@@ -292,6 +298,10 @@ impl DirectoryChange {
 impl TokenChange {
     pub(crate) fn created(after: Token) -> TokenChange {
         TokenChange { before: None, after: Some(after) }
+    }
+
+    pub(crate) fn updated(before: Token, after: Token) -> TokenChange {
+        TokenChange { before: Some(before), after: Some(after) }
     }
 
     pub(crate) fn revoked(before: Token) -> TokenChange {

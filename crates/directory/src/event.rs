@@ -17,6 +17,7 @@ use crate::change::{
 };
 use crate::group::Group;
 use crate::id::ResourceId;
+use crate::organization::Directory;
 use crate::user::User;
 
 /// What an event is about. New kinds are added; a reader skips those it does not know.
@@ -24,7 +25,12 @@ use crate::user::User;
 #[expect(missing_docs, reason = "the names of events are their documentation")]
 pub enum EventKind {
     DirectoryCreated,
+    DirectoryUpdated,
+    DirectoryPaused,
+    DirectoryResumed,
+    DirectoryDeleted,
     TokenCreated,
+    TokenUpdated,
     SchemaDefined,
     SchemaRemoved,
     TokenRevoked,
@@ -42,9 +48,14 @@ pub enum EventKind {
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [EventKind; 15] = [
+    pub const ALL: [EventKind; 20] = [
         EventKind::DirectoryCreated,
+        EventKind::DirectoryUpdated,
+        EventKind::DirectoryPaused,
+        EventKind::DirectoryResumed,
+        EventKind::DirectoryDeleted,
         EventKind::TokenCreated,
+        EventKind::TokenUpdated,
         EventKind::TokenRevoked,
         EventKind::SchemaDefined,
         EventKind::SchemaRemoved,
@@ -64,7 +75,12 @@ impl EventKind {
     pub fn as_str(self) -> &'static str {
         match self {
             EventKind::DirectoryCreated => "directory.created",
+            EventKind::DirectoryUpdated => "directory.updated",
+            EventKind::DirectoryPaused => "directory.paused",
+            EventKind::DirectoryResumed => "directory.resumed",
+            EventKind::DirectoryDeleted => "directory.deleted",
             EventKind::TokenCreated => "directory.token.created",
+            EventKind::TokenUpdated => "directory.token.updated",
             EventKind::TokenRevoked => "directory.token.revoked",
             EventKind::SchemaDefined => "directory.schema.defined",
             EventKind::SchemaRemoved => "directory.schema.removed",
@@ -169,19 +185,46 @@ pub(crate) fn of_group(change: &GroupChange) -> impl Iterator<Item = Draft> + '_
     first.into_iter().chain(of_members).chain(last)
 }
 
-pub(crate) fn of_directory(change: &DirectoryChange) -> Draft {
+pub(crate) fn of_directory(change: &DirectoryChange) -> Vec<Draft> {
     let directory = change.after();
-    let data = json!({ "directory": {
+    let told = |directory: &Directory| {
+        let Value::Object(told) = json!({
+            "name": directory.name,
+            "provider": directory.provider.as_str(),
+            "settings": directory.settings,
+        }) else {
+            unreachable!("it is written as an object")
+        };
+        told
+    };
+    let about = json!({
         "id": directory.id.to_string(),
         "name": directory.name,
         "provider": directory.provider.as_str(),
-    }});
-    Draft { kind: EventKind::DirectoryCreated, data: data.to_string() }
+    });
+    let draft = |kind| Draft { kind, data: json!({ "directory": about }).to_string() };
+    let Some(before) = change.before() else { return vec![draft(EventKind::DirectoryCreated)] };
+    if directory.deleted_at.is_some() {
+        return vec![draft(EventKind::DirectoryDeleted)];
+    }
+    let mut drafts = Vec::new();
+    let changes = compared(&told(before), &told(directory));
+    if changes.as_object().is_some_and(|changes| !changes.is_empty()) {
+        let data = json!({ "directory": about, "changes": changes }).to_string();
+        drafts.push(Draft { kind: EventKind::DirectoryUpdated, data });
+    }
+    match (before.paused_at, directory.paused_at) {
+        (None, Some(_)) => drafts.push(draft(EventKind::DirectoryPaused)),
+        (Some(_), None) => drafts.push(draft(EventKind::DirectoryResumed)),
+        _ => {}
+    }
+    drafts
 }
 
 pub(crate) fn of_token(change: &TokenChange) -> Option<Draft> {
     let (kind, token) = match (change.before(), change.after()) {
-        (_, Some(after)) => (EventKind::TokenCreated, after),
+        (None, Some(after)) => (EventKind::TokenCreated, after),
+        (Some(_), Some(after)) => (EventKind::TokenUpdated, after),
         (Some(before), None) => (EventKind::TokenRevoked, before),
         (None, None) => return None,
     };

@@ -143,7 +143,8 @@ impl Facts {
 
     /// The directory itself.
     pub fn directory(&self) -> Result<&DirectoryHead, Rejection> {
-        self.head.as_ref().ok_or(Rejection::UnknownDirectory(self.directory_id))
+        let head = self.head.as_ref().filter(|head| head.directory.deleted_at.is_none());
+        head.ok_or(Rejection::UnknownDirectory(self.directory_id))
     }
 
     /// A user by id.
@@ -448,7 +449,11 @@ impl Facts {
             Change::Token(change) => {
                 self.tokens.insert(change.id(), change.after().cloned());
             }
-            Change::Directory(_) => {}
+            Change::Directory(change) => {
+                if let Some(head) = &mut self.head {
+                    head.directory = change.after().clone();
+                }
+            }
         }
         for (at, (difference, _)) in change.uses() {
             *self.uses_since.entry(at).or_default() += difference;

@@ -137,7 +137,7 @@ impl Decide for ReplaceGroup {
         let before = facts.existing_group(self.id)?;
         self.resource.check_required(before.document.resource(), &self.resource_type)?;
         self.resource.check_fixed(before.document.resource(), &self.resource_type)?;
-        let roll = match (&self.members, facts.directory()?.settings.omitted_members) {
+        let roll = match (&self.members, facts.directory()?.directory.settings.omitted_members) {
             (None, OmittedMembers::Keep) => Roll::default(),
             (members, _) => {
                 let (everyone, known) = both(
@@ -387,7 +387,9 @@ impl<'a> Roll<'a> {
         let head = facts.directory()?;
         let mut seen = HashSet::new();
         self.unknown.retain(|value| seen.insert(value.clone()));
-        if !self.unknown.is_empty() && head.settings.unknown_members == UnknownMembers::Refuse {
+        if !self.unknown.is_empty()
+            && head.directory.settings.unknown_members == UnknownMembers::Refuse
+        {
             return Err(Rejection::UnknownMembers(self.unknown).into());
         }
         let (mut added, mut removed) = (Vec::new(), Vec::new());

@@ -114,6 +114,11 @@ management_id!(
     "tok"
 );
 management_id!(
+    /// One client of OAuth, of a directory: `cli-…`.
+    ClientId,
+    "cli"
+);
+management_id!(
     /// One request and its answer, in the log: `req-…`.
     RequestId,
     "req"

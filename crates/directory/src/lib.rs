@@ -9,6 +9,7 @@
 //! computed from its before and after, so there is no change without its event and no event
 //! without its change.
 
+mod administration;
 mod aside;
 mod catalogue;
 mod change;
@@ -24,6 +25,12 @@ mod schemas;
 pub mod secret;
 mod user;
 
+pub use administration::{
+    ACCESS_TOKEN_MINUTES, ADDRESS_RANGES_MAX, AddressRange, ApiKey, ApiScope, ApiScopes,
+    CLIENT_SECRETS_MAX, CLIENTS_MAX, ClientSecret, Contact, DirectoryState, METADATA_ENTRIES_MAX,
+    METADATA_NAME_MAX, METADATA_VALUE_MAX, Metadata, NotAnAddressRange, NotMetadata, OAuthClient,
+    UnknownApiScope, is_lasting_refusal,
+};
 pub use aside::{
     ASIDE_BYTES_MAX, ASIDE_NAMES_MAX, ASIDE_NAMES_OF_DIRECTORY_MAX, AdoptAside, Adopted, Aside,
 };
@@ -37,12 +44,13 @@ pub use decide::{Decide, Decision, Moment, Stop};
 pub use facts::{Facts, Missing, Taken, Want};
 pub use group::{CreateGroup, DeleteGroup, Group, GroupOutcome, PatchGroup, ReplaceGroup};
 pub use id::{
-    DirectoryId, EventId, GroupId, Ids, OrganizationId, RequestId, ResourceId, TokenId, UserId,
+    ClientId, DirectoryId, EventId, GroupId, Ids, OrganizationId, RequestId, ResourceId, TokenId,
+    UserId,
 };
 pub use organization::{
-    CreateToken, Directory, DirectoryHead, Limits, NAME_MAX, OmittedMembers, Organization,
-    Provider, RevokeToken, Settings, SettingsPreset, Token, TokenScope, UnknownMembers, as_name,
-    open_directory,
+    CreateToken, DeleteDirectory, Directory, DirectoryHead, EditDirectory, Limits, NAME_MAX,
+    OmittedMembers, Organization, Provider, RevokeToken, RotateToken, Settings, SettingsEdit,
+    SettingsPreset, Token, TokenScope, UnknownMembers, as_name, open_directory,
 };
 pub use rejection::Rejection;
 pub use schemas::{CustomSchema, DefineSchema, Defined, RemoveSchema, SCHEMAS_MAX, Types};

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use scim::Preset;
 use serde::{Deserialize, Serialize};
 
+use crate::administration::{ACCESS_TOKEN_MINUTES_DEFAULT, AddressRange, Metadata};
 use crate::change::{Change, DirectoryChange, TokenChange};
 use crate::decide::{Decide, Decision, Moment, Stop};
 use crate::facts::Facts;
@@ -40,6 +41,10 @@ pub struct Organization {
     pub name: String,
     /// The vendor's own identifier for it, unique where given.
     pub external_id: Option<String>,
+    /// Whether its directories are synchronised. Where they are not, what is in them stays.
+    pub directory_sync: bool,
+    /// What the vendor writes down about it.
+    pub metadata: Metadata,
     /// When it was created.
     pub created_at: Timestamp,
 }
@@ -59,6 +64,10 @@ pub struct Directory {
     pub settings: Settings,
     /// When it was created.
     pub created_at: Timestamp,
+    /// Since when its provider is turned away.
+    pub paused_at: Option<Timestamp>,
+    /// When it was deleted. What was in it goes step by step.
+    pub deleted_at: Option<Timestamp>,
 }
 
 /// Who is at the other end. It chooses a guide and defaults; tolerance for every dialect is
@@ -150,7 +159,10 @@ impl FromStr for Provider {
 
 /// How a directory behaves. Kept as JSON; a setting that an older version did not know takes its
 /// default.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// One that was added later is kept only where it is not the default: the version before does not
+/// know it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// How much is forgiven.
@@ -159,6 +171,60 @@ pub struct Settings {
     pub unknown_members: UnknownMembers,
     /// What happens when a group is replaced and nothing is said of its members.
     pub omitted_members: OmittedMembers,
+    /// Whether a token is also taken as the password of HTTP Basic, with the directory's id as the
+    /// user name.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub http_basic: bool,
+    /// Minutes for which an access token of a client of OAuth is good.
+    #[serde(skip_serializing_if = "is_the_usual_hour")]
+    pub access_token_minutes: u16,
+    /// From where requests are taken; from everywhere, where none is named.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allowed_addresses: Vec<AddressRange>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_the_usual_hour(minutes: &u16) -> bool {
+    *minutes == ACCESS_TOKEN_MINUTES_DEFAULT
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            preset: SettingsPreset::default(),
+            unknown_members: UnknownMembers::default(),
+            omitted_members: OmittedMembers::default(),
+            http_basic: false,
+            access_token_minutes: ACCESS_TOKEN_MINUTES_DEFAULT,
+            allowed_addresses: Vec::new(),
+        }
+    }
+}
+
+/// What is to be otherwise in how a directory behaves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are those of `Settings`")]
+pub struct SettingsEdit {
+    pub preset: Option<SettingsPreset>,
+    pub unknown_members: Option<UnknownMembers>,
+    pub omitted_members: Option<OmittedMembers>,
+    pub http_basic: Option<bool>,
+    pub access_token_minutes: Option<u16>,
+    pub allowed_addresses: Option<Vec<AddressRange>>,
+}
+
+impl SettingsEdit {
+    /// These settings, with what is said here.
+    pub fn apply(self, to: Settings) -> Settings {
+        Settings {
+            preset: self.preset.unwrap_or(to.preset),
+            unknown_members: self.unknown_members.unwrap_or(to.unknown_members),
+            omitted_members: self.omitted_members.unwrap_or(to.omitted_members),
+            http_basic: self.http_basic.unwrap_or(to.http_basic),
+            access_token_minutes: self.access_token_minutes.unwrap_or(to.access_token_minutes),
+            allowed_addresses: self.allowed_addresses.unwrap_or(to.allowed_addresses),
+        }
+    }
 }
 
 impl Settings {
@@ -230,12 +296,8 @@ pub enum OmittedMembers {
 /// What a decision needs to know of the directory itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectoryHead {
-    /// The directory.
-    pub id: DirectoryId,
-    /// Whose it is.
-    pub organization_id: OrganizationId,
-    /// How it behaves.
-    pub settings: Settings,
+    /// The directory itself.
+    pub directory: Directory,
     /// Users, active or not.
     pub user_count: u64,
     /// Groups.
@@ -323,7 +385,58 @@ impl FromStr for TokenScope {
 
 /// Makes a directory exist. It decides nothing that could be lost in a race: its id is new.
 pub fn open_directory(directory: Directory) -> Change {
-    Change::Directory(DirectoryChange { after: directory })
+    Change::Directory(DirectoryChange { before: None, after: directory })
+}
+
+/// Changes what a directory is called, who sends, how it behaves, or whether it is paused.
+#[derive(Clone, Debug, Default)]
+pub struct EditDirectory {
+    /// What people are to call it.
+    pub name: Option<String>,
+    /// Who is to send. What is understood does not change.
+    pub provider: Option<Provider>,
+    /// How it is to behave.
+    pub settings: SettingsEdit,
+    /// Whether its provider is to be turned away.
+    pub is_paused: Option<bool>,
+}
+
+impl Decide for EditDirectory {
+    type Answer = ();
+
+    fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<()>, Stop> {
+        let before = facts.directory()?.directory.clone();
+        let mut after = before.clone();
+        after.name = self.name.clone().unwrap_or(after.name);
+        after.provider = self.provider.unwrap_or(after.provider);
+        after.settings = self.settings.clone().apply(after.settings);
+        after.paused_at = match self.is_paused {
+            Some(true) => after.paused_at.or(Some(moment.now)),
+            Some(false) => None,
+            None => after.paused_at,
+        };
+        if before == after {
+            return Ok(Decision::nothing(()));
+        }
+        let change = Change::Directory(DirectoryChange { before: Some(before), after });
+        Ok(Decision { changes: vec![change], answer: () })
+    }
+}
+
+/// Ends a directory: from then on it opens for nobody. Who was in it is deleted after that, with an
+/// event for each; that may be a million people, for whom nobody waits.
+#[derive(Clone, Copy, Debug)]
+pub struct DeleteDirectory;
+
+impl Decide for DeleteDirectory {
+    type Answer = ();
+
+    fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<()>, Stop> {
+        let before = facts.directory()?.directory.clone();
+        let after = Directory { deleted_at: Some(moment.now), ..before.clone() };
+        let change = Change::Directory(DirectoryChange { before: Some(before), after });
+        Ok(Decision { changes: vec![change], answer: () })
+    }
 }
 
 /// Gives a directory one more token.
@@ -358,6 +471,34 @@ impl Decide for RevokeToken {
         let before = facts.token(self.id)?.ok_or(Rejection::UnknownToken(self.id))?;
         let change = Change::Token(TokenChange::revoked(before.clone()));
         Ok(Decision { changes: vec![change], answer: () })
+    }
+}
+
+/// Gives a directory a token in the place of another, which stays good for a while, so that nobody
+/// is turned away before the new one is pasted.
+#[derive(Clone, Debug)]
+pub struct RotateToken {
+    /// The one that is to go.
+    pub id: TokenId,
+    /// What is to be kept of the new one. It may do what the old one may.
+    pub token: Token,
+    /// When the old one is to go; sooner, where it would have gone by then.
+    pub until: Timestamp,
+}
+
+impl Decide for RotateToken {
+    type Answer = Token;
+
+    fn decide(&self, facts: &Facts, _: &Moment<'_>) -> Result<Decision<Token>, Stop> {
+        facts.directory()?;
+        let before = facts.token(self.id)?.ok_or(Rejection::UnknownToken(self.id))?.clone();
+        let token = Token { scope: before.scope, ..self.token.clone() };
+        let mut changes = vec![Change::Token(TokenChange::created(token.clone()))];
+        if self.until < before.expires_at {
+            let after = Token { expires_at: self.until, ..before.clone() };
+            changes.push(Change::Token(TokenChange::updated(before, after)));
+        }
+        Ok(Decision { changes, answer: token })
     }
 }
 

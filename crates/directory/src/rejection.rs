@@ -5,7 +5,7 @@ use std::fmt;
 use scim::group::MemberKind;
 
 use crate::catalogue::CatalogueKind;
-use crate::id::{DirectoryId, OrganizationId, TokenId};
+use crate::id::{ClientId, DirectoryId, OrganizationId, TokenId};
 
 /// Why nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +65,16 @@ pub enum Rejection {
     SchemasChanged,
     /// No token of this directory has the id.
     UnknownToken(TokenId),
+    /// No client of this directory has the id.
+    UnknownClient(ClientId),
+    /// No key has the id.
+    UnknownApiKey(TokenId),
+    /// The organization has so many directories, and is not deleted with them.
+    OrganizationInUse(u64),
+    /// The directory has as many clients as it may.
+    ClientsFull(u64),
+    /// The client has as many secrets as it may.
+    ClientSecretsFull(u64),
     /// The credential may look and not change.
     ReadOnly,
     /// The request means something that SCIM does not allow.
@@ -104,6 +114,15 @@ impl fmt::Display for Rejection {
             Rejection::CatalogueFull(limit) => write!(f, "the catalogue has {limit} already"),
             Rejection::SchemasChanged => f.write_str("the schemas were changed meanwhile"),
             Rejection::UnknownToken(id) => write!(f, "no token has the id `{id}`"),
+            Rejection::UnknownClient(id) => write!(f, "no client has the id `{id}`"),
+            Rejection::UnknownApiKey(id) => write!(f, "no API key has the id `{id}`"),
+            Rejection::OrganizationInUse(count) => {
+                write!(f, "the organization has {count} directories")
+            }
+            Rejection::ClientsFull(limit) => write!(f, "the directory has {limit} clients already"),
+            Rejection::ClientSecretsFull(limit) => {
+                write!(f, "the client has {limit} secrets already")
+            }
             Rejection::ReadOnly => f.write_str("the token may read and not write"),
             Rejection::Scim(error) => error.fmt(f),
         }

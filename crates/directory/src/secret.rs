@@ -25,6 +25,10 @@ pub enum SecretKind {
     ScimToken,
     /// A key of the vendor for the management API.
     ApiKey,
+    /// What a client of OAuth proves itself with.
+    ClientSecret,
+    /// What a client of OAuth was given for it, for an hour or a few.
+    AccessToken,
 }
 
 impl SecretKind {
@@ -32,6 +36,8 @@ impl SecretKind {
         match self {
             SecretKind::ScimToken => "roster-scim-",
             SecretKind::ApiKey => "roster-api-",
+            SecretKind::ClientSecret => "roster-client-",
+            SecretKind::AccessToken => "roster-access-",
         }
     }
 }

@@ -6,7 +6,8 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use directory::secret::{Secret, SecretKind};
 use directory::{
-    DirectoryId, NAME_MAX, Organization, OrganizationId, Provider, Settings, SettingsPreset,
+    ApiScopes, DirectoryId, NAME_MAX, Organization, OrganizationId, Provider, Settings,
+    SettingsPreset,
 };
 use jiff::SignedDuration;
 use serde_json::json;
@@ -74,6 +75,15 @@ pub(crate) struct CreateApiKey {
     /// What it is for
     #[arg(long, value_name = "NAME", value_parser = name, default_value = "command line")]
     name: String,
+    /// What it may do: `full`, `read`, or parts such as `events:read`, with commas between them
+    #[arg(long, value_name = "SCOPES", value_delimiter = ',', default_value = "full")]
+    scopes: Vec<String>,
+    /// The id of the only organization that there is for it
+    #[arg(long, value_name = "ID")]
+    organization: Option<OrganizationId>,
+    /// Days for which it is good; for ever where nothing is said
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
+    days: Option<u32>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -130,9 +140,14 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
 
 pub(crate) async fn run_api_key(command: ApiKeyCommand) -> anyhow::Result<ExitCode> {
     let ApiKeyCommand::Create(create) = command;
+    let scopes = ApiScopes::new(create.scopes.iter().map(String::as_str))?;
     let store = create.place.open().await?;
     let secret = Secret::new(SecretKind::ApiKey, environment::entropy());
-    let id = store.create_api_key(&create.name, &secret).await?;
+    let lifetime = create.days.map(|days| SignedDuration::from_hours(24 * i64::from(days)));
+    let (api, name) = (store.api(), create.name.clone());
+    let key = api.create_api_key(name, &secret, scopes, create.organization, lifetime).await;
+    let id = key.context("cannot make the API key")?.id;
+    drop(api);
     store.close().await;
     if create.json {
         say(json!({ "id": id.to_string(), "name": create.name, "api_key": secret.reveal() }));

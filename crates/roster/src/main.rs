@@ -50,6 +50,8 @@ enum Command {
     /// Manage the keys of the management API
     #[command(subcommand)]
     ApiKey(directory_command::ApiKeyCommand),
+    /// Print the document that describes the management API (OpenAPI 3.1)
+    Openapi,
 }
 
 fn main() -> ExitCode {
@@ -69,6 +71,10 @@ fn main() -> ExitCode {
             Command::Simulate(command) => simulate::run(command).await,
             Command::Directory(command) => directory_command::run(command).await,
             Command::ApiKey(command) => directory_command::run_api_key(command).await,
+            Command::Openapi => {
+                terminal::say(format_args!("{:#}", web::document()));
+                Ok(ExitCode::SUCCESS)
+            }
         }
     });
     match outcome {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use directory::AddressRange;
 use directory::secret::{Secret, SecretKind};
 use jiff::SignedDuration;
 use tokio::net::TcpListener;
@@ -37,6 +38,11 @@ pub(crate) struct Arguments {
     #[arg(long, env = "ROSTER_KEEP_EVENTS_DAYS", value_name = "DAYS",
           value_parser = clap::value_parser!(u32).range(1..=36_500))]
     keep_events_days: Option<u32>,
+    /// A proxy in front of this server, or a range of them, that is believed when it says for whom it
+    /// speaks (`X-Forwarded-For`), such as `10.0.0.0/8`; several with commas between them. Where
+    /// directories take requests from some addresses only, these are compared with what it says
+    #[arg(long, env = "ROSTER_TRUSTED_PROXIES", value_name = "RANGES", value_delimiter = ',')]
+    trusted_proxies: Vec<AddressRange>,
     /// Form of the log, which goes to standard error
     #[arg(long, env = "ROSTER_LOG_FORMAT", value_name = "FORM", default_value = "text")]
     log_format: LogFormat,
@@ -76,11 +82,12 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let address = listener.local_addr().context("cannot tell on which address it listens")?;
     let limits = web::Limits { rate: arguments.rate.limit(), ..web::Limits::default() };
     let here = format!("http://{address}");
-    let settings = web::Settings::new(
+    let mut settings = web::Settings::new(
         arguments.addresses.public_url.as_deref().unwrap_or(&here),
         arguments.addresses.scim_path.as_deref().unwrap_or(SCIM_PATH),
         limits,
     )?;
+    settings.trusted_proxies = arguments.trusted_proxies;
     let place = arguments.place.describe()?;
     let argument = arguments.place.argument()?;
     let store = arguments.place.open().await?;
@@ -142,6 +149,29 @@ async fn keep_up(store: Arc<store::Store>, keep_events_days: Option<u32>) {
         }
         if let Some(days) = keep_events_days {
             forget_events(&store, &holder, days).await;
+        }
+        repeat(|| store.tidy_up(), "what is of no use any more was not let go").await;
+        let empty = || store.empty_directories(&holder);
+        repeat(empty, "people of a deleted directory were not deleted").await;
+    }
+}
+
+/// Takes one step after the other until there is nothing left to do.
+async fn repeat<F: Future<Output = Result<u64, store::Error>>>(
+    step: impl Fn() -> F,
+    failure: &'static str,
+) {
+    loop {
+        match step().await {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "{failure}; it is tried again in a minute",
+                );
+                return;
+            }
         }
     }
 }

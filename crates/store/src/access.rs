@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use directory::secret::{Secret, SecretHash};
 use directory::{
-    CatalogueEntry, CatalogueKind, CreateToken, CustomSchema, Decide, DefineSchema, Defined,
-    Directory, DirectoryId, EntryId, Organization, OrganizationId, Provider, ReadBy, Rejection,
-    RemoveSchema, ResourceId, RevokeToken, Settings, Token, TokenId, TokenScope, Types,
+    ApiKey, ApiScopes, CatalogueEntry, CatalogueKind, Contact, CreateToken, CustomSchema, Decide,
+    DefineSchema, Defined, DeleteDirectory, Directory, DirectoryId, EditDirectory, EntryId,
+    Metadata, Organization, OrganizationId, Provider, ReadBy, Rejection, RemoveSchema, ResourceId,
+    RevokeToken, RotateToken, Settings, Token, TokenId, TokenScope, Types,
 };
 use jiff::{SignedDuration, Timestamp};
 use scim::dialect::Quirks;
 
 use crate::Inner;
+use crate::administration::{Administration, OrganizationEdit, organization};
 use crate::catalogue::{self, NewEntry};
+use crate::contacts::ToKeep;
 use crate::error::Error;
 use crate::feed::{BadCursor, Cursor, EventPage, FeedStore};
 use crate::list::{
@@ -24,8 +27,24 @@ use crate::read::{self, GroupRecord, Record, UserRecord};
 use crate::rows;
 use crate::schemas::{self, KnownTypes, UnknownAttribute};
 use crate::session::{Row, Session, Value, count, finish};
+use crate::timeline::{self, Timeline};
 use crate::walks::{Answered, Resumed, total_of_walk};
 use crate::writer::Act;
+
+/// Directories, with how much is in them, how they stand and when they were heard of.
+macro_rules! summary_sql {
+    ($which:literal) => {
+        concat!(
+            "select d.directory_id, d.organization_id, d.name, d.provider, d.settings, d.created_at,
+                    d.user_count, d.active_user_count, d.group_count, d.event_number, d.paused_at,
+                    o.directory_sync, c.last_at, c.changed_at, c.refused_at, c.refused_with
+             from directories d
+                 join organizations o on o.organization_id = d.organization_id
+                 left join contacts c on c.directory_id = d.directory_id ",
+            $which
+        )
+    };
+}
 
 /// How exactly the last use of a token is known. Noting each use would make a write of every read.
 const USE_NOTED_EVERY: SignedDuration = SignedDuration::from_secs(60);
@@ -61,19 +80,36 @@ pub struct DirectoryStore {
     settings: Settings,
     types: Arc<Types>,
     scope: TokenScope,
+    standing: Standing,
     /// Whose walks through lists are remembered; nobody's, where there is no credential.
     token_id: Option<TokenId>,
 }
 
-/// The store as the vendor's API key sees it.
+/// The store as the vendor's API key sees it: all of it, or one organization. Where there is no key,
+/// whoever holds the machine is there.
 #[derive(Clone, Debug)]
-pub struct ApiStore(Arc<Inner>);
+pub struct ApiStore(pub(crate) Arc<Inner>, pub(crate) Option<Arc<ApiKey>>);
+
+/// Whether a directory takes requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It does.
+    Open,
+    /// Somebody paused it.
+    Paused,
+    /// Its organization's directory sync is switched off.
+    SwitchedOff,
+}
 
 /// A directory, with how much is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectorySummary {
     /// The directory.
     pub directory: Directory,
+    /// Whether it takes requests.
+    pub standing: Standing,
+    /// When its provider was heard of.
+    pub contact: Contact,
     /// Its users, active or not.
     pub user_count: u64,
     /// Its active users.
@@ -106,6 +142,10 @@ impl Access {
         Access(inner)
     }
 
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
     /// Opens the directory that a SCIM token belongs to, and notes that it was used.
     pub async fn directory(&self, presented: &SecretHash) -> Result<Credential, Error> {
         let now = self.0.environment.clock.now();
@@ -117,6 +157,7 @@ impl Access {
             },
         };
         if found.expires_at <= now {
+            self.note_contact(found.directory_id, 401, false);
             return Ok(Credential::Expired(found.expires_at));
         }
         Ok(Credential::Valid(DirectoryStore {
@@ -126,6 +167,7 @@ impl Access {
             settings: found.settings,
             types: found.types,
             scope: found.scope,
+            standing: found.standing,
             token_id: Some(found.token_id),
         }))
     }
@@ -154,7 +196,18 @@ impl Access {
         Ok(Some(found))
     }
 
-    /// Opens the management API for a key; `None` where nobody has given it out.
+    /// Notes that a directory's provider was heard of, and how it was answered. Waits for nothing.
+    pub fn note_contact(&self, directory_id: DirectoryId, status: u16, is_change: bool) {
+        let at = self.0.environment.clock.now();
+        if let Some(ToKeep { has_changed, refused_with }) =
+            self.0.contacts.note(directory_id, status, is_change, at)
+        {
+            let note = Administration::NoteContact { directory_id, at, has_changed, refused_with };
+            self.0.writer.act_sometime(Act::Administer(note));
+        }
+    }
+
+    /// Opens the management API for a key; `None` where nobody has given it out, or it has expired.
     pub async fn api(&self, presented: &SecretHash) -> Result<Option<ApiStore>, Error> {
         let hash = presented.clone();
         let found = self
@@ -163,13 +216,22 @@ impl Access {
             .read_credential(move |session| {
                 finish(session.first(
                     "looking for an API key",
-                    "select 1 from api_keys where hash = $1",
+                    "select api_key_id, name, last_four, scopes, organization_id, created_at,
+                            expires_at, last_used_at
+                     from api_keys where hash = $1",
                     &[Value::Text(hash.as_str())],
-                    |_| Ok(()),
+                    api_key,
                 ))
             })
             .await?;
-        Ok(found.map(|()| ApiStore(Arc::clone(&self.0))))
+        let now = self.0.environment.clock.now();
+        let is_good = |key: &ApiKey| key.expires_at.is_none_or(|at| now < at);
+        let Some(key) = found.filter(is_good) else { return Ok(None) };
+        if key.last_used_at.is_none_or(|last| now.duration_since(last) >= USE_NOTED_EVERY) {
+            let used = Administration::ApiKeyUsed(key.id, now);
+            self.0.writer.act_sometime(Act::Administer(used));
+        }
+        Ok(Some(ApiStore(Arc::clone(&self.0), Some(Arc::new(key)))))
     }
 
     /// Whether the database answers and changes are taken.
@@ -202,6 +264,7 @@ pub(crate) struct FoundToken {
     settings: Settings,
     types: Arc<Types>,
     scope: TokenScope,
+    standing: Standing,
     expires_at: Timestamp,
     last_used_at: Option<Timestamp>,
 }
@@ -217,9 +280,10 @@ async fn token(
         .first(
             "looking for a token",
             "select t.token_id, d.directory_id, d.organization_id, d.settings, t.expires_at,
-                    t.last_used_at, d.schemas_version, t.scope
+                    t.last_used_at, d.schemas_version, t.scope, d.paused_at, o.directory_sync
              from tokens t join directories d on d.directory_id = t.directory_id
-             where t.hash = $1",
+                 join organizations o on o.organization_id = d.organization_id
+             where t.hash = $1 and d.deleted_at is null",
             &[Value::Text(hash.as_str())],
             |row| {
                 let found = FoundToken {
@@ -229,6 +293,7 @@ async fn token(
                     settings: rows::settings(&row.text(3)?)?,
                     types: Types::builtin(),
                     scope: row.parsed(7)?,
+                    standing: standing(row.optional_time(8)?, row.integer(9)?),
                     expires_at: row.time(4)?,
                     last_used_at: row.optional_time(5)?,
                 };
@@ -260,6 +325,11 @@ impl DirectoryStore {
     /// What its users and groups are made of.
     pub fn types(&self) -> &Types {
         &self.types
+    }
+
+    /// Whether it takes requests of its provider.
+    pub fn standing(&self) -> Standing {
+        self.standing
     }
 
     /// Whether the credential may change anything; [`DirectoryStore::change`] asks too.
@@ -373,6 +443,20 @@ impl DirectoryStore {
             .readers
             .read_key(move |session| finish(read::user(session, directory, id, with_groups)))
             .await
+    }
+
+    /// What happened to a user or a group, in order: after a place, a bounded part of it.
+    pub async fn timeline(
+        &self,
+        id: ResourceId,
+        after: u64,
+        count_max: u64,
+    ) -> Result<Timeline, Error> {
+        let directory = self.id;
+        let read = move |session: &mut Session| {
+            finish(timeline::read(session, directory, id, after, count_max))
+        };
+        self.inner.readers.read_long(directory, read).await
     }
 
     /// Some users. A page may be shorter than its window, where it would be long in bytes.
@@ -595,6 +679,11 @@ impl Inner {
     /// Has the tokens of a directory looked up anew, with the schemas that it has now. Other nodes do
     /// so within a second.
     fn forget_types(&self, id: DirectoryId) {
+        self.forget_tokens_of(id);
+    }
+
+    /// The same where the tokens themselves are no more, or open less.
+    pub(crate) fn forget_tokens_of(&self, id: DirectoryId) {
         self.tokens.forget(|found| found.directory_id == id);
     }
 
@@ -619,7 +708,44 @@ struct PageAsked<N> {
 
 impl ApiStore {
     pub(crate) fn new(inner: Arc<Inner>) -> ApiStore {
-        ApiStore(inner)
+        ApiStore(inner, None)
+    }
+
+    /// The key that opened it.
+    pub fn key(&self) -> Option<&ApiKey> {
+        self.1.as_deref()
+    }
+
+    /// The only organization that there is for the key; all, where there is none.
+    pub fn bound_to(&self) -> Option<OrganizationId> {
+        self.1.as_ref().and_then(|key| key.organization_id)
+    }
+
+    /// Whether there is this directory, for the key. An organization's directories never change
+    /// hands, so nothing is lost between this and what follows.
+    pub(crate) async fn find(&self, id: DirectoryId) -> Result<(), Error> {
+        let bound_to = self.bound_to().map(|id| id.to_string());
+        let read = move |session: &mut Session| {
+            finish(session.first(
+                "looking for a directory",
+                "select 1 from directories where directory_id = $1 and deleted_at is null
+                 and (cast($2 as text) is null or organization_id = $2)",
+                &[Value::Text(&id.to_string()), Value::OptionalText(bound_to.as_deref())],
+                |_| Ok(()),
+            ))
+        };
+        let found = self.0.readers.read(read).await?;
+        found.ok_or(Error::Rejected(Rejection::UnknownDirectory(id)))
+    }
+
+    /// The same of an organization.
+    fn may_see(&self, id: OrganizationId) -> bool {
+        self.bound_to().is_none_or(|own| own == id)
+    }
+
+    /// Keeps an administrative act.
+    pub(crate) async fn administer(&self, administration: Administration) -> Result<u64, Error> {
+        self.0.writer.act(Act::Administer(administration)).await
     }
 
     /// Keeps a new organization.
@@ -628,23 +754,81 @@ impl ApiStore {
         name: String,
         external_id: Option<String>,
     ) -> Result<Organization, Error> {
+        self.create_organization_with(name, external_id, true, Metadata::default()).await
+    }
+
+    /// The same, with all that is to be known of it.
+    pub async fn create_organization_with(
+        &self,
+        name: String,
+        external_id: Option<String>,
+        directory_sync: bool,
+        metadata: Metadata,
+    ) -> Result<Organization, Error> {
         let organization = Organization {
             id: OrganizationId::new(self.0.environment.ids.as_ref()),
             name,
             external_id,
+            directory_sync,
+            metadata,
             created_at: self.now(),
         };
-        self.0.writer.act(Act::CreateOrganization(organization.clone())).await?;
+        self.administer(Administration::CreateOrganization(organization.clone())).await?;
         Ok(organization)
+    }
+
+    /// Changes an organization; says how it is then.
+    pub async fn edit_organization(
+        &self,
+        id: OrganizationId,
+        edit: OrganizationEdit,
+    ) -> Result<Organization, Error> {
+        let unknown = || Error::Rejected(Rejection::UnknownOrganization(id));
+        if !self.may_see(id) {
+            return Err(unknown());
+        }
+        self.administer(Administration::EditOrganization(id, edit)).await?;
+        self.0.tokens.forget(|found| found.organization_id == id);
+        self.organization(id).await?.ok_or_else(unknown)
+    }
+
+    /// Deletes an organization that has no directory (any more), with its keys.
+    pub async fn delete_organization(&self, id: OrganizationId) -> Result<(), Error> {
+        if !self.may_see(id) {
+            return Err(Error::Rejected(Rejection::UnknownOrganization(id)));
+        }
+        self.administer(Administration::DeleteOrganization(id, self.now())).await.map(drop)
+    }
+
+    /// The organization with the vendor's own identifier.
+    pub async fn organization_of_external_id(
+        &self,
+        external_id: &str,
+    ) -> Result<Option<Organization>, Error> {
+        let external_id = external_id.to_owned();
+        let read = move |session: &mut Session| {
+            finish(session.first(
+                "looking for an organization",
+                "select organization_id, name, external_id, directory_sync, metadata, created_at
+                 from organizations where external_id = $1 and deleted_at is null",
+                &[Value::Text(&external_id)],
+                organization,
+            ))
+        };
+        let found = self.0.readers.read(read).await?;
+        Ok(found.filter(|organization| self.may_see(organization.id)))
     }
 
     /// An organization by id.
     pub async fn organization(&self, id: OrganizationId) -> Result<Option<Organization>, Error> {
+        if !self.may_see(id) {
+            return Ok(None);
+        }
         let read = move |session: &mut Session| {
             finish(session.first(
                 "loading an organization",
-                "select organization_id, name, external_id, created_at from organizations
-                 where organization_id = $1",
+                "select organization_id, name, external_id, directory_sync, metadata, created_at
+                 from organizations where organization_id = $1 and deleted_at is null",
                 &[Value::Text(&id.to_string())],
                 organization,
             ))
@@ -659,12 +843,16 @@ impl ApiStore {
         count_max: u64,
     ) -> Result<Vec<Organization>, Error> {
         let after = after.map(|id| id.to_string()).unwrap_or_default();
+        let bound_to = self.bound_to().map(|id| id.to_string());
         let read = move |session: &mut Session| {
             finish(session.all(
                 "loading organizations",
-                "select organization_id, name, external_id, created_at from organizations
-                 where organization_id > $1 order by organization_id limit $2",
-                &[Value::Text(&after), count(count_max)],
+                "select organization_id, name, external_id, directory_sync, metadata, created_at
+                 from organizations
+                 where organization_id > $1 and deleted_at is null
+                     and (cast($3 as text) is null or organization_id = $3)
+                 order by organization_id limit $2",
+                &[Value::Text(&after), count(count_max), Value::OptionalText(bound_to.as_deref())],
                 organization,
             ))
         };
@@ -677,8 +865,9 @@ impl ApiStore {
         let read = move |session: &mut Session| {
             finish(session.all(
                 "looking for organizations by name",
-                "select organization_id, name, external_id, created_at from organizations
-                 where name = $1 order by organization_id",
+                "select organization_id, name, external_id, directory_sync, metadata, created_at
+                 from organizations where name = $1 and deleted_at is null
+                 order by organization_id",
                 &[Value::Text(&name)],
                 organization,
             ))
@@ -694,6 +883,9 @@ impl ApiStore {
         provider: Provider,
         settings: Settings,
     ) -> Result<Directory, Error> {
+        if !self.may_see(organization_id) {
+            return Err(Error::Rejected(Rejection::UnknownOrganization(organization_id)));
+        }
         let directory = Directory {
             id: DirectoryId::new(self.0.environment.ids.as_ref()),
             organization_id,
@@ -701,9 +893,29 @@ impl ApiStore {
             provider,
             settings,
             created_at: self.now(),
+            paused_at: None,
+            deleted_at: None,
         };
         self.0.writer.act(Act::OpenDirectory(directory.clone())).await?;
         Ok(directory)
+    }
+
+    /// Changes a directory. From when this returns `Ok`, it behaves so on this node, and on others
+    /// within a second.
+    pub async fn edit_directory(&self, id: DirectoryId, edit: EditDirectory) -> Result<(), Error> {
+        self.find(id).await?;
+        self.0.writer.change(id, edit).await?;
+        self.0.forget_types(id);
+        Ok(())
+    }
+
+    /// Deletes a directory: it opens for nobody any more. Who is in it is deleted after that, by
+    /// [`Store::empty_directories`](crate::Store::empty_directories).
+    pub async fn delete_directory(&self, id: DirectoryId) -> Result<(), Error> {
+        self.find(id).await?;
+        self.0.writer.change(id, DeleteDirectory).await?;
+        self.0.forget_types(id);
+        Ok(())
     }
 
     /// Directories, of one organization or of all, in the order of their creation.
@@ -713,23 +925,27 @@ impl ApiStore {
         after: Option<DirectoryId>,
         count_max: u64,
     ) -> Result<Vec<DirectorySummary>, Error> {
-        let organization = organization_id.map(|id| id.to_string());
+        let organization = self.bound_to().or(organization_id);
+        if organization != organization_id.or(organization) {
+            return Ok(Vec::new());
+        }
+        let organization = organization.map(|id| id.to_string());
         let after = after.map(|id| id.to_string()).unwrap_or_default();
         let read = move |session: &mut Session| {
             finish(async {
                 let sql = match organization {
                     None => {
-                        "select directory_id, organization_id, name, provider, settings, created_at,
-                                user_count, active_user_count, group_count, event_number
-                         from directories
-                         where directory_id > $1 order by directory_id limit $2"
+                        summary_sql!(
+                            "where d.directory_id > $1 and d.deleted_at is null
+                             order by d.directory_id limit $2"
+                        )
                     }
                     Some(_) => {
-                        "select directory_id, organization_id, name, provider, settings, created_at,
-                                user_count, active_user_count, group_count, event_number
-                         from directories
-                         where directory_id > $1 and organization_id = $3
-                         order by directory_id limit $2"
+                        summary_sql!(
+                            "where d.directory_id > $1 and d.organization_id = $3
+                                 and d.deleted_at is null
+                             order by d.directory_id limit $2"
+                        )
                     }
                 };
                 let mut values = vec![Value::Text(&after), count(count_max)];
@@ -737,7 +953,8 @@ impl ApiStore {
                 session.all("loading directories", sql, &values, summary).await
             })
         };
-        self.0.readers.read(read).await
+        let found = self.0.readers.read(read).await?;
+        Ok(found.into_iter().map(|summary| self.heard_since(summary)).collect())
     }
 
     /// A directory by id.
@@ -745,14 +962,20 @@ impl ApiStore {
         let read = move |session: &mut Session| {
             finish(session.first(
                 "loading a directory",
-                "select directory_id, organization_id, name, provider, settings, created_at,
-                        user_count, active_user_count, group_count, event_number
-                 from directories where directory_id = $1",
+                summary_sql!("where d.directory_id = $1 and d.deleted_at is null"),
                 &[Value::Text(&id.to_string())],
                 summary,
             ))
         };
-        self.0.readers.read(read).await
+        let found = self.0.readers.read(read).await?;
+        let found = found.filter(|summary| self.may_see(summary.directory.organization_id));
+        Ok(found.map(|summary| self.heard_since(summary)))
+    }
+
+    /// What was heard of a provider and is not kept yet is known here.
+    fn heard_since(&self, summary: DirectorySummary) -> DirectorySummary {
+        let contact = self.0.contacts.since(summary.directory.id, summary.contact);
+        DirectorySummary { contact, ..summary }
     }
 
     /// The directory as its own credential would see it.
@@ -765,11 +988,11 @@ impl ApiStore {
                     .first(
                         "opening a directory",
                         "select organization_id, settings, schemas_version from directories
-                         where directory_id = $1",
+                         where directory_id = $1 and deleted_at is null",
                         &[Value::Text(&id.to_string())],
                         |row| {
                             let settings = rows::settings(&row.text(1)?)?;
-                            Ok((row.parsed(0)?, settings, row.number(2)?))
+                            Ok((row.parsed::<OrganizationId>(0)?, settings, row.number(2)?))
                         },
                     )
                     .await?;
@@ -779,6 +1002,7 @@ impl ApiStore {
             })
         };
         let found = self.0.readers.read(read).await?;
+        let found = found.filter(|(organization_id, ..)| self.may_see(*organization_id));
         Ok(found.map(|(organization_id, settings, types)| DirectoryStore {
             inner: Arc::clone(&self.0),
             id,
@@ -786,12 +1010,14 @@ impl ApiStore {
             settings,
             types,
             scope: TokenScope::ReadWrite,
+            standing: Standing::Open,
             token_id: None,
         }))
     }
 
     /// The schemas that a directory has beside the built-in ones, in the order of their creation.
     pub async fn schemas(&self, id: DirectoryId) -> Result<Vec<CustomSchema>, Error> {
+        self.find(id).await?;
         let read = move |session: &mut Session| finish(schemas::all(session, &id.to_string()));
         self.0.readers.read(read).await
     }
@@ -802,6 +1028,7 @@ impl ApiStore {
         id: DirectoryId,
         define: DefineSchema,
     ) -> Result<Defined, Error> {
+        self.find(id).await?;
         let defined = self.0.writer.change(id, define).await?;
         self.0.forget_types(id);
         Ok(defined)
@@ -809,6 +1036,7 @@ impl ApiStore {
 
     /// Takes a schema that nobody has a value of from a directory.
     pub async fn remove_schema(&self, id: DirectoryId, urn: String) -> Result<(), Error> {
+        self.find(id).await?;
         self.0.writer.change(id, RemoveSchema { urn }).await?;
         self.0.forget_types(id);
         Ok(())
@@ -819,6 +1047,7 @@ impl ApiStore {
         &self,
         id: DirectoryId,
     ) -> Result<Vec<UnknownAttribute>, Error> {
+        self.find(id).await?;
         let read = move |session: &mut Session| {
             finish(schemas::unknown_attributes(session, &id.to_string()))
         };
@@ -871,29 +1100,47 @@ impl ApiStore {
         scope: TokenScope,
         lifetime: SignedDuration,
     ) -> Result<TokenSummary, Error> {
+        self.find(directory_id).await?;
+        let token = self.new_token(secret, scope, lifetime)?;
+        let summary = TokenSummary::new(&token);
+        self.0.writer.change(directory_id, CreateToken { token }).await?;
+        Ok(summary)
+    }
+
+    /// Keeps a new token in the place of another, which stays good for as long as `overlap`, unless
+    /// it would have gone by then.
+    pub async fn rotate_token(
+        &self,
+        directory_id: DirectoryId,
+        token_id: TokenId,
+        secret: &Secret,
+        lifetime: SignedDuration,
+        overlap: SignedDuration,
+    ) -> Result<TokenSummary, Error> {
+        self.find(directory_id).await?;
+        let token = self.new_token(secret, TokenScope::ReadWrite, lifetime)?;
+        let until = token.created_at.checked_add(overlap).map_err(|_| too_long())?;
+        let rotate = RotateToken { id: token_id, token, until: crate::to_the_microsecond(until) };
+        let token = self.0.writer.change(directory_id, rotate).await?;
+        self.0.tokens.forget(|found| found.token_id == token_id);
+        Ok(TokenSummary::new(&token))
+    }
+
+    fn new_token(
+        &self,
+        secret: &Secret,
+        scope: TokenScope,
+        lifetime: SignedDuration,
+    ) -> Result<Token, Error> {
         let created_at = self.now();
-        let expires_at = created_at.checked_add(lifetime).map_err(|_| {
-            Error::from(Rejection::Scim(scim::Error::new(400, "too long a lifetime")))
-        })?;
-        let expires_at = crate::to_the_microsecond(expires_at);
-        let token = Token {
+        Ok(Token {
             id: TokenId::new(self.0.environment.ids.as_ref()),
             hash: secret.hash(),
             last_four: secret.last_four().to_owned(),
             scope,
             created_at,
-            expires_at,
-        };
-        let summary = TokenSummary {
-            id: token.id,
-            last_four: token.last_four.clone(),
-            scope,
-            created_at,
-            expires_at,
-            last_used_at: None,
-        };
-        self.0.writer.change(directory_id, CreateToken { token }).await?;
-        Ok(summary)
+            expires_at: after(created_at, lifetime)?,
+        })
     }
 
     /// Takes a token back. From when this returns `Ok`, it opens nothing on this node, and on others
@@ -908,6 +1155,7 @@ impl ApiStore {
         directory_id: DirectoryId,
         token_id: TokenId,
     ) -> Result<(), Error> {
+        self.find(directory_id).await?;
         self.0.writer.change(directory_id, RevokeToken { id: token_id }).await?;
         self.0.tokens.forget(|found| found.token_id == token_id);
         Ok(())
@@ -915,11 +1163,13 @@ impl ApiStore {
 
     /// The tokens of a directory, in the order of their creation.
     pub async fn tokens(&self, directory_id: DirectoryId) -> Result<Vec<TokenSummary>, Error> {
+        self.find(directory_id).await?;
         let read = move |session: &mut Session| {
             finish(session.all(
                 "loading tokens",
                 "select token_id, last_four, created_at, expires_at, last_used_at, scope
-                 from tokens where directory_id = $1 order by token_id",
+                 from tokens where directory_id = $1 and client_secret_id is null
+                 order by token_id",
                 &[Value::Text(&directory_id.to_string())],
                 |row| {
                     Ok(TokenSummary {
@@ -939,8 +1189,61 @@ impl ApiStore {
     /// What was straightened of what a directory's provider sent, the most frequent first: on this
     /// node up to this moment, on others that share the database up to a few seconds ago.
     pub async fn quirks(&self, directory_id: DirectoryId) -> Result<Vec<QuirkCount>, Error> {
+        self.find(directory_id).await?;
         self.0.quirks.keep().await?;
         self.0.readers.read(move |session| quirks::read(session, directory_id)).await
+    }
+
+    /// The keys of the management API that the key may know of, in the order of their creation.
+    pub async fn api_keys(&self) -> Result<Vec<ApiKey>, Error> {
+        let bound_to = self.bound_to().map(|id| id.to_string());
+        let read = move |session: &mut Session| {
+            finish(session.all(
+                "loading API keys",
+                "select api_key_id, name, last_four, scopes, organization_id, created_at,
+                        expires_at, last_used_at
+                 from api_keys where (cast($1 as text) is null or organization_id = $1)
+                 order by api_key_id",
+                &[Value::OptionalText(bound_to.as_deref())],
+                api_key,
+            ))
+        };
+        self.0.readers.read(read).await
+    }
+
+    /// Keeps a new key. The secret itself is not kept.
+    pub async fn create_api_key(
+        &self,
+        name: String,
+        secret: &Secret,
+        scopes: ApiScopes,
+        organization_id: Option<OrganizationId>,
+        lifetime: Option<SignedDuration>,
+    ) -> Result<ApiKey, Error> {
+        if let Some(id) = organization_id
+            && self.organization(id).await?.is_none()
+        {
+            return Err(Error::Rejected(Rejection::UnknownOrganization(id)));
+        }
+        let created_at = self.now();
+        let key = ApiKey {
+            id: TokenId::new(self.0.environment.ids.as_ref()),
+            name,
+            last_four: secret.last_four().to_owned(),
+            scopes,
+            organization_id: self.bound_to().or(organization_id),
+            created_at,
+            expires_at: lifetime.map(|lifetime| after(created_at, lifetime)).transpose()?,
+            last_used_at: None,
+        };
+        let (kept, hash) = (key.clone(), secret.hash());
+        self.administer(Administration::CreateApiKey { key: kept, hash, is_first: false }).await?;
+        Ok(key)
+    }
+
+    /// Takes a key back: it opens nothing from then on.
+    pub async fn revoke_api_key(&self, id: TokenId) -> Result<(), Error> {
+        self.administer(Administration::RevokeApiKey(id, self.bound_to())).await.map(drop)
     }
 
     /// Events after a cursor, or from the beginning; of one directory, or of all.
@@ -953,17 +1256,54 @@ impl ApiStore {
         FeedStore::new(Arc::clone(&self.0)).events(after, directory_id, count_max).await
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         crate::to_the_microsecond(self.0.environment.clock.now())
     }
 }
 
-fn organization(row: &Row<'_>) -> Result<Organization, Error> {
-    Ok(Organization {
+impl TokenSummary {
+    fn new(token: &Token) -> TokenSummary {
+        TokenSummary {
+            id: token.id,
+            last_four: token.last_four.clone(),
+            scope: token.scope,
+            created_at: token.created_at,
+            expires_at: token.expires_at,
+            last_used_at: None,
+        }
+    }
+}
+
+/// A moment so much later.
+pub(crate) fn after(moment: Timestamp, lifetime: SignedDuration) -> Result<Timestamp, Error> {
+    let later = moment.checked_add(lifetime).map_err(|_| too_long())?;
+    Ok(crate::to_the_microsecond(later))
+}
+
+fn too_long() -> Error {
+    Rejection::Scim(scim::Error::new(400, "too long a lifetime")).into()
+}
+
+fn standing(paused_at: Option<Timestamp>, directory_sync: i64) -> Standing {
+    match (directory_sync, paused_at) {
+        (0, _) => Standing::SwitchedOff,
+        (_, Some(_)) => Standing::Paused,
+        (_, None) => Standing::Open,
+    }
+}
+
+fn api_key(row: &Row<'_>) -> Result<ApiKey, Error> {
+    let of = row.optional_text(4)?;
+    let of = of.map(|id| id.parse().map_err(|_| Error::Corrupt("whose a key is".to_owned())));
+    Ok(ApiKey {
         id: row.parsed(0)?,
         name: row.text(1)?,
-        external_id: row.optional_text(2)?,
-        created_at: row.time(3)?,
+        last_four: row.text(2)?,
+        scopes: row.parsed(3)?,
+        organization_id: of.transpose()?,
+        created_at: row.time(5)?,
+        expires_at: row.optional_time(6)?,
+        last_used_at: row.optional_time(7)?,
     })
 }
 
@@ -975,8 +1315,18 @@ fn summary(row: &Row<'_>) -> Result<DirectorySummary, Error> {
         provider: row.parsed(3)?,
         settings: rows::settings(&row.text(4)?)?,
         created_at: row.time(5)?,
+        paused_at: row.optional_time(10)?,
+        deleted_at: None,
     };
+    let refused_with = row.optional_integer(15)?;
     Ok(DirectorySummary {
+        standing: standing(directory.paused_at, row.integer(11)?),
+        contact: Contact {
+            last_at: row.optional_time(12)?,
+            changed_at: row.optional_time(13)?,
+            refused_at: row.optional_time(14)?,
+            refused_with: refused_with.and_then(|it| u16::try_from(it).ok()),
+        },
         directory,
         user_count: row.number(6)?,
         active_user_count: row.number(7)?,

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use directory::{
-    Change, DirectoryHead, DirectoryId, EventId, Facts, GroupId, Limits, Membership, Moment,
-    ResourceId, Stop, User, Want,
+    Change, Directory, DirectoryHead, DirectoryId, EventId, Facts, GroupId, Limits, Membership,
+    Moment, ResourceId, Stop, User, Want,
 };
 use jiff::Timestamp;
 
@@ -51,9 +51,16 @@ struct Working {
 impl Working {
     fn read(row: &Row<'_>, limits: Limits) -> Result<Working, Error> {
         let head = DirectoryHead {
-            id: row.parsed(0)?,
-            organization_id: row.parsed(1)?,
-            settings: rows::settings(&row.text(2)?)?,
+            directory: Directory {
+                id: row.parsed(0)?,
+                organization_id: row.parsed(1)?,
+                name: row.text(10)?,
+                provider: row.parsed(11)?,
+                settings: rows::settings(&row.text(2)?)?,
+                created_at: row.time(12)?,
+                paused_at: row.optional_time(13)?,
+                deleted_at: row.optional_time(14)?,
+            },
             user_count: row.number(3)?,
             group_count: row.number(4)?,
             schemas_version: row.number(8)?,
@@ -66,7 +73,7 @@ impl Working {
             active_user_count: row.number(7)?,
             group_count: head.group_count,
             latest: row.time(9)?,
-            facts: Facts::new(head.id, Some(head)),
+            facts: Facts::new(head.directory.id, Some(head)),
         })
     }
 
@@ -166,13 +173,15 @@ impl<'a> Batch<'a> {
         let sql = match session.engine() {
             Engine::Sqlite => {
                 "select directory_id, organization_id, settings, user_count, group_count,
-                        event_number, ordinal, active_user_count, schemas_version, event_at
+                        event_number, ordinal, active_user_count, schemas_version, event_at,
+                        name, provider, created_at, paused_at, deleted_at
                  from directories where directory_id = $1"
             }
             // Others may write to it too.
             Engine::Postgres => {
                 "select directory_id, organization_id, settings, user_count, group_count,
-                        event_number, ordinal, active_user_count, schemas_version, event_at
+                        event_number, ordinal, active_user_count, schemas_version, event_at,
+                        name, provider, created_at, paused_at, deleted_at
                  from directories where directory_id = $1 for no key update"
             }
         };
@@ -210,7 +219,8 @@ impl<'a> Batch<'a> {
                 .all(
                     "locking directories",
                     "select directory_id, organization_id, settings, user_count, group_count,
-                            event_number, ordinal, active_user_count, schemas_version, event_at
+                            event_number, ordinal, active_user_count, schemas_version, event_at,
+                            name, provider, created_at, paused_at, deleted_at
                      from directories where directory_id = any($1)
                      order by directory_id for no key update skip locked",
                     &[Value::Texts(&others)],
@@ -324,7 +334,7 @@ impl<'a> Batch<'a> {
 
         for (directory_id, change) in &changes {
             match change {
-                Change::Directory(change) => rows::keep_directory(session, change.after()).await?,
+                Change::Directory(change) => rows::keep_directory(session, change).await?,
                 Change::Token(change) => match change.after() {
                     Some(token) => rows::keep_token(session, *directory_id, token).await?,
                     None => rows::delete_token(session, *directory_id, change.id()).await?,

@@ -8,8 +8,10 @@
 //! connections of their own and never wait for a write.
 
 mod access;
+mod administration;
 mod batch;
 mod catalogue;
+mod contacts;
 mod error;
 mod feed;
 mod lease;
@@ -17,6 +19,8 @@ mod list;
 mod load;
 mod migrations;
 mod narrow;
+mod oauth;
+mod once;
 mod place;
 mod postgres;
 mod quirks;
@@ -27,8 +31,10 @@ mod rows;
 mod schemas;
 mod session;
 mod sqlite;
+mod timeline;
 mod tls;
 mod transfer;
+mod upkeep;
 mod walks;
 mod writer;
 
@@ -36,21 +42,29 @@ use std::path::Path;
 use std::sync::Arc;
 
 use directory::secret::{Entropy, Secret};
-use directory::{Ids, Limits, TokenId};
+use directory::{ApiKey, ApiScopes, Ids, Limits, TokenId};
 use jiff::Timestamp;
 
-pub use access::{Access, ApiStore, Credential, DirectoryStore, DirectorySummary, TokenSummary};
+pub use access::{
+    Access, ApiStore, Credential, DirectoryStore, DirectorySummary, Standing, TokenSummary,
+};
+pub use administration::OrganizationEdit;
 pub use catalogue::NewEntry;
 pub use error::Error;
 pub use feed::{BadCursor, Cursor, EventPage, EventRecord, FeedStore};
 pub use list::{AnyRecord, ListRequest, Page, Represent, Start, Stretch, Window};
+pub use oauth::{Given, NotGiven};
+pub use once::{Begun, OnceStore};
 pub use place::BadPageCursor;
 pub use quirks::QuirkCount;
 pub use read::{GroupRecord, GroupReference, UserRecord};
 pub use schemas::UnknownAttribute;
+pub use timeline::{Timeline, TimelineEvent};
 pub use transfer::{MovedTable, Phase, Progress};
 
 use crate::access::FoundToken;
+use crate::administration::Administration;
+use crate::contacts::Contacts;
 use crate::feed::Sealer;
 use crate::migrations::Shape;
 use crate::postgres::Connector;
@@ -100,6 +114,7 @@ pub(crate) struct Inner {
     pub(crate) sealer: Sealer,
     pub(crate) walks: Walks,
     pub(crate) quirks: QuirkCounter,
+    pub(crate) contacts: Contacts,
     pub(crate) environment: Environment,
 }
 
@@ -165,7 +180,17 @@ impl Store {
         let (quirks, quirks_thread) = QuirkCounter::start(writer.clone())?;
         let (tokens, walks) = (Recent::new(), Walks::default());
         let types = KnownTypes::default();
-        let inner = Inner { writer, readers, tokens, types, sealer, walks, quirks, environment };
+        let inner = Inner {
+            writer,
+            readers,
+            tokens,
+            types,
+            sealer,
+            walks,
+            quirks,
+            contacts: Contacts::default(),
+            environment,
+        };
         Ok(Store {
             inner: Arc::new(inner),
             writer_thread: Some(writer_thread),
@@ -252,14 +277,18 @@ impl Store {
         is_first: bool,
     ) -> Result<TokenId, Error> {
         let id = TokenId::new(self.inner.environment.ids.as_ref());
-        let act = Act::CreateApiKey {
+        let key = ApiKey {
             id,
             name: name.to_owned(),
-            hash: secret.hash(),
             last_four: secret.last_four().to_owned(),
-            at: self.inner.environment.clock.now(),
-            is_first,
+            scopes: ApiScopes::full(),
+            organization_id: None,
+            created_at: self.inner.environment.clock.now(),
+            expires_at: None,
+            last_used_at: None,
         };
+        let hash = secret.hash();
+        let act = Act::Administer(Administration::CreateApiKey { key, hash, is_first });
         self.inner.writer.act(act).await?;
         Ok(id)
     }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use directory::secret::SecretHash;
 use directory::{
-    Aside, Directory, DirectoryId, Document, Group, GroupId, Membership, ResourceId, Settings,
-    Token, TokenId, User,
+    Aside, Directory, DirectoryChange, DirectoryId, Document, Group, GroupId, Membership,
+    ResourceId, Settings, Token, TokenId, User,
 };
 use jiff::Timestamp;
 use scim::group::MemberKind;
 
+use crate::administration;
 use crate::error::Error;
 use crate::narrow::email_keys;
 use crate::session::{Many, Row, Session, Value, count};
@@ -396,8 +397,12 @@ pub(crate) async fn keep_memberships(
 
 pub(crate) async fn keep_directory(
     session: &mut Session,
-    directory: &Directory,
+    change: &DirectoryChange,
 ) -> Result<(), Error> {
+    let directory = change.after();
+    if change.before().is_some() {
+        return change_directory(session, directory).await;
+    }
     session
         .run(
             "keeping a new directory",
@@ -418,6 +423,32 @@ pub(crate) async fn keep_directory(
     Ok(())
 }
 
+async fn change_directory(session: &mut Session, directory: &Directory) -> Result<(), Error> {
+    let time = |at: Option<Timestamp>| Value::Integer(at.map_or(0, Timestamp::as_microsecond));
+    let changed = session
+        .run(
+            "keeping a directory",
+            "update directories
+             set name = $2, provider = $3, settings = $4,
+                 paused_at = nullif(cast($5 as bigint), 0),
+                 deleted_at = nullif(cast($6 as bigint), 0)
+             where directory_id = $1",
+            &[
+                Value::Text(&directory.id.to_string()),
+                Value::Text(&directory.name),
+                Value::Text(directory.provider.as_str()),
+                Value::Text(&settings_text(&directory.settings)),
+                time(directory.paused_at),
+                time(directory.deleted_at),
+            ],
+        )
+        .await?;
+    if directory.deleted_at.is_some() {
+        administration::forget_credentials(session, directory.id).await?;
+    }
+    exactly_one(changed)
+}
+
 pub(crate) async fn keep_token(
     session: &mut Session,
     directory_id: DirectoryId,
@@ -425,10 +456,11 @@ pub(crate) async fn keep_token(
 ) -> Result<(), Error> {
     session
         .run(
-            "keeping a new token",
+            "keeping a token",
             "insert into tokens
              (token_id, directory_id, hash, last_four, created_at, expires_at, scope)
-             values ($1, $2, $3, $4, $5, $6, $7)",
+             values ($1, $2, $3, $4, $5, $6, $7)
+             on conflict (token_id) do update set expires_at = excluded.expires_at",
             &[
                 Value::Text(&token.id.to_string()),
                 Value::Text(&directory_id.to_string()),

@@ -344,7 +344,7 @@ impl Row<'_> {
             .ok_or_else(|| Error::Corrupt(format!("column {column} is empty")))
     }
 
-    fn optional_integer(&self, column: usize) -> Result<Option<i64>, Error> {
+    pub(crate) fn optional_integer(&self, column: usize) -> Result<Option<i64>, Error> {
         match self {
             Row::Sqlite(row) => crate::sqlite::column(row, column),
             Row::Postgres(row) => crate::postgres::integer(row, column),

@@ -61,15 +61,32 @@ macro_rules! table {
 
 /// All tables, those that others refer to first. A test holds this list against both databases.
 const TABLES: &[Table] = &[
-    table!("organizations" ("organization_id, name, external_id, created_at") by "organization_id"),
+    table!("organizations" (
+        "organization_id, name, external_id, directory_sync, metadata, created_at, deleted_at"
+    ) by "organization_id"),
     table!("directories" (
         "directory_id, organization_id, name, provider, settings, created_at, event_number, \
-         ordinal, user_count, active_user_count, group_count, schemas_version, event_at"
+         ordinal, user_count, active_user_count, group_count, schemas_version, event_at, \
+         paused_at, deleted_at, emptied_at"
     ) by "directory_id"),
     table!("tokens" (
-        "token_id, directory_id, hash, last_four, created_at, expires_at, last_used_at, scope"
+        "token_id, directory_id, hash, last_four, created_at, expires_at, last_used_at, scope, \
+         client_secret_id"
     ) by "token_id"),
-    table!("api_keys" ("api_key_id, name, hash, last_four, created_at") by "api_key_id"),
+    table!("contacts" (
+        "directory_id, last_at, changed_at, refused_at, refused_with"
+    ) by "directory_id"),
+    table!("oauth_clients" ("client_id, directory_id, name, created_at") by "client_id"),
+    table!("oauth_secrets" (
+        "secret_id, client_id, hash, last_four, created_at, expires_at, last_used_at"
+    ) by "secret_id"),
+    table!("api_keys" (
+        "api_key_id, name, hash, last_four, created_at, scopes, organization_id, expires_at, \
+         last_used_at"
+    ) by "api_key_id"),
+    table!("idempotency_keys" (
+        "holder, key_hash, request_hash, begun_at, status, answer"
+    ) by "holder, key_hash"),
     table!("directory_schemas" (
         "directory_id, urn_key, extends, required, definition, created_at, modified_at"
     ) by "directory_id, urn_key"),

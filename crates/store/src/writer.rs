@@ -9,14 +9,14 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use directory::secret::SecretHash;
 use directory::{
     CatalogueKind, Change, Decide, Directory, DirectoryId, EntryId, Facts, Limits, Moment,
-    Organization, Rejection, Stop, TokenId, open_directory,
+    Rejection, Stop, TokenId, open_directory,
 };
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::administration::Administration;
 use crate::batch::{Batch, what_it_said};
 use crate::catalogue::{self, NewEntry};
 use crate::error::Error;
@@ -71,17 +71,8 @@ enum Work {
 /// that a directory begins.
 #[derive(Clone, Debug)]
 pub(crate) enum Act {
-    CreateOrganization(Organization),
     OpenDirectory(Directory),
-    CreateApiKey {
-        id: TokenId,
-        name: String,
-        hash: SecretHash,
-        last_four: String,
-        at: Timestamp,
-        /// Nothing is kept where there is a key already.
-        is_first: bool,
-    },
+    Administer(Administration),
     PutEntry(NewEntry, Timestamp),
     DeleteEntry(CatalogueKind, EntryId),
     /// A token was used. Noted once a minute, not at every request.
@@ -492,7 +483,11 @@ async fn decide_together<'a>(
 impl Work {
     /// Whether nobody waits for it, and it may take a while.
     fn is_upkeep(&self) -> bool {
-        matches!(self, Work::Act(Act::ForgetEvents { .. }, _))
+        match self {
+            Work::Act(Act::ForgetEvents { .. }, _) => true,
+            Work::Act(Act::Administer(administration), _) => administration.is_upkeep(),
+            _ => false,
+        }
     }
 
     fn directory(&self) -> Option<DirectoryId> {
@@ -518,40 +513,12 @@ impl Act {
         batch: &mut Batch<'_>,
     ) -> Result<Result<u64, Rejection>, Error> {
         match self {
-            Act::CreateOrganization(organization) => {
-                if let Some(external_id) = &organization.external_id {
-                    let taken = session
-                        .first(
-                            "looking for an organization",
-                            "select 1 from organizations where external_id = $1",
-                            &[Value::Text(external_id)],
-                            |_| Ok(()),
-                        )
-                        .await?;
-                    if taken.is_some() {
-                        return Ok(Err(Rejection::ExternalIdTaken));
-                    }
-                }
-                session
-                    .run(
-                        "keeping a new organization",
-                        "insert into organizations (organization_id, name, external_id, created_at)
-                         values ($1, $2, $3, $4)",
-                        &[
-                            Value::Text(&organization.id.to_string()),
-                            Value::Text(&organization.name),
-                            Value::OptionalText(organization.external_id.as_deref()),
-                            Value::Time(organization.created_at),
-                        ],
-                    )
-                    .await?;
-            }
             Act::OpenDirectory(directory) => {
                 let organization_id = directory.organization_id;
                 let organization = session
                     .first(
                         "looking for an organization",
-                        "select 1 from organizations where organization_id = $1",
+                        "select 1 from organizations where organization_id = $1 and deleted_at is null",
                         &[Value::Text(&organization_id.to_string())],
                         |_| Ok(()),
                     )
@@ -561,29 +528,7 @@ impl Act {
                 }
                 batch.make(session, directory.id, open_directory(directory.clone())).await?;
             }
-            Act::CreateApiKey { id, name, hash, last_four, at, is_first } => {
-                if session.engine() == Engine::Postgres {
-                    // Several nodes may start together. The feed has one row, and whoever holds it
-                    // is alone.
-                    feed::lock(session).await?;
-                }
-                session
-                    .run(
-                        "keeping a new API key",
-                        "insert into api_keys (api_key_id, name, hash, last_four, created_at)
-                         select $1, $2, $3, $4, $5
-                         where $6 = 0 or not exists (select 1 from api_keys)",
-                        &[
-                            Value::Text(&id.to_string()),
-                            Value::Text(name),
-                            Value::Text(hash.as_str()),
-                            Value::Text(last_four),
-                            Value::Time(*at),
-                            Value::Integer((*is_first).into()),
-                        ],
-                    )
-                    .await?;
-            }
+            Act::Administer(administration) => return administration.keep(session).await,
             Act::PutEntry(entry, at) => {
                 return Ok(catalogue::put(session, entry, *at).await?.map(|()| 0));
             }

@@ -2,10 +2,17 @@
 //! and reads what became of them. JSON in, JSON out, problem details for errors.
 
 mod catalogue;
+mod clients;
+mod describe;
 mod directories;
 mod events;
+mod keys;
 mod organizations;
+mod route;
 mod schemas;
+mod server;
+mod tokens;
+mod users;
 
 use std::sync::Arc;
 
@@ -15,61 +22,231 @@ use axum::extract::{FromRef, FromRequest, FromRequestParts, OriginalUri, Request
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
-use directory::NAME_MAX;
+use directory::{ApiScope, NAME_MAX};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use store::ApiStore;
+use utoipa::{IntoParams, ToSchema};
 
-use crate::body::{self, Unread};
+use crate::api::catalogue::{EntryInput, EntryView};
+use crate::api::clients::{
+    ClientView, CreatedClient, CreatedClientSecret, NewClient, NewClientSecret,
+};
+use crate::api::directories::{DirectoryEdit, DirectoryView, NewDirectory, QuirkView};
+use crate::api::events::{EventsPage, EventsQuery};
+use crate::api::keys::{ApiKeyView, CreatedApiKey, NewApiKey};
+use crate::api::organizations::{
+    EditOrganization, NewOrganization, OrganizationView, OrganizationsQuery,
+};
+use crate::api::schemas::{AdoptedView, NewSchema, SchemaView, UnknownView};
+use crate::api::tokens::{CreatedToken, NewToken, Rotation, TokenView};
+use crate::api::users::{GroupView, GroupsQuery, TimelineView, UserView, UsersQuery};
+use crate::body;
 use crate::problem::Problem;
 use crate::scim::{PATH_SHOWN_MAX, cut};
-use crate::{Counter, caller};
+use crate::{Counter, caller, once};
+
+pub(crate) use crate::api::route::{Needs, Route};
 
 /// Entries of a page when the caller does not say.
 const PAGE_DEFAULT: u64 = 100;
 /// Entries of a page at most.
 const PAGE_MAX: u64 = 1_000;
 
+/// Every route. There is no other way to one: what is not here is neither served nor described.
+#[rustfmt::skip]
+pub(crate) fn table() -> Vec<Route> {
+    use ApiScope::*;
+
+    vec![
+        Route::get("/organizations", "list_organizations", OrganizationsRead, organizations::list)
+            .says("List organizations", "In the order of their creation.")
+            .query::<OrganizationsQuery>()
+            .answers::<PageOf<OrganizationView>>(200),
+        Route::post("/organizations", "create_organization", OrganizationsWrite, organizations::create)
+            .says("Create an organization", "One customer of yours.")
+            .of_all()
+            .takes::<NewOrganization>()
+            .answers::<OrganizationView>(201),
+        Route::get("/organizations/{organization}", "get_organization", OrganizationsRead, organizations::get)
+            .says("Get an organization", "")
+            .answers::<OrganizationView>(200),
+        Route::patch("/organizations/{organization}", "update_organization", OrganizationsWrite, organizations::edit)
+            .says("Change an organization", "Where `directory_sync` is switched off, providers of its directories are answered 403, with a text for their admins, and what is in the directories stays. Switched on, everything goes on as before.")
+            .takes::<EditOrganization>()
+            .answers::<OrganizationView>(200)
+            .refuses(&[409]),
+        Route::delete("/organizations/{organization}", "delete_organization", OrganizationsWrite, organizations::delete)
+            .says("Delete an organization", "It has to have no directory any more. Its API keys go with it.")
+            .answers_nothing()
+            .refuses(&[409]),
+        Route::get("/organizations/{organization}/directories", "list_directories_of_organization", DirectoriesRead, directories::list_of_organization)
+            .says("List the directories of an organization", "In the order of their creation.")
+            .query::<PageQuery>()
+            .answers::<PageOf<DirectoryView>>(200),
+        Route::post("/organizations/{organization}/directories", "create_directory", DirectoriesWrite, directories::create)
+            .says("Create a directory", "One SCIM connection of the organization to one provider.")
+            .takes::<NewDirectory>()
+            .answers::<DirectoryView>(201),
+        Route::get("/directories", "list_directories", DirectoriesRead, directories::list)
+            .says("List directories", "Of all organizations, in the order of their creation.")
+            .query::<PageQuery>()
+            .answers::<PageOf<DirectoryView>>(200),
+        Route::get("/directories/{directory}", "get_directory", DirectoriesRead, directories::get)
+            .says("Get a directory", "With how much is in it, and how well it goes.")
+            .answers::<DirectoryView>(200),
+        Route::patch("/directories/{directory}", "update_directory", DirectoriesWrite, directories::edit)
+            .says("Change a directory", "Its name, provider or settings; or pause it, and resume it.")
+            .takes::<DirectoryEdit>()
+            .answers::<DirectoryView>(200),
+        Route::delete("/directories/{directory}", "delete_directory", DirectoriesWrite, directories::delete)
+            .says("Delete a directory", "From then on it opens for nobody, and its tokens are gone. The event `directory.deleted` comes first; then everybody who is in it is deleted in the background, with an event for each.")
+            .answers_nothing(),
+        Route::get("/directories/{directory}/quirks", "list_quirks", DirectoriesRead, directories::quirks)
+            .says("List how a provider deviates from the RFCs", "And in how many requests that was straightened; the most frequent first.")
+            .answers::<PageOf<QuirkView>>(200),
+        Route::get("/directories/{directory}/tokens", "list_tokens", TokensRead, tokens::list)
+            .says("List the tokens of a directory", "Whether or not they are good still.")
+            .answers::<PageOf<TokenView>>(200),
+        Route::post("/directories/{directory}/tokens", "create_token", TokensWrite, tokens::create)
+            .says("Create a token", "The answer is the only place where the secret is shown. A directory may have several.")
+            .takes::<NewToken>()
+            .answers::<CreatedToken>(201),
+        Route::post("/directories/{directory}/tokens/{token}/rotate", "rotate_token", TokensWrite, tokens::rotate)
+            .says("Exchange a token", "Makes a new one that may do the same. The old one stays good for `overlap_hours`, so that nobody is turned away before the new one is pasted.")
+            .takes::<Rotation>()
+            .answers::<CreatedToken>(201),
+        Route::delete("/directories/{directory}/tokens/{token}", "revoke_token", TokensWrite, tokens::revoke)
+            .says("Revoke a token", "From then on it opens nothing; on other nodes within a second.")
+            .answers_nothing(),
+        Route::get("/directories/{directory}/oauth-clients", "list_oauth_clients", TokensRead, clients::list)
+            .says("List the OAuth clients of a directory", "")
+            .answers::<PageOf<ClientView>>(200),
+        Route::post("/directories/{directory}/oauth-clients", "create_oauth_client", TokensWrite, clients::create)
+            .says("Create an OAuth client", "For a provider that asks for access tokens at `oauth_token_url`, with the grant `client_credentials`. The answer is the only place where the secret is shown. A directory may have 20.")
+            .takes::<NewClient>()
+            .answers::<CreatedClient>(201)
+            .refuses(&[409]),
+        Route::get("/directories/{directory}/oauth-clients/{client}", "get_oauth_client", TokensRead, clients::get)
+            .says("Get an OAuth client", "")
+            .answers::<ClientView>(200),
+        Route::delete("/directories/{directory}/oauth-clients/{client}", "delete_oauth_client", TokensWrite, clients::delete)
+            .says("Delete an OAuth client", "With its secrets, and all access tokens that were given for them, at once.")
+            .answers_nothing(),
+        Route::post("/directories/{directory}/oauth-clients/{client}/secrets", "create_oauth_client_secret", TokensWrite, clients::create_secret)
+            .says("Create one more secret of an OAuth client", "To exchange one: make a second, have it pasted, and delete the first. A client may have 5.")
+            .takes::<NewClientSecret>()
+            .answers::<CreatedClientSecret>(201)
+            .refuses(&[409]),
+        Route::delete("/directories/{directory}/oauth-clients/{client}/secrets/{secret}", "delete_oauth_client_secret", TokensWrite, clients::delete_secret)
+            .says("Delete a secret of an OAuth client", "With all access tokens that were given for it, at once.")
+            .answers_nothing(),
+        Route::get("/directories/{directory}/users", "list_users", UsersRead, users::users)
+            .says("List or look for users", "Active or not, in the order of their creation.")
+            .query::<UsersQuery>()
+            .answers::<PageOf<UserView>>(200),
+        Route::get("/directories/{directory}/users/{user}", "get_user", UsersRead, users::user)
+            .says("Get a user", "With the groups to which they belong.")
+            .answers::<UserView>(200),
+        Route::get("/directories/{directory}/users/{user}/timeline", "get_user_timeline", UsersRead, users::user_timeline)
+            .says("Read what happened to a user", "Their events in order, also of somebody who was deleted. Events are looked through a bounded number at a time, so a page may have none and still lead on.")
+            .query::<PageQuery>()
+            .answers::<TimelineView>(200),
+        Route::get("/directories/{directory}/groups", "list_groups", UsersRead, users::groups)
+            .says("List or look for groups", "In the order of their creation, without members.")
+            .query::<GroupsQuery>()
+            .answers::<PageOf<GroupView>>(200),
+        Route::get("/directories/{directory}/groups/{group}", "get_group", UsersRead, users::group)
+            .says("Get a group", "With all its members.")
+            .answers::<GroupView>(200),
+        Route::get("/directories/{directory}/groups/{group}/timeline", "get_group_timeline", UsersRead, users::group_timeline)
+            .says("Read what happened to a group", "Its events in order, those of its members too.")
+            .query::<PageQuery>()
+            .answers::<TimelineView>(200),
+        Route::get("/directories/{directory}/schemas", "list_schemas", DirectoriesRead, schemas::list)
+            .says("List the schemas of a directory", "Without the built-in ones.")
+            .answers::<PageOf<SchemaView>>(200),
+        Route::get("/directories/{directory}/schemas/{urn}", "get_schema", DirectoriesRead, schemas::get)
+            .says("Get a schema", "")
+            .answers::<SchemaView>(200),
+        Route::put("/directories/{directory}/schemas/{urn}", "put_schema", DirectoriesWrite, schemas::put)
+            .says("Define a schema, or change it", "201 where it is new.")
+            .takes::<NewSchema>()
+            .answers::<SchemaView>(200)
+            .answers::<SchemaView>(201)
+            .refuses(&[409]),
+        Route::delete("/directories/{directory}/schemas/{urn}", "delete_schema", DirectoriesWrite, schemas::delete)
+            .says("Remove a schema", "One of which nobody has a value.")
+            .answers_nothing()
+            .refuses(&[409]),
+        Route::get("/directories/{directory}/unknown-attributes", "list_unknown_attributes", DirectoriesRead, schemas::unknown_attributes)
+            .says("List attributes of no schema", "Those that the provider sends in vain.")
+            .answers::<PageOf<UnknownView>>(200),
+        Route::post("/directories/{directory}/unknown-attributes/adopt", "adopt_unknown_attributes", DirectoriesWrite, schemas::adopt)
+            .says("Make values of what was sent before a schema had its attribute", "Of `limit` users at once; go on with `next` as `after`.")
+            .query::<PageQuery>()
+            .answers::<AdoptedView>(200),
+        Route::get("/roles", "list_roles", CatalogueRead, catalogue::roles)
+            .says("List the roles of your app", "")
+            .answers::<PageOf<EntryView>>(200),
+        Route::get("/roles/{id}", "get_role", CatalogueRead, catalogue::role)
+            .says("Get a role", "")
+            .answers::<EntryView>(200),
+        Route::put("/roles/{id}", "put_role", CatalogueWrite, catalogue::put_role)
+            .says("Add a role, or change it", "The id is your own.")
+            .of_all()
+            .takes::<EntryInput>()
+            .answers::<EntryView>(200)
+            .refuses(&[409]),
+        Route::delete("/roles/{id}", "delete_role", CatalogueWrite, catalogue::delete_role)
+            .says("Remove a role", "Users who have it keep it.")
+            .of_all()
+            .answers_nothing(),
+        Route::get("/entitlements", "list_entitlements", CatalogueRead, catalogue::entitlements)
+            .says("List the entitlements of your app", "")
+            .answers::<PageOf<EntryView>>(200),
+        Route::get("/entitlements/{id}", "get_entitlement", CatalogueRead, catalogue::entitlement)
+            .says("Get an entitlement", "")
+            .answers::<EntryView>(200),
+        Route::put("/entitlements/{id}", "put_entitlement", CatalogueWrite, catalogue::put_entitlement)
+            .says("Add an entitlement, or change it", "The id is your own.")
+            .of_all()
+            .takes::<EntryInput>()
+            .answers::<EntryView>(200)
+            .refuses(&[409]),
+        Route::delete("/entitlements/{id}", "delete_entitlement", CatalogueWrite, catalogue::delete_entitlement)
+            .says("Remove an entitlement", "Users who have it keep it.")
+            .of_all()
+            .answers_nothing(),
+        Route::get("/events", "list_events", EventsRead, events::list)
+            .says("Read the feed", "What happened, in order, over all directories or in one. 410: the cursor is of another life of the database, or of events that are not kept any more.")
+            .query::<EventsQuery>()
+            .answers::<EventsPage>(200)
+            .refuses(&[404, 410]),
+        Route::get("/api-keys", "list_api_keys", KeysRead, keys::list)
+            .says("List API keys", "")
+            .answers::<PageOf<ApiKeyView>>(200),
+        Route::post("/api-keys", "create_api_key", KeysWrite, keys::create)
+            .says("Create an API key", "The answer is the only place where the secret is shown. A key gives away no more than it may do itself.")
+            .takes::<NewApiKey>()
+            .answers::<CreatedApiKey>(201)
+            .refuses(&[404]),
+        Route::delete("/api-keys/{key}", "revoke_api_key", KeysWrite, keys::revoke)
+            .says("Revoke an API key", "From then on it opens nothing.")
+            .answers_nothing(),
+        Route::get("/settings", "get_settings", SettingsRead, server::settings)
+            .says("Read what the server runs with", "")
+            .answers::<server::SettingsView>(200),
+    ]
+}
+
 pub(crate) fn routes(counter: &Arc<Counter>) -> Router<Arc<Counter>> {
-    Router::new()
-        .route("/organizations", get(organizations::list).post(organizations::create))
-        .route("/organizations/{id}", get(organizations::get))
-        .route(
-            "/organizations/{id}/directories",
-            get(directories::list_of_organization).post(directories::create),
-        )
-        .route("/directories", get(directories::list))
-        .route("/directories/{id}", get(directories::get))
-        .route("/directories/{id}/tokens", get(directories::tokens).post(directories::create_token))
-        .route("/directories/{id}/tokens/{token}", delete(directories::revoke_token))
-        .route("/directories/{id}/quirks", get(directories::quirks))
-        .route("/directories/{id}/users", get(directories::users))
-        .route("/directories/{id}/users/{user}", get(directories::user))
-        .route("/directories/{id}/groups", get(directories::groups))
-        .route("/directories/{id}/groups/{group}", get(directories::group))
-        .route("/directories/{id}/schemas", get(schemas::list))
-        .route(
-            "/directories/{id}/schemas/{urn}",
-            get(schemas::get).put(schemas::put).delete(schemas::delete),
-        )
-        .route("/directories/{id}/unknown-attributes", get(schemas::unknown_attributes))
-        .route("/directories/{id}/unknown-attributes/adopt", post(schemas::adopt))
-        .route("/roles", get(catalogue::roles))
-        .route(
-            "/roles/{id}",
-            get(catalogue::role).put(catalogue::put_role).delete(catalogue::delete_role),
-        )
-        .route("/entitlements", get(catalogue::entitlements))
-        .route(
-            "/entitlements/{id}",
-            get(catalogue::entitlement)
-                .put(catalogue::put_entitlement)
-                .delete(catalogue::delete_entitlement),
-        )
-        .route("/events", get(events::list))
+    let table = table().into_iter().map(Route::serve);
+    let router = table.fold(Router::new(), |router, (path, handler)| router.route(path, handler));
+    router
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(counter), once::carry_out))
         .with_state(Arc::clone(counter))
 }
 
@@ -88,7 +265,25 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Vendor, Problem> {
         let counter = Arc::<Counter>::from_ref(state);
         let store = caller::vendor(&counter, parts).await?;
+        // Whoever may not do it is not told whether there is anything to do it with.
+        let needs = parts.extensions.get::<Needs>();
+        caller::may(&store, needs.expect("every route says what it needs"))?;
         Ok(Vendor { store, counter })
+    }
+}
+
+/// Whoever has an API key, whatever it may do: where nothing is served.
+struct AnyKey;
+
+impl<S: Send + Sync> FromRequestParts<S> for AnyKey
+where
+    Arc<Counter>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<AnyKey, Problem> {
+        caller::vendor(&Arc::<Counter>::from_ref(state), parts).await?;
+        Ok(AnyKey)
     }
 }
 
@@ -104,24 +299,8 @@ where
 
     async fn from_request(request: Request<Body>, state: &S) -> Result<Input<T>, Problem> {
         let bytes_max = Arc::<Counter>::from_ref(state).settings.limits.api_body_bytes;
-        let body =
-            body::read(request.into_body(), bytes_max).await.map_err(|unread| match unread {
-                Unread::TooLarge => Problem::new(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "too-large",
-                    "The request is too large",
-                    format!("it has more than {bytes_max} bytes"),
-                    "Send less at once",
-                ),
-                Unread::TooSlow => Problem::new(
-                    StatusCode::REQUEST_TIMEOUT,
-                    "too-slow",
-                    "The request took too long",
-                    "its body did not arrive whole in time",
-                    "Send it again",
-                ),
-                Unread::Broken => Problem::invalid("the request broke off", "Send it again"),
-            })?;
+        let body = body::read(request.into_body(), bytes_max).await;
+        let body = body.map_err(|unread| Problem::unread(&unread, bytes_max))?;
         let json = scim::json::parse(&body)
             .map_err(|error| Problem::invalid(error.detail(), "Send a JSON object"))?;
         // Without this, a list would be read as the fields of an object in their order.
@@ -184,12 +363,13 @@ pub(crate) fn id<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Prob
 }
 
 /// Which page of a list.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PageQuery {
     /// The `next` of the page before.
     pub(crate) after: Option<String>,
-    /// Entries at most.
+    /// Entries at most, 1 to 1,000.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     pub(crate) limit: Option<String>,
 }
 
@@ -214,7 +394,7 @@ impl PageQuery {
 }
 
 /// A page of a list, and where it goes on.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PageOf<T> {
     pub(crate) data: Vec<T>,
     /// What to send as `after` for the next page; `null` on the last.
@@ -249,7 +429,7 @@ pub(crate) fn check_name(field: &str, name: &str) -> Result<String, Problem> {
 }
 
 /// A secret is not looked for where nothing is: without a key, every path is the same.
-async fn unknown(_: Vendor, OriginalUri(uri): OriginalUri) -> Response {
+async fn unknown(_: AnyKey, OriginalUri(uri): OriginalUri) -> Response {
     Problem::new(
         StatusCode::NOT_FOUND,
         "not-found",
@@ -260,7 +440,7 @@ async fn unknown(_: Vendor, OriginalUri(uri): OriginalUri) -> Response {
     .into_response()
 }
 
-async fn wrong_method(_: Vendor, request: Request) -> Response {
+async fn wrong_method(_: AnyKey, request: Request) -> Response {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method-not-allowed",

@@ -1,5 +1,7 @@
 //! Who is asking: the credential of a request, and how much its directory may ask.
 
+use std::borrow::Cow;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,14 +9,18 @@ use std::time::Duration;
 use ::scim::Error;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use directory::DirectoryId;
 use directory::secret::SecretHash;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use store::{ApiStore, Credential, DirectoryStore};
+use store::{ApiStore, Credential, DirectoryStore, Standing};
 
 use crate::Counter;
+use crate::api::Needs;
 use crate::error::Refusal;
+use crate::guesses::Peer;
 use crate::problem::Problem;
 use crate::settings::Rate;
 
@@ -38,15 +44,30 @@ pub(crate) async fn directory(
     parts: &Parts,
     named: Option<DirectoryId>,
 ) -> Result<DirectoryStore, Refusal> {
-    let token = match presented(&parts.headers) {
-        Presented::Token(token) => token,
+    let (token, user) = match presented(&parts.headers) {
+        Presented::Token(token) => (Cow::Borrowed(token), None),
+        Presented::Basic(encoded) => match name_and_password(encoded) {
+            Some((user, password)) => (Cow::Owned(password), Some(user)),
+            None => return Err(unauthorized(Challenge::Plain, BASIC)),
+        },
         Presented::Nothing => return Err(unauthorized(Challenge::Plain, NO_TOKEN)),
-        Presented::Basic => return Err(unauthorized(Challenge::Plain, BASIC)),
         Presented::AnotherScheme => return Err(unauthorized(Challenge::Plain, ANOTHER_SCHEME)),
         Presented::Garbled => return Err(unauthorized(Challenge::InvalidRequest, GARBLED)),
     };
+    let token = token.as_ref();
     let store = match counter.access.directory(&SecretHash::of(token)).await? {
+        // A password is good for nothing where the directory has not been told to take one.
+        Credential::Valid(store) if user.is_some() && !store.settings().http_basic => {
+            useless(counter, token)?;
+            return Err(unauthorized(Challenge::Plain, BASIC));
+        }
         Credential::Valid(store) => store,
+        Credential::Unknown if user.is_some() => {
+            if let Some(guesses) = &counter.guesses {
+                guesses.unknown(token, &parts.extensions).map_err(too_many_guesses)?;
+            }
+            return Err(unauthorized(Challenge::Plain, BASIC));
+        }
         Credential::Unknown => {
             if let Some(guesses) = &counter.guesses {
                 guesses.unknown(token, &parts.extensions).map_err(too_many_guesses)?;
@@ -67,6 +88,16 @@ pub(crate) async fn directory(
         useless(counter, token)?;
         return Err(unauthorized(Challenge::InvalidToken, ANOTHER));
     }
+    if user.is_some_and(|user| user != store.id().to_string()) {
+        useless(counter, token)?;
+        return Err(unauthorized(Challenge::Plain, BASIC_USER));
+    }
+    check_address(counter, parts, &store)?;
+    match store.standing() {
+        Standing::Open => {}
+        Standing::Paused => return Err(Refusal::from(Error::new(403, PAUSED))),
+        Standing::SwitchedOff => return Err(Refusal::from(Error::new(403, SWITCHED_OFF))),
+    }
     if let Some(rates) = &counter.rates
         && let Err(not_until) = rates.check_key(&store.id())
     {
@@ -74,6 +105,47 @@ pub(crate) async fn directory(
         return Err(too_many(wait));
     }
     Ok(store)
+}
+
+/// Refuses a request from where the directory takes none.
+fn check_address(counter: &Counter, parts: &Parts, store: &DirectoryStore) -> Result<(), Refusal> {
+    let allowed = &store.settings().allowed_addresses;
+    if allowed.is_empty() {
+        return Ok(());
+    }
+    let address = client_address(counter, parts);
+    if address.is_some_and(|address| allowed.iter().any(|range| range.contains(address))) {
+        return Ok(());
+    }
+    let from = address.map_or_else(|| "an unknown address".to_owned(), |it| format!("`{it}`"));
+    let detail = format!(
+        "the request came from {from}, and this directory takes requests from some addresses only. \
+         Ask the app's team to allow this one, or send from one that is allowed"
+    );
+    Err(Error::new(403, detail).into())
+}
+
+/// Who is at the other end: the nearest one that is not a proxy of ours. What a proxy says is the
+/// end of a list to which each of them has added whom it saw; what stands before that, anybody can
+/// have written.
+fn client_address(counter: &Counter, parts: &Parts) -> Option<IpAddr> {
+    let Peer(peer) = parts.extensions.get()?;
+    let is_ours =
+        |it: IpAddr| counter.settings.trusted_proxies.iter().any(|range| range.contains(it));
+    if !is_ours(*peer) {
+        return Some(*peer);
+    }
+    let said = parts.headers.get_all("x-forwarded-for").iter();
+    let said: Vec<_> = said.map(|it| it.to_str().unwrap_or_default()).collect();
+    let mut nearest = Some(*peer);
+    for address in said.join(",").rsplit(',') {
+        // What is no address is nobody's.
+        nearest = address.trim().parse().ok();
+        if !nearest.is_some_and(is_ours) {
+            break;
+        }
+    }
+    nearest
 }
 
 /// Counts the operations of one bulk request, of which the request itself was counted as one.
@@ -106,6 +178,17 @@ const NO_TOKEN: &str = "the request has no token. Enter the token of this direct
 const BASIC: &str = "this directory does not take a user name and password. Choose the \
                      authentication mode `HTTP Header` or `OAuth Bearer Token`, and enter the token \
                      of this directory";
+const BASIC_USER: &str = "the user name is not that of this directory. Enter the id of the directory, \
+                          `dir-…`, the last part of its own base URL, as the user name, and its token \
+                          as the password";
+const PAUSED: &str = "the app's team has paused this directory. Nothing was changed, and what was \
+                      synchronised before stays. Ask them to resume it, then have what failed \
+                      meanwhile sent again: providers keep it as failed tasks, or send it with the \
+                      next full cycle";
+const SWITCHED_OFF: &str = "directory sync is switched off for your organization. Nothing was \
+                            changed, and what was synchronised before stays. Ask the app's team to \
+                            switch it on, then have what failed meanwhile sent again: providers keep \
+                            it as failed tasks, or send it with the next full cycle";
 const ANOTHER_SCHEME: &str = "this directory takes a bearer token and no other kind of credential. \
                               Enter `Bearer`, one space, and the token of this directory";
 const GARBLED: &str = "the `Authorization` header cannot be read. Enter `Bearer`, one space, and \
@@ -118,7 +201,8 @@ const ANOTHER: &str = "the token does not belong to the directory in this base U
 enum Presented<'a> {
     Token(&'a str),
     Nothing,
-    Basic,
+    /// A user name and a password, encoded.
+    Basic(&'a str),
     /// Neither `Bearer` nor `Basic`: `Digest …`.
     AnotherScheme,
     /// `Bearer` with nothing behind it or too much, two credentials, or what is no text.
@@ -139,7 +223,7 @@ fn presented(headers: &HeaderMap) -> Presented<'_> {
         None if value.trim().is_empty() => Presented::Nothing,
         // The scheme alone: an admin who chose it and pasted nothing.
         None if value.trim().eq_ignore_ascii_case("bearer") => Presented::Garbled,
-        None if value.trim().eq_ignore_ascii_case("basic") => Presented::Basic,
+        None if value.trim().eq_ignore_ascii_case("basic") => Presented::Basic(""),
         None => Presented::Token(value.trim()),
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
             let token = token.trim();
@@ -149,19 +233,61 @@ fn presented(headers: &HeaderMap) -> Presented<'_> {
                 Presented::Token(token)
             }
         }
-        Some((scheme, _)) if scheme.eq_ignore_ascii_case("basic") => Presented::Basic,
+        Some((scheme, encoded)) if scheme.eq_ignore_ascii_case("basic") => {
+            Presented::Basic(encoded.trim())
+        }
         Some(_) => Presented::AnotherScheme,
     }
 }
 
+/// What stands behind `Basic` (RFC 7617 §2).
+pub(crate) fn name_and_password(encoded: &str) -> Option<(String, String)> {
+    let decoded = BASE64_STANDARD.decode(encoded).ok()?;
+    let decoded = String::from_utf8(decoded).ok()?;
+    let (name, password) = decoded.split_once(':')?;
+    Some((name.to_owned(), password.to_owned()))
+}
+
+/// The credentials behind `Basic` of a request that has exactly one, of that kind.
+pub(crate) fn basic(headers: &HeaderMap) -> Option<(String, String)> {
+    match presented(headers) {
+        Presented::Basic(encoded) => name_and_password(encoded),
+        _ => None,
+    }
+}
+
+/// The API key of a request.
+pub(crate) fn api_key(headers: &HeaderMap) -> Option<&str> {
+    match presented(headers) {
+        Presented::Token(key) => Some(key),
+        Presented::Nothing
+        | Presented::Basic(_)
+        | Presented::AnotherScheme
+        | Presented::Garbled => None,
+    }
+}
+
+/// Refuses what the key is not for.
+pub(crate) fn may(store: &ApiStore, needs: &Needs) -> Result<(), Problem> {
+    let Some(key) = store.key() else { return Ok(()) };
+    if !key.scopes.allow(needs.scope) {
+        return Err(Problem::forbidden(
+            format!("it does not have the scope `{}`", needs.scope.as_str()),
+            "Use a key that has it; `POST /api/v1/api-keys` makes one",
+        ));
+    }
+    if needs.is_of_all && key.organization_id.is_some() {
+        return Err(Problem::forbidden(
+            "it is the key of one organization, and this concerns all of them",
+            "Use a key that is not bound to an organization",
+        ));
+    }
+    Ok(())
+}
+
 /// Opens the management API for the key of a request.
 pub(crate) async fn vendor(counter: &Counter, parts: &Parts) -> Result<ApiStore, Problem> {
-    let key = match presented(&parts.headers) {
-        Presented::Token(key) => key,
-        Presented::Nothing | Presented::Basic | Presented::AnotherScheme | Presented::Garbled => {
-            return Err(Problem::unauthorized());
-        }
-    };
+    let Some(key) = api_key(&parts.headers) else { return Err(Problem::unauthorized()) };
     if let Some(store) = counter.access.api(&SecretHash::of(key)).await? {
         return Ok(store);
     }
@@ -232,6 +358,6 @@ fn too_many_guesses(wait: Duration) -> Refusal {
 }
 
 /// For `Retry-After`.
-fn seconds(wait: Duration) -> u64 {
+pub(crate) fn seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(1).min(RETRY_AFTER_MAX)
 }

@@ -290,6 +290,11 @@ fn as_scim(rejection: Rejection) -> Error {
         | Rejection::UnknownOrganization(_)
         | Rejection::ExternalIdTaken
         | Rejection::UnknownToken(_)
+        | Rejection::UnknownClient(_)
+        | Rejection::UnknownApiKey(_)
+        | Rejection::OrganizationInUse(_)
+        | Rejection::ClientsFull(_)
+        | Rejection::ClientSecretsFull(_)
         | Rejection::UnknownSchema
         | Rejection::SchemaOverlaps(_)
         | Rejection::SchemaExtendsAnother(_)

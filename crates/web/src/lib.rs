@@ -12,6 +12,9 @@ mod error;
 mod guesses;
 mod health;
 mod log;
+mod oauth;
+mod once;
+mod openapi;
 mod problem;
 mod scim;
 pub mod settings;
@@ -33,6 +36,7 @@ use store::Access;
 use tower::ServiceExt as _;
 
 pub use connections::serve;
+pub use openapi::document;
 pub use settings::{BadSetting, Limits, Rate, Settings};
 
 use crate::caller::Rates;
@@ -72,6 +76,8 @@ pub fn application(
     });
     let others = Router::new()
         .merge(health::routes())
+        .merge(openapi::routes())
+        .merge(oauth::routes())
         .nest("/api/v1", api::routes(&counter))
         .fallback(scim::handle_unversioned)
         .method_not_allowed_fallback(error::wrong_method)

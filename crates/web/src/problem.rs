@@ -12,20 +12,31 @@ use serde::Serialize;
 use crate::Failure;
 
 /// A problem, ready to be answered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Problem {
+    /// By which a program tells it from others: `urn:roster:problem:not-found`.
     #[serde(rename = "type")]
     kind: String,
+    /// What happened.
     title: &'static str,
     status: u16,
+    /// Why.
     detail: String,
+    /// What to do now.
     hint: String,
     /// When the request may be sent again, in seconds.
     #[serde(skip)]
     retry_after: Option<u64>,
+    /// Whether nobody knows if it was done all the same.
+    #[serde(skip)]
+    is_uncertain: bool,
     #[serde(skip)]
     cause: Option<Arc<store::Error>>,
 }
+
+/// In the extensions of an answer: nobody knows whether it was done all the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Uncertain;
 
 impl Problem {
     /// `kind` is the last part of the problem's type, by which a program tells it from others.
@@ -43,6 +54,7 @@ impl Problem {
             detail: detail.into(),
             hint: hint.into(),
             retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(5),
+            is_uncertain: false,
             cause: None,
         }
     }
@@ -52,7 +64,7 @@ impl Problem {
             StatusCode::UNAUTHORIZED,
             "unauthorized",
             "The request has no valid API key",
-            "the header `Authorization` is missing, or its key is not known",
+            "the header `Authorization` is missing, or its key is not known (any more)",
             "Send `Authorization: Bearer` and an API key; `roster serve` made one at its first start",
         )
     }
@@ -69,6 +81,17 @@ impl Problem {
                 format!("Wait {seconds} seconds, and check the key"),
             )
         }
+    }
+
+    /// The key is good, and not for this.
+    pub(crate) fn forbidden(detail: impl Into<String>, hint: impl Into<String>) -> Problem {
+        Problem::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "The API key may not do this",
+            detail,
+            hint,
+        )
     }
 
     /// Also for what exists and may not be known of.
@@ -123,6 +146,44 @@ impl From<store::Error> for Problem {
                 "Delete what is not needed any more",
             ),
             store::Error::Rejected(Rejection::UnknownToken(_)) => Problem::not_found("token"),
+            store::Error::Rejected(Rejection::UnknownClient(_)) => Problem::not_found("client"),
+            store::Error::Rejected(Rejection::UnknownApiKey(_)) => Problem::not_found("API key"),
+            store::Error::Rejected(Rejection::OrganizationInUse(count)) => Problem::new(
+                StatusCode::CONFLICT,
+                "organization-in-use",
+                "The organization has directories",
+                format!("it has {count}"),
+                "Delete its directories first; that takes everybody in them out of your app",
+            ),
+            store::Error::Rejected(Rejection::ClientsFull(limit)) => Problem::new(
+                StatusCode::CONFLICT,
+                "oauth-clients-full",
+                "The directory has as many OAuth clients as it may",
+                format!("it has {limit}"),
+                "Delete one that is not needed any more",
+            ),
+            store::Error::Rejected(Rejection::ClientSecretsFull(limit)) => Problem::new(
+                StatusCode::CONFLICT,
+                "client-secrets-full",
+                "The OAuth client has as many secrets as it may",
+                format!("it has {limit}"),
+                "Delete the one that was last used longest ago",
+            ),
+            store::Error::Cursor(_) => Problem::invalid(
+                "`after` is not a cursor of this list, or is too old",
+                "Send the `next` of a page soon, with the parameters of that page; or begin anew \
+                 without `after`",
+            ),
+            store::Error::Crowded => Problem {
+                retry_after: Some(5),
+                ..Problem::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "crowded",
+                    "Too much of this directory is looked through at once",
+                    "everybody has to be looked at for such a list, and several wait already",
+                    "Send it again in a few seconds, or look for a key such as `user_name`",
+                )
+            },
             store::Error::Closed => Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "stopping",
@@ -131,6 +192,7 @@ impl From<store::Error> for Problem {
                 "Send it again",
             ),
             error if error.is_unreachable() => Problem {
+                is_uncertain: true,
                 cause: Some(Arc::new(error)),
                 retry_after: Some(5),
                 ..Problem::new(
@@ -248,8 +310,11 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let failure = self.cause.clone().map(Failure);
         let status = StatusCode::from_u16(self.status).expect("we make no other statuses");
-        let retry_after = self.retry_after;
+        let (retry_after, is_uncertain) = (self.retry_after, self.is_uncertain);
         let mut response = (status, Json(self)).into_response();
+        if is_uncertain {
+            response.extensions_mut().insert(Uncertain);
+        }
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = retry_after {

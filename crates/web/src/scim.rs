@@ -33,8 +33,7 @@ use crate::body::{self, Unread};
 use crate::error::{self, Refusal};
 use crate::scim::answer::Answer;
 pub(crate) use crate::scim::explain::Explanation;
-use crate::scim::represent::Represent;
-pub(crate) use crate::scim::represent::entity_tag;
+pub(crate) use crate::scim::represent::{Represent, entity_tag};
 use crate::{Counter, RequestId, caller};
 
 /// One request, recognised and taken apart.
@@ -106,6 +105,7 @@ pub(crate) async fn handle(
     let (named, target) = read_path(below_scim(&counter, request.uri().path()));
     let query = Query::parse(request.uri().query());
     let mut explanation = Explanation::of(request.method(), &target, &query);
+    let (recorded, method) = (Arc::clone(&counter), request.method().clone());
     let outcome = serve(counter, request_id, request, named, target, query, &mut explanation).await;
     let response = match outcome {
         Ok(answer) => answer.into_response(accept),
@@ -114,6 +114,10 @@ pub(crate) async fn handle(
             refusal.answer(request_id)
         }
     };
+    if let Some(id) = explanation.directory_id {
+        let is_change = !matches!(method, Method::GET | Method::HEAD);
+        recorded.access.note_contact(id, response.status().as_u16(), is_change);
+    }
     (response, Some(explanation))
 }
 

@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU32;
 
+use directory::AddressRange;
+
 /// Settings of the counter, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -12,6 +14,8 @@ pub struct Settings {
     scim_path: String,
     /// Limits of requests.
     pub limits: Limits,
+    /// Proxies that are believed when they say for whom they speak, in `X-Forwarded-For`.
+    pub trusted_proxies: Vec<AddressRange>,
 }
 
 /// What one request, and one directory's requests together, may amount to.
@@ -49,7 +53,7 @@ pub enum BadSetting {
     PublicUrl(String),
     /// The SCIM path is not one.
     #[error(
-        "the SCIM path `{0}` is not usable: write a path such as `/scim/v2` of letters, digits, `-` and `.`, which is not `/api`, `/health`, `/ready`, or below `/api/v1`"
+        "the SCIM path `{0}` is not usable: write a path such as `/scim/v2` of letters, digits, `-` and `.`, which is not `/api`, `/health`, `/ready`, `/oauth`, or below `/api/v1`"
     )]
     ScimPath(String),
 }
@@ -104,14 +108,20 @@ impl Settings {
             !matches!(segment, "" | "." | "..")
                 && segment.bytes().all(|it| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'.'))
         };
-        let is_taken = matches!(path, "/health" | "/ready" | "/api" | "/api/v1")
-            || path.starts_with("/api/v1/");
+        let is_taken =
+            matches!(path, "/health" | "/ready" | "/api" | "/api/v1" | "/oauth" | "/oauth/token")
+                || path.starts_with("/api/v1/");
         let is_usable =
             !is_taken && path.strip_prefix('/').is_some_and(|path| path.split('/').all(is_segment));
         if !is_usable {
             return Err(BadSetting::ScimPath(scim_path.to_owned()));
         }
-        Ok(Settings { public_url: public.to_owned(), scim_path: path.to_owned(), limits })
+        Ok(Settings {
+            public_url: public.to_owned(),
+            scim_path: path.to_owned(),
+            limits,
+            trusted_proxies: Vec::new(),
+        })
     }
 
     /// Scheme, host and port, without a slash at the end.
@@ -141,6 +151,11 @@ impl Settings {
         format!("{}{}", self.public_url, self.scim_path)
     }
 
+    /// Where clients of OAuth get access tokens.
+    pub fn oauth_token_url(&self) -> String {
+        format!("{}/oauth/token", self.public_url)
+    }
+
     /// The base URL of one directory. Locations in answers are below this one, whichever was
     /// called, so that a resource has one location.
     pub fn directory_base_url(&self, id: directory::DirectoryId) -> String {
@@ -165,7 +180,7 @@ mod tests {
         for path in
             ["", "/", "scim", "/scim//v2", "/scim_v2", "/api/v1", "/api/v1/scim", "/a?b", "/ä"]
                 .into_iter()
-                .chain(["/api", "/health", "/ready/", "/scim/../v2", "/./scim"])
+                .chain(["/api", "/health", "/ready/", "/oauth", "/scim/../v2", "/./scim"])
         {
             assert_eq!(check("https://a", path), Err(BadSetting::ScimPath(path.to_owned())));
         }

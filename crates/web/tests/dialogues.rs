@@ -237,7 +237,7 @@ impl Dialogue {
 
     /// Every resource, list and event, as it is answered.
     fn everything(&self) -> Vec<Vec<u8>> {
-        let mut paths = vec!["/api/v1/organizations", "/api/v1/directories", "/api/v1/events"];
+        let mut paths = vec!["/api/v1/organizations", "/api/v1/events"];
         let mut token = String::new();
         let base = self.known("base").map(|base| {
             token = format!("Bearer {}", self.known("token").unwrap_or_default());

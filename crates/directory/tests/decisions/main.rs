@@ -2,6 +2,7 @@
 //! functions over facts that are set by hand.
 
 mod conditions;
+mod directories;
 mod facts;
 mod groups;
 mod schemas;

@@ -73,9 +73,12 @@ fn a_token_is_taken_back_once() {
 fn a_secret_has_256_bits_of_chance_behind_a_prefix_that_has_none() {
     let chance: [u8; 32] =
         std::array::from_fn(|place| u8::try_from(place * 7).expect("it is small"));
-    for (kind, prefix) in
-        [(SecretKind::ScimToken, "roster-scim-"), (SecretKind::ApiKey, "roster-api-")]
-    {
+    for (kind, prefix) in [
+        (SecretKind::ScimToken, "roster-scim-"),
+        (SecretKind::ApiKey, "roster-api-"),
+        (SecretKind::ClientSecret, "roster-client-"),
+        (SecretKind::AccessToken, "roster-access-"),
+    ] {
         let secret = Secret::new(kind, chance);
         let digits = secret.reveal().strip_prefix(prefix).expect("the prefix");
         // All of it is there: each byte can be read back.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use directory::{
-    Aside, Change, CustomSchema, Decide, Decision, DirectoryHead, DirectoryId, Document, Facts,
-    Group, GroupId, Ids, Limits, Membership, Moment, OmittedMembers, OrganizationId, Rejection,
-    ResourceId, Settings, Stop, Token, UnknownMembers, Use, User, Want,
+    Aside, Change, CustomSchema, Decide, Decision, Directory, DirectoryHead, DirectoryId, Document,
+    Facts, Group, GroupId, Ids, Limits, Membership, Moment, OmittedMembers, OrganizationId,
+    Provider, Rejection, ResourceId, Settings, Stop, Token, UnknownMembers, Use, User, Want,
 };
 use jiff::Timestamp;
 use scim::admit::{Admitted, admit};
@@ -105,9 +105,16 @@ impl World {
         let one = Counting(AtomicU64::new(1));
         World {
             head: Some(DirectoryHead {
-                id: DirectoryId::new(&one),
-                organization_id: OrganizationId::new(&one),
-                settings: Settings::default(),
+                directory: Directory {
+                    id: DirectoryId::new(&one),
+                    organization_id: OrganizationId::new(&one),
+                    name: "Okta".to_owned(),
+                    provider: Provider::Okta,
+                    settings: Settings::default(),
+                    created_at: yesterday(),
+                    paused_at: None,
+                    deleted_at: None,
+                },
                 user_count: 0,
                 group_count: 0,
                 schemas_version: 0,
@@ -127,12 +134,12 @@ impl World {
     }
 
     pub(crate) fn refusing_unknown_members(mut self) -> World {
-        self.head().settings.unknown_members = UnknownMembers::Refuse;
+        self.head().directory.settings.unknown_members = UnknownMembers::Refuse;
         self
     }
 
     pub(crate) fn clearing_omitted_members(mut self) -> World {
-        self.head().settings.omitted_members = OmittedMembers::Clear;
+        self.head().directory.settings.omitted_members = OmittedMembers::Clear;
         self
     }
 
@@ -225,7 +232,7 @@ impl World {
         let id = self
             .head
             .as_ref()
-            .map_or(DirectoryId::new(&Counting(AtomicU64::new(99))), |head| head.id);
+            .map_or(DirectoryId::new(&Counting(AtomicU64::new(99))), |head| head.directory.id);
         Facts::new(id, self.head.clone())
     }
 

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use directory::{CatalogueEntry, CatalogueKind, EntryId};
 use serde::{Deserialize, Serialize};
 use store::NewEntry;
+use utoipa::ToSchema;
 
 use super::{Input, PageOf, Path, Vendor, check_name};
 use crate::problem::Problem;
@@ -13,15 +14,17 @@ use crate::problem::Problem;
 /// Characters of a description; Okta reads no more.
 const DESCRIPTION_MAX: usize = 1_000;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = CatalogueEntryInput)]
 pub(super) struct EntryInput {
     name: String,
     #[serde(default)]
     description: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CatalogueEntry)]
 pub(super) struct EntryView {
     id: String,
     name: String,

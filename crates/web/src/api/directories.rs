@@ -1,86 +1,195 @@
-//! Directories of an organization, their tokens, and the people and groups in them.
+//! Directories of an organization: what they are called, how they behave, and how well they go.
 
 use axum::Json;
 use axum::http::StatusCode;
-use directory::secret::{Secret, SecretKind};
 use directory::{
-    DirectoryId, OmittedMembers, OrganizationId, Provider, ResourceId, Settings, SettingsPreset,
-    TokenId, TokenScope, UnknownMembers,
+    ACCESS_TOKEN_MINUTES, ADDRESS_RANGES_MAX, AddressRange, DirectoryId, DirectoryState,
+    EditDirectory, OmittedMembers, OrganizationId, Provider, Settings, SettingsEdit,
+    SettingsPreset, UnknownMembers,
 };
-use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-use store::{
-    DirectoryStore, DirectorySummary, GroupRecord, QuirkCount, Stretch, TokenSummary, UserRecord,
-};
+use store::{DirectoryStore, DirectorySummary, QuirkCount, Standing};
+use utoipa::ToSchema;
 
-use super::{Input, PageOf, PageQuery, Path, Query, Vendor, check_name, id, page_of};
+use super::{Input, PageOf, PageQuery, Path, Query, Vendor, check_name, describe, id, page_of};
+use crate::Counter;
 use crate::problem::Problem;
-use crate::settings::Settings as CounterSettings;
 
-/// Days for which a token is good when nobody says.
-const LIFETIME_DAYS_DEFAULT: i64 = 365;
-/// Days for which a token is good at most: a credential that never ends is never looked at.
-const LIFETIME_DAYS_MAX: i64 = 3_650;
-
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewDirectory {
+    /// What people call it: `Okta`.
     name: String,
+    /// Who sends. It never changes what is understood; it chooses the default of a setting where
+    /// nobody says.
+    #[schema(schema_with = describe::provider)]
     provider: Provider,
     #[serde(default)]
-    settings: NewSettings,
+    settings: SettingsInput,
+}
+
+/// What is to be otherwise; what is not named stays as it is.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DirectoryEdit {
+    name: Option<String>,
+    #[schema(schema_with = describe::provider)]
+    provider: Option<Provider>,
+    #[serde(default)]
+    settings: SettingsInput,
+    /// Paused, its provider is answered 403, and what is in it stays.
+    paused: Option<bool>,
 }
 
 /// How a directory is to behave, as far as anybody says.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
-struct NewSettings {
+struct SettingsInput {
+    /// `lenient`: what providers really send is straightened. `strict`: what the RFCs do not allow
+    /// is refused.
+    #[schema(schema_with = describe::preset)]
     preset: Option<SettingsPreset>,
+    /// Members of a group that nobody knows: left out, or the whole write refused.
+    #[schema(schema_with = describe::unknown_members)]
     unknown_members: Option<UnknownMembers>,
+    /// What a `PUT` of a group does that leaves `members` out.
+    #[schema(schema_with = describe::omitted_members)]
     omitted_members: Option<OmittedMembers>,
+    /// Whether a token is also taken as the password of HTTP Basic, with the id of the directory as
+    /// the user name.
+    http_basic: Option<bool>,
+    /// Minutes for which an access token of an OAuth client is good: 60 to 360.
+    #[schema(minimum = 60, maximum = 360)]
+    access_token_minutes: Option<u16>,
+    /// From where requests are taken: ranges as `192.0.2.0/24`, or addresses. From everywhere, where
+    /// there is none.
+    #[schema(value_type = Option<Vec<String>>)]
+    allowed_addresses: Option<Vec<AddressRange>>,
 }
 
-impl NewSettings {
-    /// Where nobody says, the directory behaves as suits its provider.
-    fn of(self, provider: Provider) -> Settings {
-        let Settings { preset, unknown_members, omitted_members } = Settings::of(provider);
-        Settings {
-            preset: self.preset.unwrap_or(preset),
-            unknown_members: self.unknown_members.unwrap_or(unknown_members),
-            omitted_members: self.omitted_members.unwrap_or(omitted_members),
+impl SettingsInput {
+    fn check(self) -> Result<SettingsEdit, Problem> {
+        if let Some(minutes) = self.access_token_minutes
+            && !ACCESS_TOKEN_MINUTES.contains(&minutes)
+        {
+            let (least, most) = ACCESS_TOKEN_MINUTES.into_inner();
+            return Err(Problem::invalid(
+                format!("`access_token_minutes` is {minutes}"),
+                format!("Choose {least} to {most} minutes"),
+            ));
+        }
+        if self.allowed_addresses.as_ref().is_some_and(|it| it.len() > ADDRESS_RANGES_MAX) {
+            return Err(Problem::invalid(
+                format!("`allowed_addresses` has more than {ADDRESS_RANGES_MAX} entries"),
+                "Join neighbouring ranges into larger ones",
+            ));
+        }
+        Ok(SettingsEdit {
+            preset: self.preset,
+            unknown_members: self.unknown_members,
+            omitted_members: self.omitted_members,
+            http_basic: self.http_basic,
+            access_token_minutes: self.access_token_minutes,
+            allowed_addresses: self.allowed_addresses,
+        })
+    }
+}
+
+/// How a directory behaves.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Settings)]
+struct SettingsView {
+    #[schema(schema_with = describe::preset)]
+    preset: SettingsPreset,
+    #[schema(schema_with = describe::unknown_members)]
+    unknown_members: UnknownMembers,
+    #[schema(schema_with = describe::omitted_members)]
+    omitted_members: OmittedMembers,
+    http_basic: bool,
+    access_token_minutes: u16,
+    #[schema(value_type = Vec<String>)]
+    allowed_addresses: Vec<AddressRange>,
+}
+
+impl From<Settings> for SettingsView {
+    fn from(settings: Settings) -> SettingsView {
+        SettingsView {
+            preset: settings.preset,
+            unknown_members: settings.unknown_members,
+            omitted_members: settings.omitted_members,
+            http_basic: settings.http_basic,
+            access_token_minutes: settings.access_token_minutes,
+            allowed_addresses: settings.allowed_addresses,
         }
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Directory)]
 pub(super) struct DirectoryView {
     id: String,
     organization_id: String,
     name: String,
+    #[schema(schema_with = describe::provider)]
     provider: Provider,
-    settings: Settings,
+    settings: SettingsView,
+    /// How well it goes. `waiting`: the provider was never heard of. `connected`: it was heard of
+    /// lately. `silent`: not for longer than is usual for it. `failing`: what it sent last was
+    /// refused and will be again. `paused`: the directory is, or its organization's directory
+    /// sync is switched off.
+    #[schema(schema_with = describe::state)]
+    state: DirectoryState,
+    paused: bool,
+    /// When the provider was heard of with a good credential, or one that had been good.
+    last_contact_at: Option<String>,
+    /// When it last changed something.
+    last_change_at: Option<String>,
+    last_refusal: Option<RefusalView>,
     /// Below this one, the provider finds its users and groups.
     base_url: String,
     /// The same for all directories: there the token says whose it is.
     shared_base_url: String,
+    /// Where clients of OAuth get access tokens.
+    oauth_token_url: String,
     user_count: u64,
     active_user_count: u64,
     group_count: u64,
     created_at: String,
 }
 
+/// What was refused and will be refused again.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Refusal)]
+struct RefusalView {
+    at: String,
+    /// How it was answered.
+    status: Option<u16>,
+}
+
 impl DirectoryView {
-    fn new(summary: DirectorySummary, settings: &CounterSettings) -> DirectoryView {
-        let directory = summary.directory;
+    fn new(summary: DirectorySummary, counter: &Counter) -> DirectoryView {
+        let (directory, contact, settings) =
+            (summary.directory, summary.contact, &counter.settings);
+        let state = match summary.standing {
+            Standing::Paused | Standing::SwitchedOff => DirectoryState::Paused,
+            Standing::Open => contact.state(directory.provider, counter.access.now()),
+        };
+        let refusal =
+            |at| RefusalView { at: scim::datetime::print(at), status: contact.refused_with };
         DirectoryView {
             id: directory.id.to_string(),
             organization_id: directory.organization_id.to_string(),
             name: directory.name,
             provider: directory.provider,
-            settings: directory.settings,
+            settings: directory.settings.into(),
+            state,
+            paused: directory.paused_at.is_some(),
+            last_contact_at: contact.last_at.map(scim::datetime::print),
+            last_change_at: contact.changed_at.map(scim::datetime::print),
+            last_refusal: contact.refused_at.map(refusal),
             base_url: settings.directory_base_url(directory.id),
             shared_base_url: settings.shared_base_url(),
+            oauth_token_url: settings.oauth_token_url(),
             user_count: summary.user_count,
             active_user_count: summary.active_user_count,
             group_count: summary.group_count,
@@ -89,7 +198,7 @@ impl DirectoryView {
     }
 }
 
-/// `POST /organizations/{id}/directories`. 404 where there is no such organization.
+/// `POST /organizations/{organization}/directories`. 404 where there is no such organization.
 pub(super) async fn create(
     vendor: Vendor,
     Path(organization): Path<String>,
@@ -97,18 +206,11 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Json<DirectoryView>), Problem> {
     let organization: OrganizationId = id(&organization, "organization")?;
     let name = check_name("name", &new.name)?;
-    let settings = new.settings.of(new.provider);
+    // Where nobody says, the directory behaves as suits its provider.
+    let settings = new.settings.check()?.apply(Settings::of(new.provider));
     let directory =
         vendor.store.create_directory(organization, name, new.provider, settings).await?;
-    let summary = DirectorySummary {
-        directory,
-        user_count: 0,
-        active_user_count: 0,
-        group_count: 0,
-        event_number: 1,
-    };
-    let view = DirectoryView::new(summary, &vendor.counter.settings);
-    Ok((StatusCode::CREATED, Json(view)))
+    Ok((StatusCode::CREATED, Json(view(&vendor, directory.id).await?)))
 }
 
 /// `GET /directories`, of all organizations, in the order of their creation.
@@ -119,7 +221,7 @@ pub(super) async fn list(
     list_of(&vendor, None, &page).await
 }
 
-/// `GET /organizations/{id}/directories`.
+/// `GET /organizations/{organization}/directories`.
 pub(super) async fn list_of_organization(
     vendor: Vendor,
     Path(organization): Path<String>,
@@ -138,107 +240,53 @@ async fn list_of(
 ) -> Result<Json<PageOf<DirectoryView>>, Problem> {
     let limit = page.limit()?;
     let found = vendor.store.directories(organization, page.after()?, limit + 1).await?;
-    let view = |summary| DirectoryView::new(summary, &vendor.counter.settings);
+    let view = |summary| DirectoryView::new(summary, &vendor.counter);
     Ok(Json(page_of(found, limit, |it| it.directory.id.to_string(), view)))
 }
 
-/// `GET /directories/{id}`.
+/// `GET /directories/{directory}`.
 pub(super) async fn get(
     vendor: Vendor,
     Path(directory): Path<String>,
 ) -> Result<Json<DirectoryView>, Problem> {
+    Ok(Json(view(&vendor, id(&directory, "directory")?).await?))
+}
+
+/// `PATCH /directories/{directory}`.
+pub(super) async fn edit(
+    vendor: Vendor,
+    Path(directory): Path<String>,
+    Input(edit): Input<DirectoryEdit>,
+) -> Result<Json<DirectoryView>, Problem> {
     let id: DirectoryId = id(&directory, "directory")?;
-    let found = vendor.store.directory(id).await?;
-    let summary = found.ok_or_else(|| Problem::not_found("directory"))?;
-    Ok(Json(DirectoryView::new(summary, &vendor.counter.settings)))
+    let edit = EditDirectory {
+        name: edit.name.map(|it| check_name("name", &it)).transpose()?,
+        provider: edit.provider,
+        settings: edit.settings.check()?,
+        is_paused: edit.paused,
+    };
+    vendor.store.edit_directory(id, edit).await?;
+    Ok(Json(view(&vendor, id).await?))
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewToken {
-    /// Days for which it is good.
-    lifetime_days: Option<i64>,
-    /// What it may do.
-    #[serde(default)]
-    scope: TokenScope,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct TokenView {
-    id: String,
-    /// By which a person recognises it.
-    last_four: String,
-    scope: TokenScope,
-    created_at: String,
-    expires_at: String,
-    /// To the minute.
-    last_used_at: Option<String>,
-}
-
-impl From<TokenSummary> for TokenView {
-    fn from(token: TokenSummary) -> TokenView {
-        TokenView {
-            id: token.id.to_string(),
-            last_four: token.last_four,
-            scope: token.scope,
-            created_at: scim::datetime::print(token.created_at),
-            expires_at: scim::datetime::print(token.expires_at),
-            last_used_at: token.last_used_at.map(scim::datetime::print),
-        }
-    }
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct CreatedToken {
-    /// The secret. It is shown here and nowhere else.
-    token: String,
-    #[serde(flatten)]
-    view: TokenView,
-}
-
-/// `POST /directories/{id}/tokens`. The answer is the only place where the secret is shown.
-pub(super) async fn create_token(
+/// `DELETE /directories/{directory}`: from now on it opens for nobody. Who is in it is deleted after
+/// that, with an event for each.
+pub(super) async fn delete(
     vendor: Vendor,
     Path(directory): Path<String>,
-    Input(new): Input<NewToken>,
-) -> Result<(StatusCode, Json<CreatedToken>), Problem> {
-    let directory: DirectoryId = id(&directory, "directory")?;
-    let days = new.lifetime_days.unwrap_or(LIFETIME_DAYS_DEFAULT);
-    if !(1..=LIFETIME_DAYS_MAX).contains(&days) {
-        return Err(Problem::invalid(
-            format!("`lifetime_days` is {days}"),
-            format!("Choose 1 to {LIFETIME_DAYS_MAX} days"),
-        ));
-    }
-    let secret = Secret::new(SecretKind::ScimToken, (vendor.counter.entropy)());
-    let lifetime = SignedDuration::from_hours(24 * days);
-    let token = vendor.store.create_scoped_token(directory, &secret, new.scope, lifetime).await?;
-    let created = CreatedToken { token: secret.reveal().to_owned(), view: token.into() };
-    Ok((StatusCode::CREATED, Json(created)))
-}
-
-/// `GET /directories/{id}/tokens`: all of them, whether or not they are good still.
-pub(super) async fn tokens(
-    vendor: Vendor,
-    Path(directory): Path<String>,
-) -> Result<Json<PageOf<TokenView>>, Problem> {
-    let store = open(&vendor, &directory).await?;
-    let found = vendor.store.tokens(store.id()).await?;
-    Ok(Json(PageOf { data: found.into_iter().map(TokenView::from).collect(), next: None }))
-}
-
-/// `DELETE /directories/{id}/tokens/{token}`: from now on it opens nothing.
-pub(super) async fn revoke_token(
-    vendor: Vendor,
-    Path((directory, token)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    let directory: DirectoryId = id(&directory, "directory")?;
-    let token: TokenId = id(&token, "token")?;
-    vendor.store.revoke_token(directory, token).await?;
+    vendor.store.delete_directory(id(&directory, "directory")?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Debug, Serialize)]
+async fn view(vendor: &Vendor, id: DirectoryId) -> Result<DirectoryView, Problem> {
+    let found = vendor.store.directory(id).await?;
+    let summary = found.ok_or_else(|| Problem::not_found("directory"))?;
+    Ok(DirectoryView::new(summary, &vendor.counter))
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Quirk)]
 pub(super) struct QuirkView {
     /// Its name, which never changes.
     name: &'static str,
@@ -262,8 +310,8 @@ impl From<QuirkCount> for QuirkView {
     }
 }
 
-/// `GET /directories/{id}/quirks`: where the provider deviates from the RFCs, and how often it was
-/// straightened; the most frequent first.
+/// `GET /directories/{directory}/quirks`: where the provider deviates from the RFCs, and how often it
+/// was straightened; the most frequent first.
 pub(super) async fn quirks(
     vendor: Vendor,
     Path(directory): Path<String>,
@@ -273,162 +321,8 @@ pub(super) async fn quirks(
     Ok(Json(PageOf { data: found.into_iter().map(QuirkView::from).collect(), next: None }))
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct UserView {
-    id: String,
-    active: bool,
-    /// What the provider says of the person, by the names of SCIM.
-    attributes: Box<RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    groups: Option<Vec<Reference>>,
-    /// What else the provider says, of which no schema knows; of one person only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unknown_attributes: Option<Box<RawValue>>,
-    version: u64,
-    created_at: String,
-    updated_at: String,
-}
-
-/// Something by id, with its name.
-#[derive(Debug, Serialize)]
-pub(super) struct Reference {
-    id: String,
-    name: String,
-}
-
-fn user_view(user: UserRecord, groups: Option<Vec<Reference>>) -> UserView {
-    UserView {
-        id: user.id.to_string(),
-        active: user.is_active,
-        attributes: raw(user.text),
-        groups,
-        unknown_attributes: None,
-        version: user.version,
-        created_at: scim::datetime::print(user.created_at),
-        updated_at: scim::datetime::print(user.modified_at),
-    }
-}
-
-/// `GET /directories/{id}/users`, active or not, in the order of their creation.
-pub(super) async fn users(
-    vendor: Vendor,
-    Path(directory): Path<String>,
-    Query(page): Query<PageQuery>,
-) -> Result<Json<PageOf<UserView>>, Problem> {
-    let store = open(&vendor, &directory).await?;
-    let limit = page.limit()?;
-    let found = store.users_after(ordinal_after(&page)?, limit).await?;
-    Ok(Json(page_of_stretch(found, |user| user_view(user, None))))
-}
-
-/// `GET /directories/{id}/users/{user}`, with the groups of the user.
-pub(super) async fn user(
-    vendor: Vendor,
-    Path((directory, user)): Path<(String, String)>,
-) -> Result<Json<UserView>, Problem> {
-    let store = open(&vendor, &directory).await?;
-    let id = ResourceId::parse(&user).ok_or_else(|| Problem::not_found("user"))?;
-    let mut user = store.user(id, true).await?.ok_or_else(|| Problem::not_found("user"))?;
-    let groups = std::mem::take(&mut user.groups);
-    let groups = groups
-        .into_iter()
-        .map(|group| Reference { id: group.id.to_string(), name: group.display_name })
-        .collect();
-    let aside = store.aside(id).await?.unwrap_or_else(|| "{}".to_owned());
-    let view = user_view(user, Some(groups));
-    Ok(Json(UserView { unknown_attributes: Some(raw(aside)), ..view }))
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct GroupView {
-    id: String,
-    /// What the provider says of the group, by the names of SCIM.
-    attributes: Box<RawValue>,
-    member_count: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    members: Option<Vec<MemberView>>,
-    version: u64,
-    created_at: String,
-    updated_at: String,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct MemberView {
-    id: String,
-    #[serde(rename = "type")]
-    kind: &'static str,
-}
-
-fn group_view(group: GroupRecord, members: Option<Vec<MemberView>>) -> GroupView {
-    GroupView {
-        id: group.id.to_string(),
-        attributes: raw(group.text),
-        member_count: group.member_count,
-        members,
-        version: group.version,
-        created_at: scim::datetime::print(group.created_at),
-        updated_at: scim::datetime::print(group.modified_at),
-    }
-}
-
-/// `GET /directories/{id}/groups`, in the order of their creation, without members.
-pub(super) async fn groups(
-    vendor: Vendor,
-    Path(directory): Path<String>,
-    Query(page): Query<PageQuery>,
-) -> Result<Json<PageOf<GroupView>>, Problem> {
-    let store = open(&vendor, &directory).await?;
-    let limit = page.limit()?;
-    let found = store.groups_after(ordinal_after(&page)?, limit).await?;
-    Ok(Json(page_of_stretch(found, |group| group_view(group, None))))
-}
-
-/// `GET /directories/{id}/groups/{group}`, with all its members.
-pub(super) async fn group(
-    vendor: Vendor,
-    Path((directory, group)): Path<(String, String)>,
-) -> Result<Json<GroupView>, Problem> {
-    let store = open(&vendor, &directory).await?;
-    let id = ResourceId::parse(&group).ok_or_else(|| Problem::not_found("group"))?;
-    let mut group = store.group(id, true).await?.ok_or_else(|| Problem::not_found("group"))?;
-    let members = std::mem::take(&mut group.members);
-    let members = members
-        .into_iter()
-        .map(|member| MemberView { id: member.id.to_string(), kind: member.kind.as_str() })
-        .collect();
-    Ok(Json(group_view(group, Some(members))))
-}
-
-/// A page as long as the memory made it.
-fn page_of_stretch<T, O>(found: Stretch<T>, output: impl Fn(T) -> O) -> PageOf<O> {
-    let data = found.items.into_iter().map(output).collect();
-    PageOf { data, next: found.next.map(|ordinal| ordinal.to_string()) }
-}
-
-/// After which ordinal a page begins.
-pub(super) fn ordinal_after(page: &PageQuery) -> Result<u64, Problem> {
-    Ok(page.after::<Ordinal>()?.map_or(0, |Ordinal(ordinal)| ordinal))
-}
-
-/// A place in the order of creation. The memory counts with 63 bits, so nothing is beyond them.
-struct Ordinal(u64);
-
-impl std::str::FromStr for Ordinal {
-    type Err = std::num::TryFromIntError;
-
-    fn from_str(text: &str) -> Result<Ordinal, Self::Err> {
-        let ordinal: i64 = text.parse().unwrap_or(-1);
-        u64::try_from(ordinal).map(Ordinal)
-    }
-}
-
 pub(super) async fn open(vendor: &Vendor, directory: &str) -> Result<DirectoryStore, Problem> {
     let id: DirectoryId = id(directory, "directory")?;
     let store = vendor.store.open(id).await?;
     store.ok_or_else(|| Problem::not_found("directory"))
-}
-
-/// What was kept is JSON.
-fn raw(text: String) -> Box<RawValue> {
-    RawValue::from_string(text).expect("resources are kept as JSON")
 }

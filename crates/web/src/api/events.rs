@@ -6,20 +6,24 @@ use directory::DirectoryId;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use store::{BadCursor, Cursor, EventRecord};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{PageQuery, Query, Vendor};
 use crate::problem::Problem;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventsQuery {
+    /// The `next` of the page before.
     after: Option<String>,
+    /// Entries at most, 1 to 1,000.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Option<String>,
     /// Only what happened in this one.
     directory_id: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct EventsPage {
     data: Vec<EventView>,
     /// What to send as `after` the next time, whether or not there is more already: a reader keeps
@@ -29,7 +33,8 @@ pub(super) struct EventsPage {
     has_more: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
 pub(super) struct EventView {
     id: String,
     #[serde(rename = "type")]
@@ -39,6 +44,7 @@ pub(super) struct EventView {
     directory_id: String,
     /// The place among the events of the directory, from 1 on without gaps.
     number: u64,
+    #[schema(value_type = Object)]
     data: Box<RawValue>,
 }
 
@@ -68,6 +74,12 @@ pub(super) async fn list(
         Some(Ok(id)) => Some(id),
         Some(Err(_)) => return Err(Problem::not_found("directory")),
     };
+    if directory.is_none() && vendor.store.bound_to().is_some() {
+        return Err(Problem::forbidden(
+            "the key is that of one organization, and the feed is of all",
+            "Name one of its directories as `directory_id`",
+        ));
+    }
     if let Some(id) = directory {
         let found = vendor.store.directory(id).await?;
         found.ok_or_else(|| Problem::not_found("directory"))?;

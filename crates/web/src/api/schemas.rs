@@ -9,20 +9,22 @@ use scim::schema::custom::{Definition, repeated};
 use scim::{ResourceType, Schema};
 use serde::{Deserialize, Serialize};
 use store::UnknownAttribute;
+use utoipa::ToSchema;
 
-use super::directories::{open, ordinal_after};
+use super::directories::open;
+use super::users::ordinal_after;
 use super::{Input, PageOf, PageQuery, Path, Query, Vendor};
 use crate::problem::Problem;
 use crate::scim::shortened;
 
 /// What a schema extends, as SCIM calls it.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
 enum Extends {
     User,
     Group,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewSchema {
     resource_type: Extends,
@@ -30,14 +32,18 @@ pub(super) struct NewSchema {
     #[serde(default)]
     required: bool,
     /// As RFC 7643 §7 writes it.
+    #[schema(value_type = Object)]
     schema: Definition,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Schema)]
 pub(super) struct SchemaView {
     urn: String,
     resource_type: Extends,
     required: bool,
+    /// As RFC 7643 §7 writes it.
+    #[schema(value_type = Object)]
     schema: Schema,
     /// What may surprise, and is not wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -70,7 +76,7 @@ impl From<CustomSchema> for SchemaView {
     }
 }
 
-/// `GET /directories/{id}/schemas`: all of them, without the built-in ones.
+/// `GET /directories/{directory}/schemas`: all of them, without the built-in ones.
 pub(super) async fn list(
     vendor: Vendor,
     Path(directory): Path<String>,
@@ -80,7 +86,7 @@ pub(super) async fn list(
     Ok(Json(PageOf { data: found.into_iter().map(SchemaView::from).collect(), next: None }))
 }
 
-/// `GET /directories/{id}/schemas/{urn}`.
+/// `GET /directories/{directory}/schemas/{urn}`.
 pub(super) async fn get(
     vendor: Vendor,
     Path((directory, urn)): Path<(String, String)>,
@@ -91,7 +97,7 @@ pub(super) async fn get(
     Ok(Json(found.ok_or_else(|| Problem::not_found("schema"))?.into()))
 }
 
-/// `PUT /directories/{id}/schemas/{urn}`: defines it, or changes it. 409 where that would leave values
+/// `PUT /directories/{directory}/schemas/{urn}`: defines it, or changes it. 409 where that would leave values
 /// behind.
 pub(super) async fn put(
     vendor: Vendor,
@@ -119,7 +125,7 @@ pub(super) async fn put(
     Ok((status, Json(defined.schema.into())))
 }
 
-/// `DELETE /directories/{id}/schemas/{urn}`. 409 where somebody has a value of it.
+/// `DELETE /directories/{directory}/schemas/{urn}`. 409 where somebody has a value of it.
 pub(super) async fn delete(
     vendor: Vendor,
     Path((directory, urn)): Path<(String, String)>,
@@ -129,7 +135,8 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UnknownAttribute)]
 pub(super) struct UnknownView {
     name: String,
     /// What kind of JSON the latest value was: `string`, `number`, `boolean`, `list`, `object`; or
@@ -152,7 +159,7 @@ impl From<UnknownAttribute> for UnknownView {
     }
 }
 
-/// `GET /directories/{id}/unknown-attributes`: what is sent in vain. Values are seen with each user.
+/// `GET /directories/{directory}/unknown-attributes`: what is sent in vain. Values are seen with each user.
 pub(super) async fn unknown_attributes(
     vendor: Vendor,
     Path(directory): Path<String>,
@@ -162,7 +169,8 @@ pub(super) async fn unknown_attributes(
     Ok(Json(PageOf { data: found.into_iter().map(UnknownView::from).collect(), next: None }))
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Adopted)]
 pub(super) struct AdoptedView {
     /// Users who were looked at.
     user_count: usize,
@@ -174,7 +182,7 @@ pub(super) struct AdoptedView {
     next: Option<String>,
 }
 
-/// `POST /directories/{id}/unknown-attributes/adopt`: makes values of what was sent before a schema had
+/// `POST /directories/{directory}/unknown-attributes/adopt`: makes values of what was sent before a schema had
 /// its attribute, of `limit` users at once. Each is a change like any other, with its event.
 pub(super) async fn adopt(
     vendor: Vendor,

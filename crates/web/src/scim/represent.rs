@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use store::{GroupRecord, UserRecord};
 
 /// A record that can be answered.
-pub(super) trait Represent {
+pub(crate) trait Represent {
     /// What all of them have in common.
     fn common(&self) -> Common<'_>;
 
@@ -175,7 +175,7 @@ fn print_member(text: &mut String, member: &Membership, base: &str) {
 }
 
 /// What all records have in common.
-pub(super) struct Common<'a> {
+pub(crate) struct Common<'a> {
     pub(super) id: &'a dyn Display,
     /// One JSON object.
     pub(super) kept: Cow<'a, str>,

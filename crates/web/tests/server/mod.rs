@@ -194,6 +194,14 @@ impl Server {
             }
             state.extend([list(&format!("{path}/users")), groups]);
         }
+        // When a provider was heard of is no part of what it said.
+        let mut directories = directories;
+        for directory in directories["data"].as_array_mut().expect("a list") {
+            let directory = directory.as_object_mut().expect("a directory");
+            for name in ["state", "last_contact_at", "last_change_at", "last_refusal"] {
+                directory.remove(name).expect("it is said of every directory");
+            }
+        }
         state.push(directories);
         state
     }

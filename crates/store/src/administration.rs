@@ -1,0 +1,630 @@
+//! Administrative acts: of organizations, keys, clients of OAuth, and of the bookkeeping beside them.
+//!
+//! They are kept by the writer like everything else, and no directory's log tells of them.
+
+use directory::secret::SecretHash;
+use directory::{
+    ApiKey, CLIENT_SECRETS_MAX, CLIENTS_MAX, ClientId, ClientSecret, DirectoryId, Metadata,
+    OAuthClient, Organization, OrganizationId, Rejection, TokenId,
+};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::error::Error;
+use crate::session::{Engine, Row, Session, Value, count};
+use crate::{feed, lease};
+
+/// Access tokens that are good at once for one secret. A provider asks for one when the last has
+/// expired; one that asks before every request has the oldest forgotten.
+const ACCESS_TOKENS_MAX: u64 = 100;
+
+/// For how long an answer is given again to whoever sends the same request again.
+pub(crate) const ANSWERED_AGAIN_FOR: SignedDuration = SignedDuration::from_hours(24);
+
+/// Rows of what is of no use any more that are let go by one act.
+const ROWS_AT_ONCE: u64 = 2_000;
+
+/// What is to be otherwise of an organization.
+#[derive(Clone, Debug, Default)]
+pub struct OrganizationEdit {
+    /// What the vendor is to call it.
+    pub name: Option<String>,
+    /// The vendor's own identifier; `Some(None)` takes it away.
+    pub external_id: Option<Option<String>>,
+    /// Whether its directories are to be synchronised.
+    pub directory_sync: Option<bool>,
+    /// All that is to be written down about it.
+    pub metadata: Option<Metadata>,
+}
+
+/// An access token that is about to be given.
+#[derive(Clone, Debug)]
+pub(crate) struct NewAccessToken {
+    pub(crate) id: TokenId,
+    pub(crate) directory_id: DirectoryId,
+    pub(crate) secret_id: TokenId,
+    pub(crate) hash: SecretHash,
+    pub(crate) last_four: String,
+    pub(crate) created_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+}
+
+/// A request that is to have its effect once: by whom and under which key.
+#[derive(Clone, Debug)]
+pub(crate) struct Once {
+    pub(crate) holder: String,
+    pub(crate) key_hash: String,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Administration {
+    CreateOrganization(Organization),
+    EditOrganization(OrganizationId, OrganizationEdit),
+    DeleteOrganization(OrganizationId, Timestamp),
+    CreateApiKey {
+        key: ApiKey,
+        hash: SecretHash,
+        /// Nothing is kept where there is a key already.
+        is_first: bool,
+    },
+    /// Only one of this organization, where one is named.
+    RevokeApiKey(TokenId, Option<OrganizationId>),
+    ApiKeyUsed(TokenId, Timestamp),
+    CreateClient(OAuthClient, ClientSecret),
+    DeleteClient(DirectoryId, ClientId),
+    CreateClientSecret(DirectoryId, ClientSecret),
+    DeleteClientSecret(DirectoryId, ClientId, TokenId),
+    /// Nothing is kept where the secret was taken back meanwhile.
+    GiveAccessToken(NewAccessToken),
+    NoteContact {
+        directory_id: DirectoryId,
+        at: Timestamp,
+        has_changed: bool,
+        refused_with: Option<u16>,
+    },
+    /// Says whether the request is the first of its kind.
+    BeginOnce {
+        once: Once,
+        request_hash: String,
+        at: Timestamp,
+    },
+    EndOnce {
+        once: Once,
+        status: u16,
+        answer: String,
+    },
+    DropOnce(Once),
+    /// Lets go what is of no use any more; says how much.
+    TidyUp(Timestamp),
+    /// Says whether this node has the lease.
+    HoldLease {
+        name: &'static str,
+        holder: String,
+        now: Timestamp,
+    },
+    /// Lets go what is left of a directory without users and groups; says how much.
+    ForgetDirectory(DirectoryId, Timestamp),
+}
+
+impl Administration {
+    /// Whether it may take a while, and nobody waits for it.
+    pub(crate) fn is_upkeep(&self) -> bool {
+        matches!(self, Administration::TidyUp(_) | Administration::ForgetDirectory(..))
+    }
+
+    pub(crate) async fn keep(
+        &self,
+        session: &mut Session,
+    ) -> Result<Result<u64, Rejection>, Error> {
+        match self {
+            Administration::CreateOrganization(organization) => {
+                create_organization(session, organization).await
+            }
+            Administration::EditOrganization(id, edit) => {
+                edit_organization(session, *id, edit).await
+            }
+            Administration::DeleteOrganization(id, at) => {
+                delete_organization(session, *id, *at).await
+            }
+            Administration::CreateApiKey { key, hash, is_first } => {
+                create_api_key(session, key, hash, *is_first).await.map(Ok)
+            }
+            Administration::RevokeApiKey(id, of) => {
+                let of = of.map(|id| id.to_string());
+                let values = [Value::Text(&id.to_string()), Value::OptionalText(of.as_deref())];
+                let sql = "delete from api_keys where api_key_id = $1
+                           and (cast($2 as text) is null or organization_id = $2)";
+                let gone = session.run("revoking an API key", sql, &values).await?;
+                Ok(if gone == 0 { Err(Rejection::UnknownApiKey(*id)) } else { Ok(1) })
+            }
+            Administration::ApiKeyUsed(id, at) => {
+                let sql = "update api_keys set last_used_at = $2 where api_key_id = $1";
+                let values = [Value::Text(&id.to_string()), Value::Time(*at)];
+                session.run("noting the use of an API key", sql, &values).await?;
+                Ok(Ok(0))
+            }
+            Administration::CreateClient(client, secret) => {
+                create_client(session, client, secret).await
+            }
+            Administration::DeleteClient(directory_id, id) => {
+                delete_client(session, *directory_id, *id).await
+            }
+            Administration::CreateClientSecret(directory_id, secret) => {
+                if !has_client(session, *directory_id, secret.client_id).await? {
+                    return Ok(Err(Rejection::UnknownClient(secret.client_id)));
+                }
+                create_client_secret(session, secret).await
+            }
+            Administration::DeleteClientSecret(directory_id, client_id, id) => {
+                delete_client_secret(session, *directory_id, *client_id, *id).await
+            }
+            Administration::GiveAccessToken(new) => give_access_token(session, new).await.map(Ok),
+            Administration::NoteContact { directory_id, at, has_changed, refused_with } => {
+                let time =
+                    |is_so: bool| Value::Integer(if is_so { at.as_microsecond() } else { 0 });
+                let values = [
+                    Value::Text(&directory_id.to_string()),
+                    Value::Time(*at),
+                    time(*has_changed),
+                    time(refused_with.is_some()),
+                    Value::Integer(refused_with.unwrap_or_default().into()),
+                ];
+                let sql = "insert into contacts
+                           (directory_id, last_at, changed_at, refused_at, refused_with)
+                           values ($1, $2, nullif(cast($3 as bigint), 0),
+                                   nullif(cast($4 as bigint), 0), nullif(cast($5 as bigint), 0))
+                           on conflict (directory_id) do update
+                           set last_at = excluded.last_at,
+                               changed_at = coalesce(excluded.changed_at, contacts.changed_at),
+                               refused_at = coalesce(excluded.refused_at, contacts.refused_at),
+                               refused_with =
+                                   coalesce(excluded.refused_with, contacts.refused_with)";
+                session.run("noting a contact", sql, &values).await?;
+                Ok(Ok(0))
+            }
+            Administration::BeginOnce { once, request_hash, at } => {
+                let [holder, key] = once.values();
+                let sql = "delete from idempotency_keys
+                           where holder = $1 and key_hash = $2 and begun_at <= $3";
+                let before = Value::Time(*at - ANSWERED_AGAIN_FOR);
+                session.run("forgetting an answer", sql, &[holder, key, before]).await?;
+                let sql = "insert into idempotency_keys (holder, key_hash, request_hash, begun_at)
+                           values ($1, $2, $3, $4) on conflict (holder, key_hash) do nothing";
+                let values = [holder, key, Value::Text(request_hash), Value::Time(*at)];
+                let begun = session.run("beginning what is done once", sql, &values).await?;
+                Ok(Ok(begun as u64))
+            }
+            Administration::EndOnce { once, status, answer } => {
+                let [holder, key] = once.values();
+                let sql = "update idempotency_keys set status = $3, answer = $4
+                           where holder = $1 and key_hash = $2";
+                let values = [holder, key, Value::Integer((*status).into()), Value::Text(answer)];
+                session.run("keeping an answer", sql, &values).await?;
+                Ok(Ok(0))
+            }
+            Administration::DropOnce(once) => {
+                let sql = "delete from idempotency_keys where holder = $1 and key_hash = $2";
+                session.run("forgetting what was not done", sql, &once.values()).await?;
+                Ok(Ok(0))
+            }
+            Administration::TidyUp(now) => tidy_up(session, *now).await.map(Ok),
+            Administration::HoldLease { name, holder, now } => {
+                Ok(Ok(lease::hold(session, name, holder, *now).await?.into()))
+            }
+            Administration::ForgetDirectory(id, now) => {
+                forget_directory(session, *id, *now).await.map(Ok)
+            }
+        }
+    }
+}
+
+impl Once {
+    fn values(&self) -> [Value<'_>; 2] {
+        [Value::Text(&self.holder), Value::Text(&self.key_hash)]
+    }
+}
+
+async fn is_external_id_taken(
+    session: &mut Session,
+    external_id: &str,
+    besides: Option<OrganizationId>,
+) -> Result<bool, Error> {
+    let besides = besides.map(|id| id.to_string()).unwrap_or_default();
+    let found = session
+        .first(
+            "looking for an organization",
+            "select 1 from organizations where external_id = $1 and organization_id <> $2",
+            &[Value::Text(external_id), Value::Text(&besides)],
+            |_| Ok(()),
+        )
+        .await?;
+    Ok(found.is_some())
+}
+
+async fn create_organization(
+    session: &mut Session,
+    organization: &Organization,
+) -> Result<Result<u64, Rejection>, Error> {
+    if let Some(external_id) = &organization.external_id
+        && is_external_id_taken(session, external_id, None).await?
+    {
+        return Ok(Err(Rejection::ExternalIdTaken));
+    }
+    session
+        .run(
+            "keeping a new organization",
+            "insert into organizations
+             (organization_id, name, external_id, directory_sync, metadata, created_at)
+             values ($1, $2, $3, $4, $5, $6)",
+            &[
+                Value::Text(&organization.id.to_string()),
+                Value::Text(&organization.name),
+                Value::OptionalText(organization.external_id.as_deref()),
+                Value::Integer(organization.directory_sync.into()),
+                Value::Text(&metadata_text(&organization.metadata)),
+                Value::Time(organization.created_at),
+            ],
+        )
+        .await?;
+    Ok(Ok(0))
+}
+
+async fn edit_organization(
+    session: &mut Session,
+    id: OrganizationId,
+    edit: &OrganizationEdit,
+) -> Result<Result<u64, Rejection>, Error> {
+    let sql = match session.engine() {
+        Engine::Sqlite => {
+            "select organization_id, name, external_id, directory_sync, metadata, created_at
+             from organizations where organization_id = $1 and deleted_at is null"
+        }
+        // Another node may be changing it too.
+        Engine::Postgres => {
+            "select organization_id, name, external_id, directory_sync, metadata, created_at
+             from organizations where organization_id = $1 and deleted_at is null
+             for no key update"
+        }
+    };
+    let found = session
+        .first("loading an organization", sql, &[Value::Text(&id.to_string())], organization)
+        .await?;
+    let Some(mut organization) = found else {
+        return Ok(Err(Rejection::UnknownOrganization(id)));
+    };
+    let OrganizationEdit { name, external_id, directory_sync, metadata } = edit.clone();
+    organization.name = name.unwrap_or(organization.name);
+    organization.external_id = external_id.unwrap_or(organization.external_id);
+    organization.directory_sync = directory_sync.unwrap_or(organization.directory_sync);
+    organization.metadata = metadata.unwrap_or(organization.metadata);
+    if let Some(external_id) = &organization.external_id
+        && is_external_id_taken(session, external_id, Some(id)).await?
+    {
+        return Ok(Err(Rejection::ExternalIdTaken));
+    }
+    session
+        .run(
+            "keeping an organization",
+            "update organizations
+             set name = $2, external_id = $3, directory_sync = $4, metadata = $5
+             where organization_id = $1",
+            &[
+                Value::Text(&id.to_string()),
+                Value::Text(&organization.name),
+                Value::OptionalText(organization.external_id.as_deref()),
+                Value::Integer(organization.directory_sync.into()),
+                Value::Text(&metadata_text(&organization.metadata)),
+            ],
+        )
+        .await?;
+    Ok(Ok(0))
+}
+
+/// Its row stays as long as a directory names it; its own identifier is free again.
+async fn delete_organization(
+    session: &mut Session,
+    id: OrganizationId,
+    at: Timestamp,
+) -> Result<Result<u64, Rejection>, Error> {
+    let text = id.to_string();
+    let sql = "select count(*) from directories where organization_id = $1 and deleted_at is null";
+    let directories = session
+        .first("counting directories", sql, &[Value::Text(&text)], |row| row.number(0))
+        .await?;
+    if let Some(directories @ 1..) = directories {
+        return Ok(Err(Rejection::OrganizationInUse(directories)));
+    }
+    let sql = "update organizations set deleted_at = $2, external_id = null, metadata = '{}'
+               where organization_id = $1 and deleted_at is null";
+    let values = [Value::Text(&text), Value::Time(at)];
+    if session.run("deleting an organization", sql, &values).await? == 0 {
+        return Ok(Err(Rejection::UnknownOrganization(id)));
+    }
+    let sql = "delete from api_keys where organization_id = $1";
+    session.run("revoking the keys of an organization", sql, &[Value::Text(&text)]).await?;
+    Ok(Ok(1))
+}
+
+async fn create_api_key(
+    session: &mut Session,
+    key: &ApiKey,
+    hash: &SecretHash,
+    is_first: bool,
+) -> Result<u64, Error> {
+    if session.engine() == Engine::Postgres {
+        // Several nodes may start together. The feed has one row, and whoever holds it is alone.
+        feed::lock(session).await?;
+    }
+    let of = key.organization_id.map(|id| id.to_string());
+    let expires_at = key.expires_at.map_or(0, Timestamp::as_microsecond);
+    let kept = session
+        .run(
+            "keeping a new API key",
+            "insert into api_keys (api_key_id, name, hash, last_four, created_at, scopes,
+                                   organization_id, expires_at)
+             select $1, $2, $3, $4, $5, $7, $8, nullif(cast($9 as bigint), 0)
+             where $6 = 0 or not exists (select 1 from api_keys)",
+            &[
+                Value::Text(&key.id.to_string()),
+                Value::Text(&key.name),
+                Value::Text(hash.as_str()),
+                Value::Text(&key.last_four),
+                Value::Time(key.created_at),
+                Value::Integer(is_first.into()),
+                Value::Text(&key.scopes.to_string()),
+                Value::OptionalText(of.as_deref()),
+                Value::Integer(expires_at),
+            ],
+        )
+        .await?;
+    Ok(kept as u64)
+}
+
+async fn has_client(
+    session: &mut Session,
+    directory_id: DirectoryId,
+    id: ClientId,
+) -> Result<bool, Error> {
+    let found = session
+        .first(
+            "looking for a client",
+            "select 1 from oauth_clients c join directories d on d.directory_id = c.directory_id
+             where c.directory_id = $1 and c.client_id = $2 and d.deleted_at is null",
+            &[Value::Text(&directory_id.to_string()), Value::Text(&id.to_string())],
+            |_| Ok(()),
+        )
+        .await?;
+    Ok(found.is_some())
+}
+
+async fn create_client(
+    session: &mut Session,
+    client: &OAuthClient,
+    secret: &ClientSecret,
+) -> Result<Result<u64, Rejection>, Error> {
+    let directory = client.directory_id.to_string();
+    let sql = "select (select count(*) from oauth_clients where directory_id = $1)
+               from directories where directory_id = $1 and deleted_at is null";
+    let clients = session
+        .first("counting clients", sql, &[Value::Text(&directory)], |row| row.number(0))
+        .await?;
+    match clients {
+        None => return Ok(Err(Rejection::UnknownDirectory(client.directory_id))),
+        Some(CLIENTS_MAX..) => return Ok(Err(Rejection::ClientsFull(CLIENTS_MAX))),
+        Some(_) => {}
+    }
+    session
+        .run(
+            "keeping a new client",
+            "insert into oauth_clients (client_id, directory_id, name, created_at)
+             values ($1, $2, $3, $4)",
+            &[
+                Value::Text(&client.id.to_string()),
+                Value::Text(&directory),
+                Value::Text(&client.name),
+                Value::Time(client.created_at),
+            ],
+        )
+        .await?;
+    create_client_secret(session, secret).await
+}
+
+async fn create_client_secret(
+    session: &mut Session,
+    secret: &ClientSecret,
+) -> Result<Result<u64, Rejection>, Error> {
+    let client = secret.client_id.to_string();
+    let sql = "select count(*) from oauth_secrets where client_id = $1";
+    let secrets = session
+        .first("counting secrets", sql, &[Value::Text(&client)], |row| row.number(0))
+        .await?;
+    if let Some(CLIENT_SECRETS_MAX..) = secrets {
+        return Ok(Err(Rejection::ClientSecretsFull(CLIENT_SECRETS_MAX)));
+    }
+    session
+        .run(
+            "keeping a new secret",
+            "insert into oauth_secrets
+             (secret_id, client_id, hash, last_four, created_at, expires_at)
+             values ($1, $2, $3, $4, $5, $6)",
+            &[
+                Value::Text(&secret.id.to_string()),
+                Value::Text(&client),
+                Value::Text(secret.hash.as_str()),
+                Value::Text(&secret.last_four),
+                Value::Time(secret.created_at),
+                Value::Time(secret.expires_at),
+            ],
+        )
+        .await?;
+    Ok(Ok(0))
+}
+
+/// What was given for it goes with it.
+async fn delete_client_secret(
+    session: &mut Session,
+    directory_id: DirectoryId,
+    client_id: ClientId,
+    id: TokenId,
+) -> Result<Result<u64, Rejection>, Error> {
+    if !has_client(session, directory_id, client_id).await? {
+        return Ok(Err(Rejection::UnknownClient(client_id)));
+    }
+    let text = id.to_string();
+    let sql = "delete from oauth_secrets where secret_id = $1 and client_id = $2";
+    let values = [Value::Text(&text), Value::Text(&client_id.to_string())];
+    if session.run("deleting a secret", sql, &values).await? == 0 {
+        return Ok(Err(Rejection::UnknownToken(id)));
+    }
+    let sql = "delete from tokens where client_secret_id = $1";
+    session.run("deleting access tokens", sql, &[Value::Text(&text)]).await?;
+    Ok(Ok(1))
+}
+
+async fn delete_client(
+    session: &mut Session,
+    directory_id: DirectoryId,
+    id: ClientId,
+) -> Result<Result<u64, Rejection>, Error> {
+    if !has_client(session, directory_id, id).await? {
+        return Ok(Err(Rejection::UnknownClient(id)));
+    }
+    let values = [Value::Text(&id.to_string())];
+    for sql in [
+        "delete from tokens where client_secret_id in
+         (select secret_id from oauth_secrets where client_id = $1)",
+        "delete from oauth_secrets where client_id = $1",
+        "delete from oauth_clients where client_id = $1",
+    ] {
+        session.run("deleting a client", sql, &values).await?;
+    }
+    Ok(Ok(1))
+}
+
+/// All credentials of a directory: nobody gets in any more.
+pub(crate) async fn forget_credentials(
+    session: &mut Session,
+    directory_id: DirectoryId,
+) -> Result<(), Error> {
+    let values = [Value::Text(&directory_id.to_string())];
+    for sql in [
+        "delete from tokens where directory_id = $1",
+        "delete from oauth_secrets where client_id in
+         (select client_id from oauth_clients where directory_id = $1)",
+        "delete from oauth_clients where directory_id = $1",
+    ] {
+        session.run("deleting credentials", sql, &values).await?;
+    }
+    Ok(())
+}
+
+async fn give_access_token(session: &mut Session, new: &NewAccessToken) -> Result<u64, Error> {
+    let secret = new.secret_id.to_string();
+    let given = session
+        .run(
+            "keeping a new access token",
+            "insert into tokens (token_id, directory_id, hash, last_four, created_at, expires_at,
+                                 scope, client_secret_id)
+             select $1, $2, $3, $4, $5, $6, 'read_write', $7
+             where exists (select 1 from oauth_secrets where secret_id = $7)",
+            &[
+                Value::Text(&new.id.to_string()),
+                Value::Text(&new.directory_id.to_string()),
+                Value::Text(new.hash.as_str()),
+                Value::Text(&new.last_four),
+                Value::Time(new.created_at),
+                Value::Time(new.expires_at),
+                Value::Text(&secret),
+            ],
+        )
+        .await?;
+    if given == 0 {
+        return Ok(0);
+    }
+    session
+        .run(
+            "forgetting access tokens",
+            "delete from tokens where client_secret_id = $1 and (expires_at <= $2
+             or token_id not in (select token_id from tokens where client_secret_id = $1
+                                 order by token_id desc limit $3))",
+            &[Value::Text(&secret), Value::Time(new.created_at), count(ACCESS_TOKENS_MAX)],
+        )
+        .await?;
+    let sql = "update oauth_secrets set last_used_at = $2 where secret_id = $1";
+    let values = [Value::Text(&secret), Value::Time(new.created_at)];
+    session.run("noting the use of a secret", sql, &values).await?;
+    Ok(1)
+}
+
+async fn tidy_up(session: &mut Session, now: Timestamp) -> Result<u64, Error> {
+    let answers = session
+        .run(
+            "forgetting answers",
+            "delete from idempotency_keys where (holder, key_hash) in
+             (select holder, key_hash from idempotency_keys where begun_at <= $1
+              order by begun_at limit $2)",
+            &[Value::Time(now - ANSWERED_AGAIN_FOR), count(ROWS_AT_ONCE)],
+        )
+        .await?;
+    let tokens = session
+        .run(
+            "forgetting access tokens",
+            "delete from tokens where token_id in
+             (select token_id from tokens
+              where client_secret_id is not null and expires_at <= $1 limit $2)",
+            &[Value::Time(now), count(ROWS_AT_ONCE)],
+        )
+        .await?;
+    Ok((answers + tokens) as u64)
+}
+
+/// Those who were in it have left their names behind; then nothing is left but the row that events
+/// name.
+async fn forget_directory(
+    session: &mut Session,
+    id: DirectoryId,
+    now: Timestamp,
+) -> Result<u64, Error> {
+    let id = id.to_string();
+    let former = session
+        .run(
+            "forgetting former users",
+            "delete from former_users where directory_id = $1 and user_id in
+             (select user_id from former_users where directory_id = $1 order by user_id limit $2)",
+            &[Value::Text(&id), count(ROWS_AT_ONCE)],
+        )
+        .await?;
+    if former > 0 {
+        return Ok(former as u64);
+    }
+    for sql in [
+        "delete from directory_schemas where directory_id = $1",
+        "delete from attribute_uses where directory_id = $1",
+        "delete from directory_quirks where directory_id = $1",
+        "delete from contacts where directory_id = $1",
+    ] {
+        session.run("forgetting a directory", sql, &[Value::Text(&id)]).await?;
+    }
+    let sql = "update directories set emptied_at = $2 where directory_id = $1
+               and user_count = 0 and group_count = 0";
+    let values = [Value::Text(&id), Value::Time(now)];
+    session.run("noting that a directory is empty", sql, &values).await?;
+    Ok(0)
+}
+
+/// An organization, from the six columns that are read everywhere.
+pub(crate) fn organization(row: &Row<'_>) -> Result<Organization, Error> {
+    let metadata = row.text(4)?;
+    Ok(Organization {
+        id: row.parsed(0)?,
+        name: row.text(1)?,
+        external_id: row.optional_text(2)?,
+        directory_sync: row.integer(3)? != 0,
+        metadata: serde_json::from_str(&metadata)
+            .map_err(|_| Error::Corrupt("the metadata of an organization".to_owned()))?,
+        created_at: row.time(5)?,
+    })
+}
+
+fn metadata_text(metadata: &Metadata) -> String {
+    serde_json::to_string(metadata).expect("text by name can be printed")
+}

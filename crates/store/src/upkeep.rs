@@ -1,0 +1,109 @@
+//! What is done now and then, and nobody waits for.
+
+use directory::{DeleteGroup, DeleteUser, DirectoryId, Rejection, ResourceId};
+use futures_util::future::join_all;
+
+use crate::Store;
+use crate::administration::Administration;
+use crate::error::Error;
+use crate::session::{Session, Value, finish};
+use crate::writer::{Act, Writer};
+
+/// Users that are deleted at once: as many as fit into one transaction, beside those of others.
+const USERS_AT_ONCE: u64 = 128;
+
+/// Groups that are deleted at once. Each may have many members, whose events are made with it.
+const GROUPS_AT_ONCE: u64 = 4;
+
+impl Store {
+    /// Lets go what is of no use any more: answers that are not given again, and access tokens that
+    /// have expired; a few thousand at a time. Says how much.
+    pub async fn tidy_up(&self) -> Result<u64, Error> {
+        let now = self.inner.environment.clock.now();
+        self.administer(Administration::TidyUp(now)).await
+    }
+
+    /// Deletes some of those who are in directories that were deleted, with their events, as their
+    /// provider would have done. Says how many; where it says 0, there is nobody left, or another
+    /// node is doing it.
+    ///
+    /// `holder` names this node among those that share the database.
+    pub async fn empty_directories(&self, holder: &str) -> Result<u64, Error> {
+        let Some(id) = self.inner.readers.read(directory_to_empty).await? else { return Ok(0) };
+        let now = self.inner.environment.clock.now();
+        let (name, holder) = ("empty directories", holder.to_owned());
+        if self.administer(Administration::HoldLease { name, holder, now }).await? == 0 {
+            return Ok(0);
+        }
+        let writer = &self.inner.writer;
+        let groups = self.inner.readers.read(move |session| {
+            let sql = "select group_id from groups where directory_id = $1
+                       order by ordinal limit $2";
+            some(session, sql, id, GROUPS_AT_ONCE)
+        });
+        let groups = groups.await?;
+        if !groups.is_empty() {
+            let deleted = groups.into_iter().map(|group| delete_group(writer, id, group));
+            return count(join_all(deleted).await);
+        }
+        let users = self.inner.readers.read(move |session| {
+            let sql = "select user_id from users where directory_id = $1 order by ordinal limit $2";
+            some(session, sql, id, USERS_AT_ONCE)
+        });
+        let users = users.await?;
+        if !users.is_empty() {
+            let deleted = users.into_iter().map(|user| delete_user(writer, id, user));
+            return count(join_all(deleted).await);
+        }
+        // Another directory may be waiting.
+        Ok(self.administer(Administration::ForgetDirectory(id, now)).await?.max(1))
+    }
+
+    async fn administer(&self, administration: Administration) -> Result<u64, Error> {
+        self.inner.writer.act(Act::Administer(administration)).await
+    }
+}
+
+fn directory_to_empty(session: &mut Session) -> Result<Option<DirectoryId>, Error> {
+    finish(session.first(
+        "looking for a directory to empty",
+        "select directory_id from directories
+         where deleted_at is not null and emptied_at is null order by directory_id limit 1",
+        &[],
+        |row| row.parsed(0),
+    ))
+}
+
+fn some(
+    session: &mut Session,
+    sql: &'static str,
+    id: DirectoryId,
+    count: u64,
+) -> Result<Vec<ResourceId>, Error> {
+    let id = id.to_string();
+    let values = [Value::Text(&id), crate::session::count(count)];
+    finish(session.all("looking for who is left", sql, &values, |row| row.resource_id(0)))
+}
+
+async fn delete_group(writer: &Writer, of: DirectoryId, id: ResourceId) -> Result<(), Error> {
+    writer.change(of, DeleteGroup { id }).await
+}
+
+async fn delete_user(writer: &Writer, of: DirectoryId, id: ResourceId) -> Result<(), Error> {
+    writer.change(of, DeleteUser { id }).await
+}
+
+/// Who is gone already was deleted by another node, which slept for a while.
+fn count(outcomes: Vec<Result<(), Error>>) -> Result<u64, Error> {
+    let mut deleted = 0;
+    for outcome in outcomes {
+        match outcome {
+            Ok(())
+            | Err(Error::Rejected(Rejection::UnknownUser(_) | Rejection::UnknownGroup(_))) => {
+                deleted += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(deleted)
+}

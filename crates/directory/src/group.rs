@@ -40,6 +40,8 @@ pub struct Group {
 pub struct GroupOutcome {
     /// As it is now.
     pub group: Group,
+    /// Everyone who belongs to it now, in the order of their ids, where the decision knew them all.
+    pub members: Option<Vec<Membership>>,
     /// Members that were named and that nobody knows. They were left out.
     pub unknown_members: Vec<String>,
     /// What was straightened while a patch was applied.
@@ -102,14 +104,14 @@ impl Decide for CreateGroup {
             return Err(Rejection::GroupNameTaken.into());
         }
         facts.directory()?.room_for_a_group()?;
-        let mut roll = Roll::of_new_group();
-        roll.replace(Known::among(facts, &self.members)?);
-        let Outcome { added, unknown: unknown_members, .. } = roll.finish(facts, group.id, 0)?;
+        let outcome = Outcome::of_replacement(facts, &[], &self.members)?;
+        let Outcome { added, unknown: unknown_members, everyone: members, .. } =
+            outcome.check(facts, group.id, 0)?;
         group.member_count = added.len() as u64;
         let change = Change::Group(GroupChange::created(group.clone(), added));
         Ok(Decision {
             changes: vec![change],
-            answer: GroupOutcome { group, unknown_members, quirks: Quirks::new() },
+            answer: GroupOutcome { group, members, unknown_members, quirks: Quirks::new() },
         })
     }
 }
@@ -137,23 +139,18 @@ impl Decide for ReplaceGroup {
         let before = facts.existing_group(self.id)?;
         self.resource.check_required(before.document.resource(), &self.resource_type)?;
         self.resource.check_fixed(before.document.resource(), &self.resource_type)?;
-        let roll = match (&self.members, facts.directory()?.directory.settings.omitted_members) {
-            (None, OmittedMembers::Keep) => Roll::default(),
+        let outcome = match (&self.members, facts.directory()?.directory.settings.omitted_members) {
+            (None, OmittedMembers::Keep) => Outcome::default(),
             (members, _) => {
-                let (everyone, known) = both(
-                    facts.all_members(self.id),
-                    Known::among(facts, members.as_deref().unwrap_or_default()),
-                )?;
-                let mut roll = Roll::starting_from(everyone);
-                roll.replace(known);
-                roll
+                let everyone = facts.all_members(self.id)?;
+                Outcome::of_replacement(facts, &everyone, members.as_deref().unwrap_or_default())?
             }
         };
         let mut after = self.resource.clone();
         if !self.external_id_given {
             after = after.keeping_external_id(before.document.resource(), &self.resource_type);
         }
-        update(facts, moment, before, after, roll, Quirks::new())
+        update(facts, moment, before, after, outcome, Quirks::new())
     }
 }
 
@@ -177,6 +174,11 @@ impl Decide for PatchGroup {
         let kept = before.document.resource();
         let resource = self.patch.apply_noting(kept, &self.resource_type, &mut quirks)?;
         let operations = self.patch.members();
+        if let [MemberOperation::Replace(members)] = operations {
+            let everyone = facts.all_members(self.id)?;
+            let outcome = Outcome::of_replacement(facts, &everyone, members)?;
+            return update(facts, moment, before, resource, outcome, quirks);
+        }
         let by_id = |it: &MemberOperation| {
             matches!(it, MemberOperation::Add(_) | MemberOperation::Remove(_))
         };
@@ -206,7 +208,7 @@ impl Decide for PatchGroup {
                 MemberOperation::RemoveAll => roll.remove_if(|_| true),
             }
         }
-        update(facts, moment, before, resource, roll, quirks)
+        update(facts, moment, before, resource, roll.outcome(), quirks)
     }
 }
 
@@ -215,15 +217,16 @@ fn update(
     moment: &Moment<'_>,
     before: &Group,
     resource: Resource,
-    roll: Roll<'_>,
+    outcome: Outcome,
     quirks: Quirks,
 ) -> Result<Decision<GroupOutcome>, Stop> {
-    let outcome = roll.finish(facts, before.id, before.member_count)?;
-    let Outcome { added, removed, unknown: unknown_members } = outcome;
+    let outcome = outcome.check(facts, before.id, before.member_count)?;
+    let Outcome { added, removed, unknown: unknown_members, everyone: members } = outcome;
     let is_same = resource == *before.document.resource();
     if is_same && added.is_empty() && removed.is_empty() {
         return Ok(Decision::nothing(GroupOutcome {
             group: before.clone(),
+            members,
             unknown_members,
             quirks,
         }));
@@ -238,7 +241,7 @@ fn update(
         }
     }
     let change = GroupChange::updated(before.clone(), after.clone(), added, removed);
-    let answer = GroupOutcome { group: after, unknown_members, quirks };
+    let answer = GroupOutcome { group: after, members, unknown_members, quirks };
     Ok(Decision { changes: vec![Change::Group(change)], answer })
 }
 
@@ -321,11 +324,81 @@ fn named_among<'a>(
 }
 
 /// What the operations of one request come to.
+#[derive(Default)]
 struct Outcome {
     added: Vec<Membership>,
     removed: Vec<Membership>,
     /// Named, and nobody knows them.
     unknown: Vec<String>,
+    /// Who belongs to the group then, in the order of their ids, where that is known of all.
+    everyone: Option<Vec<Membership>>,
+}
+
+impl Outcome {
+    /// Exactly those who are named belong to a group to which these belong, in the order of their
+    /// ids. There may be hundreds of thousands of both: of those who belong already nothing is
+    /// asked, and nothing is copied that is not a part of what comes of it.
+    fn of_replacement(
+        facts: &Facts,
+        before: &[&Membership],
+        members: &[Member],
+    ) -> Result<Outcome, Missing> {
+        let belongs = |id: &ResourceId| before.binary_search_by_key(id, |it| it.id).is_ok();
+        let ids: Vec<_> = members.iter().map(|member| ResourceId::parse(&member.value)).collect();
+        let strangers: Vec<_> = ids.iter().copied().flatten().filter(|id| !belongs(id)).collect();
+        let mut kinds = facts.kinds(&strangers)?.into_iter();
+        let mut outcome = Outcome::default();
+        // Who was named twice counts once.
+        let mut named = HashSet::with_capacity(ids.len());
+        for (member, id) in members.iter().zip(ids) {
+            match id {
+                // Who belongs already stays as they are, whatever name is sent with them.
+                Some(id) if belongs(&id) => _ = named.insert(id),
+                Some(id) => match kinds.next().expect("one kind for each id") {
+                    Some(kind) if named.insert(id) => {
+                        let display = member.display.clone();
+                        outcome.added.push(Membership { id, kind, display });
+                    }
+                    Some(_) => {}
+                    None => outcome.unknown.push(member.value.clone()),
+                },
+                None => outcome.unknown.push(member.value.clone()),
+            }
+        }
+        let mut everyone = Vec::with_capacity(named.len());
+        for member in before {
+            let part =
+                if named.contains(&member.id) { &mut everyone } else { &mut outcome.removed };
+            part.push((*member).clone());
+        }
+        everyone.extend(outcome.added.iter().cloned());
+        everyone.sort_unstable_by_key(|member| member.id);
+        outcome.everyone = Some(everyone);
+        Ok(outcome)
+    }
+
+    /// Whether it may be so.
+    fn check(mut self, facts: &Facts, group: GroupId, member_count: u64) -> Result<Outcome, Stop> {
+        let head = facts.directory()?;
+        let mut seen = HashSet::new();
+        self.unknown.retain(|value| seen.insert(value.clone()));
+        if !self.unknown.is_empty()
+            && head.directory.settings.unknown_members == UnknownMembers::Refuse
+        {
+            return Err(Rejection::UnknownMembers(self.unknown).into());
+        }
+        if self.added.iter().any(|member| member.id == group) {
+            return Err(Rejection::MemberOfItself.into());
+        }
+        // Only growth is refused: a group that is too large since the limit was lowered must be
+        // able to shrink, though some are new in what is left.
+        let max = head.limits.group_members_max;
+        let count_after = member_count + self.added.len() as u64 - self.removed.len() as u64;
+        if count_after > member_count && count_after > max {
+            return Err(Rejection::MembersFull(max).into());
+        }
+        Ok(self)
+    }
 }
 
 /// Who belongs to a group while the operations of one request are carried out, and who did when
@@ -340,10 +413,6 @@ struct Roll<'a> {
 }
 
 impl<'a> Roll<'a> {
-    fn of_new_group() -> Roll<'a> {
-        Roll::default()
-    }
-
     fn starting_from(members: Vec<&'a Membership>) -> Roll<'a> {
         let now = members.iter().map(|member| (member.id, Cow::Borrowed(*member))).collect();
         let before = members.into_iter().map(|member| (member.id, member)).collect();
@@ -383,34 +452,16 @@ impl<'a> Roll<'a> {
     }
 
     /// Who is added, who is removed, and whom nobody knows.
-    fn finish(mut self, facts: &Facts, group: GroupId, member_count: u64) -> Result<Outcome, Stop> {
-        let head = facts.directory()?;
-        let mut seen = HashSet::new();
-        self.unknown.retain(|value| seen.insert(value.clone()));
-        if !self.unknown.is_empty()
-            && head.directory.settings.unknown_members == UnknownMembers::Refuse
-        {
-            return Err(Rejection::UnknownMembers(self.unknown).into());
-        }
-        let (mut added, mut removed) = (Vec::new(), Vec::new());
+    fn outcome(mut self) -> Outcome {
+        let mut outcome = Outcome { unknown: self.unknown, ..Outcome::default() };
         for id in self.named {
             // Taken out of both, so that one who was named twice counts once.
             match (self.before.remove(&id), self.now.remove(&id)) {
-                (None, Some(member)) => added.push(member.into_owned()),
-                (Some(member), None) => removed.push(member.clone()),
+                (None, Some(member)) => outcome.added.push(member.into_owned()),
+                (Some(member), None) => outcome.removed.push(member.clone()),
                 _ => {}
             }
         }
-        if added.iter().any(|member| member.id == group) {
-            return Err(Rejection::MemberOfItself.into());
-        }
-        // Only growth is refused: a group that is too large since the limit was lowered must be
-        // able to shrink, though some are new in what is left.
-        let max = head.limits.group_members_max;
-        let count_after = member_count + added.len() as u64 - removed.len() as u64;
-        if count_after > member_count && count_after > max {
-            return Err(Rejection::MembersFull(max).into());
-        }
-        Ok(Outcome { added, removed, unknown: self.unknown })
+        outcome
     }
 }

@@ -1,7 +1,7 @@
 //! One transaction's worth of decisions: facts loaded, decisions made in order of arrival against
 //! what the earlier ones left, and at the end everything kept together.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use directory::{
@@ -23,7 +23,25 @@ use crate::writer::Pending;
 const ROUNDS_MAX: usize = 64;
 
 /// Events that are made and kept at once. Those of all members of a large group would fill memory.
-const EVENTS_AT_ONCE: usize = 5_000;
+const EVENTS_AT_ONCE: usize = 2_000;
+
+/// Rows after which a batch is not filled further: one group of 100,000 is a batch by itself.
+const WEIGHT_MAX: usize = 10_000;
+
+/// Members of a group from which on it is worth a statement of its own that they have all left.
+const EMPTIED_MIN: u64 = 1_000;
+
+/// What is read of a directory when it is opened: the columns that [`Working::read`] reads.
+macro_rules! directories {
+    ($($rest:literal),+) => {
+        concat!(
+            "select directory_id, organization_id, settings, user_count, group_count, ",
+            "event_number, ordinal, active_user_count, schemas_version, event_at, ",
+            "name, provider, created_at, paused_at, deleted_at from directories where ",
+            $($rest),+
+        )
+    };
+}
 
 /// What is decided and not kept yet.
 pub(crate) struct Batch<'a> {
@@ -34,6 +52,8 @@ pub(crate) struct Batch<'a> {
     changes: Vec<(DirectoryId, Change)>,
     /// When each of them was decided.
     times: Vec<Timestamp>,
+    /// Rows that keeping them will touch, roughly.
+    weight: usize,
 }
 
 /// One directory, in the middle of things.
@@ -99,6 +119,7 @@ impl<'a> Batch<'a> {
             directories: BTreeMap::new(),
             changes: Vec::new(),
             times: Vec::new(),
+            weight: 0,
         }
     }
 
@@ -107,13 +128,34 @@ impl<'a> Batch<'a> {
         self.moment.now = self.moment.now.max(now);
     }
 
-    /// Rows that keeping this will touch, roughly.
-    pub(crate) fn weight(&self) -> usize {
-        let weigh = |change: &Change| match change {
-            Change::Group(change) => 1 + change.added().len() + change.removed().len(),
-            _ => 1,
-        };
-        self.changes.iter().map(|(_, change)| weigh(change)).sum()
+    /// Whether nothing more is to be decided in it.
+    pub(crate) fn is_full(&self) -> bool {
+        self.weight >= WEIGHT_MAX
+    }
+
+    /// Takes what was decided in a directory that is open.
+    fn take(&mut self, directory_id: DirectoryId, changes: Vec<Change>) {
+        self.weight += changes.iter().map(weight_of).sum::<usize>();
+        let is_full = self.is_full();
+        let working = self.directories.get_mut(&directory_id).expect("it is open");
+        for change in changes {
+            // Where nobody decides any more, nobody has to know of it.
+            if !is_full {
+                working.facts.absorb(&change);
+            }
+            self.changes.push((directory_id, change));
+            self.times.push(self.moment.now);
+        }
+        if is_full {
+            self.forget();
+        }
+    }
+
+    /// Lets go of what was known: of a large group that is much.
+    fn forget(&mut self) {
+        for (directory_id, working) in &mut self.directories {
+            working.facts = Facts::new(*directory_id, None);
+        }
     }
 
     /// Decides one thing. The inner result is for the caller; the outer one is about the database,
@@ -131,11 +173,7 @@ impl<'a> Batch<'a> {
             let decided = catch_unwind(AssertUnwindSafe(|| pending.decide(facts, moment)));
             match decided {
                 Ok(Ok(changes)) => {
-                    for change in changes {
-                        working.facts.absorb(&change);
-                        self.changes.push((directory_id, change));
-                        self.times.push(self.moment.now);
-                    }
+                    self.take(directory_id, changes);
                     return Ok(Ok(()));
                 }
                 Ok(Err(Stop::Rejected(rejection))) => return Ok(Err(rejection.into())),
@@ -156,6 +194,7 @@ impl<'a> Batch<'a> {
         change: Change,
     ) -> Result<(), Error> {
         self.open(session, directory_id).await?;
+        self.weight += weight_of(&change);
         self.changes.push((directory_id, change));
         self.times.push(self.moment.now);
         Ok(())
@@ -171,19 +210,9 @@ impl<'a> Batch<'a> {
         }
         let limits = self.limits;
         let sql = match session.engine() {
-            Engine::Sqlite => {
-                "select directory_id, organization_id, settings, user_count, group_count,
-                        event_number, ordinal, active_user_count, schemas_version, event_at,
-                        name, provider, created_at, paused_at, deleted_at
-                 from directories where directory_id = $1"
-            }
+            Engine::Sqlite => directories!("directory_id = $1"),
             // Others may write to it too.
-            Engine::Postgres => {
-                "select directory_id, organization_id, settings, user_count, group_count,
-                        event_number, ordinal, active_user_count, schemas_version, event_at,
-                        name, provider, created_at, paused_at, deleted_at
-                 from directories where directory_id = $1 for no key update"
-            }
+            Engine::Postgres => directories!("directory_id = $1 for no key update"),
         };
         let values = [Value::Text(&directory_id.to_string())];
         let found = session
@@ -203,7 +232,7 @@ impl<'a> Batch<'a> {
     /// Locks directories before anything of them is read, on PostgreSQL. The first one is waited
     /// for, while nothing else is held; of the others only those are taken that nobody else is
     /// writing to. So two who want the same ones never wait for each other, and nobody waits for a
-    /// lock while holding one. Where the first does not exist, there is nothing to lock.
+    /// directory while holding one. Where the first does not exist, there is nothing to lock.
     pub(crate) async fn lock(
         &mut self,
         session: &mut Session,
@@ -218,11 +247,10 @@ impl<'a> Batch<'a> {
             let found = session
                 .all(
                     "locking directories",
-                    "select directory_id, organization_id, settings, user_count, group_count,
-                            event_number, ordinal, active_user_count, schemas_version, event_at,
-                            name, provider, created_at, paused_at, deleted_at
-                     from directories where directory_id = any($1)
-                     order by directory_id for no key update skip locked",
+                    directories!(
+                        "directory_id = any($1) ",
+                        "order by directory_id for no key update skip locked"
+                    ),
                     &[Value::Texts(&others)],
                     |row| Ok((row.parsed(0)?, Working::read(row, limits)?)),
                 )
@@ -247,19 +275,18 @@ impl<'a> Batch<'a> {
         &mut self,
         session: &mut Session,
         asked: &mut [(DirectoryId, &mut dyn Pending)],
-        weight_max: usize,
     ) -> Result<Vec<Option<Result<(), Error>>>, Error> {
         let mut outcomes: Vec<Option<Result<(), Error>>> = asked.iter().map(|_| None).collect();
         let mut rounds = vec![0; asked.len()];
         loop {
-            let mut wants: BTreeMap<DirectoryId, BTreeSet<Want>> = BTreeMap::new();
+            let mut wants: BTreeMap<DirectoryId, Vec<Want>> = BTreeMap::new();
             // Everybody who belongs to a large group is a lot to hold: one group at a time.
             let mut has_all_members = false;
             for (place, (directory_id, pending)) in asked.iter_mut().enumerate() {
                 if outcomes[place].is_some() {
                     continue;
                 }
-                if self.weight() >= weight_max {
+                if self.is_full() {
                     return Ok(outcomes);
                 }
                 let working = self.directories.get_mut(directory_id).expect("it is open");
@@ -286,11 +313,7 @@ impl<'a> Batch<'a> {
                     }
                     _ if is_too_early => {}
                     Ok(Ok(changes)) => {
-                        for change in changes {
-                            working.facts.absorb(&change);
-                            self.changes.push((*directory_id, change));
-                            self.times.push(self.moment.now);
-                        }
+                        self.take(*directory_id, changes);
                         outcomes[place] = Some(Ok(()));
                     }
                     Ok(Err(Stop::Rejected(rejection))) => {
@@ -302,7 +325,7 @@ impl<'a> Batch<'a> {
                     }
                 }
             }
-            if wants.is_empty() {
+            if wants.is_empty() || self.is_full() {
                 return Ok(outcomes);
             }
             let facts = self.directories.iter_mut().map(|(id, it)| (*id, &mut it.facts));
@@ -319,10 +342,7 @@ impl<'a> Batch<'a> {
         let now = self.moment.now;
         let changes = std::mem::take(&mut self.changes);
         let times = std::mem::take(&mut self.times);
-        // Everything is decided: what was known of a large group need not be in memory any more.
-        for (directory_id, working) in &mut self.directories {
-            working.facts = Facts::new(*directory_id, None);
-        }
+        self.forget();
         for (directory_id, change) in &changes {
             let working = self.directories.get_mut(directory_id).expect("it was opened");
             let counts = change.counts();
@@ -494,6 +514,7 @@ impl<'a> Batch<'a> {
         let mut drafts = changes.iter().zip(times).flat_map(|((directory_id, change), at)| {
             change.events().map(|draft| (*directory_id, draft, *at))
         });
+        let mut keeping = feed::Keeping::begin(session, self.weight).await?;
         loop {
             let events: Vec<_> = drafts
                 .by_ref()
@@ -513,9 +534,9 @@ impl<'a> Batch<'a> {
                 })
                 .collect();
             if events.is_empty() {
-                return Ok(());
+                return keeping.end(session).await;
             }
-            feed::keep(session, &events).await?;
+            keeping.keep(session, &events).await?;
         }
     }
 }
@@ -525,15 +546,38 @@ async fn keep_memberships(
     session: &mut Session,
     changes: &[(DirectoryId, Change)],
 ) -> Result<(), Error> {
-    let mut last: BTreeMap<(GroupId, ResourceId), Option<&Membership>> = BTreeMap::new();
-    for (_, change) in changes {
-        if let Change::Group(change) = change {
-            let group = change.id();
-            last.extend(change.removed().iter().map(|member| ((group, member.id), None)));
-            last.extend(change.added().iter().map(|member| ((group, member.id), Some(member))));
+    let groups = || {
+        changes.iter().filter_map(|(_, change)| match change {
+            Change::Group(change) => Some(change),
+            _ => None,
+        })
+    };
+    let count = groups().map(|it| it.added().len() + it.removed().len()).sum();
+    let mut turns: Vec<(GroupId, ResourceId, Option<&Membership>)> = Vec::with_capacity(count);
+    // Groups that everybody has left who was in them before this.
+    let mut emptied = Vec::new();
+    let mut met = HashSet::new();
+    for change in groups() {
+        let group = change.id();
+        let members = change.before().map_or(0, |before| before.member_count);
+        let is_emptied = change.removed().len() as u64 == members && members >= EMPTIED_MIN;
+        if met.insert(group) && is_emptied {
+            emptied.push((group, change.removed().len()));
         }
+        turns.extend(change.removed().iter().map(|member| (group, member.id, None)));
+        turns.extend(change.added().iter().map(|member| (group, member.id, Some(member))));
     }
-    rows::keep_memberships(session, &last).await
+    // In the order of the index; the turns of one membership stay in theirs.
+    turns.sort_by_key(|(group, member, _)| (*group, *member));
+    rows::keep_memberships(session, &emptied, &turns).await
+}
+
+/// Rows that keeping a change will touch, roughly.
+fn weight_of(change: &Change) -> usize {
+    match change {
+        Change::Group(change) => 1 + change.added().len() + change.removed().len(),
+        _ => 1,
+    }
 }
 
 fn asks_forever() -> Error {

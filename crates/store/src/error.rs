@@ -223,7 +223,7 @@ impl Error {
 }
 
 /// Whether a file, or which files there are, could not be synced.
-pub(crate) fn is_unsynced(code: rusqlite::ffi::Error) -> bool {
+fn is_unsynced(code: rusqlite::ffi::Error) -> bool {
     use rusqlite::ffi::{SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_FSYNC};
     [SQLITE_IOERR_FSYNC, SQLITE_IOERR_DIR_FSYNC].contains(&code.extended_code)
 }

@@ -12,7 +12,7 @@ use sha2::Sha256;
 use crate::Inner;
 use crate::error::Error;
 use crate::lease;
-use crate::session::{Engine, Flow, Many, Row, Session, Value, count, finish};
+use crate::session::{Bulk, Engine, Flow, Many, Row, Session, Value, count, finish};
 
 /// An event as it is read: numbered, positioned, and with its data as it was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -226,77 +226,119 @@ pub(crate) async fn position(session: &mut Session) -> Result<u64, Error> {
 /// An embedded database has one writer at a time, so their positions are taken here, in the order
 /// of commits. On PostgreSQL several nodes write at once, and [`sequence`] gives the positions
 /// later.
-pub(crate) async fn keep(session: &mut Session, events: &[NewEvent]) -> Result<(), Error> {
-    const HERE: Many<7> = Many {
-        doing: "keeping events",
-        sqlite: "insert into events
-                 (directory_id, event_id, type, data, number, occurred_at, position)
-                 values ($1, $2, $3, $4, $5, $6, $7)",
-        postgres: "",
-    };
-    const UNSEQUENCED: Many<6> = Many {
-        doing: "keeping events",
-        sqlite: "",
-        postgres: "insert into events (directory_id, event_id, type, data, number, occurred_at)
-                   select * from unnest($1::text[], $2::text[], $3::text[], $4::text[],
-                                        $5::bigint[], $6::bigint[])",
-    };
-    let ids: Vec<_> =
-        events.iter().map(|event| (event.directory_id.to_string(), event.id.to_string())).collect();
-    let rows = events.iter().zip(&ids).map(|(event, (directory_id, id))| {
-        [
-            Value::Text(directory_id),
-            Value::Text(id),
-            Value::Text(event.kind),
-            Value::Text(&event.data),
-            count(event.number),
-            Value::Time(event.occurred_at),
-        ]
-    });
-    match session.engine() {
-        Engine::Sqlite => {
-            let mut position = position(session).await?;
-            let rows: Vec<_> = rows
-                .map(|[directory_id, id, kind, data, number, occurred_at]| {
-                    position += 1;
-                    [directory_id, id, kind, data, number, occurred_at, count(position)]
-                })
-                .collect();
-            session.run_each(&HERE, &rows).await?;
-            session
-                .run(
-                    "moving the end of the feed",
-                    "update feed set position = $1",
-                    &[count(position)],
-                )
-                .await?;
-        }
-        Engine::Postgres => {
-            let rows: Vec<_> = rows.collect();
-            session.run_each(&UNSEQUENCED, &rows).await?;
-            let mut ranges: BTreeMap<DirectoryId, (u64, u64)> = BTreeMap::new();
-            for event in events {
-                let range = ranges.entry(event.directory_id);
-                range.or_insert((event.number, event.number)).1 = event.number;
+pub(crate) enum Keeping {
+    Here {
+        position: u64,
+    },
+    Unsequenced {
+        bulk: Bulk<6>,
+        /// The first and the last number of each directory.
+        ranges: BTreeMap<DirectoryId, (u64, u64)>,
+    },
+}
+
+impl Keeping {
+    /// Begins to keep about so many.
+    pub(crate) async fn begin(session: &mut Session, count: usize) -> Result<Keeping, Error> {
+        const UNSEQUENCED: &Many<6> = &Many {
+            doing: "keeping events",
+            sqlite: "",
+            postgres: "insert into events
+                       (directory_id, event_id, type, data, number, occurred_at)
+                       select * from unnest($1::text[], $2::text[], $3::text[], $4::text[],
+                                            $5::bigint[], $6::bigint[])",
+        };
+        const COPY: &str =
+            "copy events (directory_id, event_id, type, data, number, occurred_at) from stdin";
+        Ok(match session.engine() {
+            Engine::Sqlite => Keeping::Here { position: position(session).await? },
+            Engine::Postgres => {
+                let bulk = session.bulk(UNSEQUENCED, COPY, count);
+                Keeping::Unsequenced { bulk, ranges: BTreeMap::new() }
             }
-            let directories: Vec<_> = ranges.keys().map(ToString::to_string).collect();
-            let firsts: Vec<_> = ranges.values().map(|(first, _)| first.cast_signed()).collect();
-            let lasts: Vec<_> = ranges.values().map(|(_, last)| last.cast_signed()).collect();
-            session
-                .run(
-                    "announcing events",
-                    "insert into unsequenced (directory_id, first_number, last_number)
-                     select * from unnest($1::text[], $2::bigint[], $3::bigint[])",
-                    &[
-                        Value::Texts(&directories),
-                        Value::Integers(&firsts),
-                        Value::Integers(&lasts),
-                    ],
-                )
-                .await?;
+        })
+    }
+
+    pub(crate) async fn keep(
+        &mut self,
+        session: &mut Session,
+        events: &[NewEvent],
+    ) -> Result<(), Error> {
+        const HERE: Many<7> = Many {
+            doing: "keeping events",
+            sqlite: "insert into events
+                     (directory_id, event_id, type, data, number, occurred_at, position)
+                     values ($1, $2, $3, $4, $5, $6, $7)",
+            postgres: "",
+        };
+        let ids: Vec<_> = events
+            .iter()
+            .map(|event| (event.directory_id.to_string(), event.id.to_string()))
+            .collect();
+        let rows = events.iter().zip(&ids).map(|(event, (directory_id, id))| {
+            [
+                Value::Text(directory_id),
+                Value::Text(id),
+                Value::Text(event.kind),
+                Value::Text(&event.data),
+                count(event.number),
+                Value::Time(event.occurred_at),
+            ]
+        });
+        match self {
+            Keeping::Here { position } => {
+                let rows: Vec<_> = rows
+                    .map(|[directory_id, id, kind, data, number, occurred_at]| {
+                        *position += 1;
+                        [directory_id, id, kind, data, number, occurred_at, count(*position)]
+                    })
+                    .collect();
+                session.run_each(&HERE, &rows).await
+            }
+            Keeping::Unsequenced { bulk, ranges } => {
+                for event in events {
+                    let range = ranges.entry(event.directory_id);
+                    range.or_insert((event.number, event.number)).1 = event.number;
+                }
+                bulk.keep(session, &rows.collect::<Vec<_>>()).await
+            }
         }
     }
-    Ok(())
+
+    /// Tells where the feed ends now, or that there is something to be read.
+    pub(crate) async fn end(self, session: &mut Session) -> Result<(), Error> {
+        match self {
+            Keeping::Here { position } => {
+                session
+                    .run(
+                        "moving the end of the feed",
+                        "update feed set position = $1",
+                        &[count(position)],
+                    )
+                    .await?;
+            }
+            Keeping::Unsequenced { bulk, ranges } => {
+                bulk.end().await?;
+                let directories: Vec<_> = ranges.keys().map(ToString::to_string).collect();
+                let firsts: Vec<_> =
+                    ranges.values().map(|(first, _)| first.cast_signed()).collect();
+                let lasts: Vec<_> = ranges.values().map(|(_, last)| last.cast_signed()).collect();
+                session
+                    .run(
+                        "announcing events",
+                        "insert into unsequenced (directory_id, first_number, last_number)
+                         select * from unnest($1::text[], $2::bigint[], $3::bigint[])",
+                        &[
+                            Value::Texts(&directories),
+                            Value::Integers(&firsts),
+                            Value::Integers(&lasts),
+                        ],
+                    )
+                    .await?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Rows that are given their positions in one transaction: others wait meanwhile.

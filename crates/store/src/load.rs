@@ -1,7 +1,7 @@
 //! Facts that decisions ask for, loaded: one after the other, or many at once.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
+use std::collections::BTreeMap;
+use std::fmt::{Display, Write};
 
 use directory::{
     DirectoryId, Facts, Group, GroupId, Membership, Missing, ResourceId, User, UserId, Want,
@@ -111,10 +111,13 @@ pub(crate) async fn learn(
 pub(crate) async fn learn_all(
     session: &mut Session,
     facts: &mut BTreeMap<DirectoryId, &mut Facts>,
-    wants: BTreeMap<DirectoryId, BTreeSet<Want>>,
+    wants: BTreeMap<DirectoryId, Vec<Want>>,
 ) -> Result<(), Error> {
     let mut together = Together::default();
-    for (directory_id, wants) in wants {
+    for (directory_id, mut wants) in wants {
+        // In the order of the indexes that they are found by, and each of them once.
+        wants.sort_unstable();
+        wants.dedup();
         let alone: Vec<_> =
             wants.into_iter().filter_map(|want| together.take(directory_id, want)).collect();
         if !alone.is_empty() {
@@ -127,39 +130,29 @@ pub(crate) async fn learn_all(
 /// What many decisions ask for, gathered so that each kind of it is one statement.
 #[derive(Default)]
 struct Together {
-    users: Asked<UserId, 2>,
-    user_names: Asked<String, 2>,
-    former_users: Asked<(String, Option<String>), 3>,
-    groups: Asked<GroupId, 2>,
-    members: Asked<(GroupId, ResourceId), 2>,
-    kinds: Asked<ResourceId, 2>,
+    users: Asked<UserId>,
+    user_names: Asked<String>,
+    former_users: Asked<(String, Option<String>)>,
+    groups: Asked<GroupId>,
+    members: Asked<(GroupId, ResourceId)>,
+    kinds: Asked<ResourceId>,
 }
 
-/// Facts of one kind: of which directory, which ones, and what a statement is given for each.
-type Asked<T, const N: usize> = Vec<(DirectoryId, T, [Option<String>; N])>;
+/// Facts of one kind: of which directory, and which ones.
+type Asked<T> = Vec<(DirectoryId, T)>;
 
 impl Together {
     /// Takes what can be loaded together with others; gives back what cannot.
     fn take(&mut self, directory_id: DirectoryId, want: Want) -> Option<Want> {
-        let directory = || Some(directory_id.to_string());
-        let text = |id: &dyn std::fmt::Display| Some(id.to_string());
         match want {
-            Want::User(id) => self.users.push((directory_id, id, [directory(), text(&id)])),
-            Want::UserName(name) => {
-                let key = text(&session::key(&name));
-                self.user_names.push((directory_id, name, [directory(), key]));
-            }
+            Want::User(id) => self.users.push((directory_id, id)),
+            Want::UserName(name) => self.user_names.push((directory_id, name)),
             Want::FormerUser(name, external_id) => {
-                let key = text(&session::key(&name));
-                let external_key = external_id.as_deref().map(|id| session::key(id).into_owned());
-                let asked = [directory(), key, external_key];
-                self.former_users.push((directory_id, (name, external_id), asked));
+                self.former_users.push((directory_id, (name, external_id)));
             }
-            Want::Group(id) => self.groups.push((directory_id, id, [directory(), text(&id)])),
-            Want::Member(group, id) => {
-                self.members.push((directory_id, (group, id), [text(&group), text(&id)]));
-            }
-            Want::Kind(id) => self.kinds.push((directory_id, id, [directory(), text(&id)])),
+            Want::Group(id) => self.groups.push((directory_id, id)),
+            Want::Member(group, id) => self.members.push((directory_id, (group, id))),
+            Want::Kind(id) => self.kinds.push((directory_id, id)),
             other => return Some(other),
         }
         None
@@ -170,34 +163,38 @@ impl Together {
         session: &mut Session,
         facts: &mut BTreeMap<DirectoryId, &mut Facts>,
     ) -> Result<(), Error> {
-        let found: Vec<_> = look_up(
+        fn by_id<T: Display>(directory: DirectoryId, id: &T) -> [Option<String>; 2] {
+            [Some(directory.to_string()), Some(id.to_string())]
+        }
+        fn key(text: &str) -> String {
+            session::key(text).into_owned()
+        }
+        look_up(
             session,
             "loading users",
             "select it.place, u.resource, u.version, u.created_at, u.modified_at, u.aside, u.active
              from unnest($1::text[], $2::text[]) with ordinality
                   as it (directory_id, user_id, place)
              join users u on u.directory_id = it.directory_id and u.user_id = it.user_id",
-            &self.users,
+            self.users,
+            by_id,
             |id, row| user(*id, row, 1),
+            |directory, id, user| of(facts, directory).learn_user(id, user),
         )
         .await?;
-        for ((directory, id, _), user) in self.users.iter().zip(found) {
-            of(facts, *directory).learn_user(*id, user);
-        }
-        let found: Vec<_> = look_up(
+        look_up(
             session,
             "looking for users' names",
             "select it.place, u.user_id
              from unnest($1::text[], $2::text[]) with ordinality as it (directory_id, key, place)
              join users u on u.directory_id = it.directory_id and u.user_name_key = it.key",
-            &self.user_names,
+            self.user_names,
+            |directory, name| [Some(directory.to_string()), Some(key(name))],
             |_, row| row.resource_id(1),
+            |directory, name, holder| of(facts, directory).learn_user_name(name, holder),
         )
         .await?;
-        for ((directory, name, _), holder) in self.user_names.into_iter().zip(found) {
-            of(facts, directory).learn_user_name(name, holder);
-        }
-        let found: Vec<_> = look_up(
+        look_up(
             session,
             "looking for former users",
             "select it.place, f.user_id
@@ -213,60 +210,70 @@ impl Together {
                   order by deleted_at desc limit 1)
                  order by deleted_at desc, user_id desc limit 1
              ) f",
-            &self.former_users,
+            self.former_users,
+            |directory, (name, external_id)| {
+                [Some(directory.to_string()), Some(key(name)), external_id.as_deref().map(key)]
+            },
             |_, row| row.resource_id(1),
+            |directory, asked, id| of(facts, directory).learn_former_user(asked, id),
         )
         .await?;
-        for ((directory, asked, _), id) in self.former_users.into_iter().zip(found) {
-            of(facts, directory).learn_former_user(asked, id);
-        }
-        let found: Vec<_> = look_up(
+        look_up(
             session,
             "loading groups",
             "select it.place, g.resource, g.version, g.member_count, g.created_at, g.modified_at
              from unnest($1::text[], $2::text[]) with ordinality
                   as it (directory_id, group_id, place)
              join groups g on g.directory_id = it.directory_id and g.group_id = it.group_id",
-            &self.groups,
+            self.groups,
+            by_id,
             |id, row| group(*id, row, 1),
+            |directory, id, group| of(facts, directory).learn_group(id, group),
         )
         .await?;
-        for ((directory, id, _), group) in self.groups.iter().zip(found) {
-            of(facts, *directory).learn_group(*id, group);
-        }
-        let found: Vec<_> = look_up(
+        look_up(
             session,
             "looking for members",
             "select it.place, m.kind, m.display
              from unnest($1::text[], $2::text[]) with ordinality as it (group_id, member_id, place)
              join memberships m on m.group_id = it.group_id and m.member_id = it.member_id",
-            &self.members,
+            self.members,
+            |_, (group, id)| [Some(group.to_string()), Some(id.to_string())],
             |(_, id), row| membership(*id, row, 1),
+            |directory, (group, id), membership| {
+                of(facts, directory).learn_member(group, id, membership);
+            },
         )
         .await?;
-        for ((directory, (group, id), _), membership) in self.members.iter().zip(found) {
-            of(facts, *directory).learn_member(*group, *id, membership);
-        }
-        let found: Vec<_> = look_up(
+        // Nearly all of them are users, and only of the others it is asked whether they are groups.
+        let mut others = Vec::new();
+        look_up(
             session,
-            "looking for users and groups",
-            "select it.place, found.kind
+            "looking for users",
+            "select it.place
              from unnest($1::text[], $2::text[]) with ordinality as it (directory_id, id, place)
-             cross join lateral (
-                 select 'User' as kind from users
-                 where directory_id = it.directory_id and user_id = it.id
-                 union all
-                 select 'Group' from groups
-                 where directory_id = it.directory_id and group_id = it.id
-             ) found",
-            &self.kinds,
-            |_, row| kind_from(&row.text(1)?),
+             join users u on u.directory_id = it.directory_id and u.user_id = it.id",
+            self.kinds,
+            by_id,
+            |_, _| Ok(MemberKind::User),
+            |directory, id, kind| match kind {
+                Some(kind) => of(facts, directory).learn_kind(id, Some(kind)),
+                None => others.push((directory, id)),
+            },
         )
         .await?;
-        for ((directory, id, _), kind) in self.kinds.iter().zip(found) {
-            of(facts, *directory).learn_kind(*id, kind);
-        }
-        Ok(())
+        look_up(
+            session,
+            "looking for groups",
+            "select it.place
+             from unnest($1::text[], $2::text[]) with ordinality as it (directory_id, id, place)
+             join groups g on g.directory_id = it.directory_id and g.group_id = it.id",
+            others,
+            by_id,
+            |_, _| Ok(MemberKind::Group),
+            |directory, id, kind| of(facts, directory).learn_kind(id, kind),
+        )
+        .await
     }
 }
 
@@ -274,30 +281,39 @@ fn of<'a>(facts: &'a mut BTreeMap<DirectoryId, &mut Facts>, id: DirectoryId) -> 
     facts.get_mut(&id).expect("its facts are asked for")
 }
 
-/// Looks for several of a kind by one statement, whose first column is the place of what was asked
-/// for, from 1 on.
+/// Looks for several of a kind by one statement, which is given some texts of each, and whose first
+/// column is the place of what was asked for, from 1 on. What was found, or that it was not, is
+/// learned of each.
 async fn look_up<T, F, const N: usize>(
     session: &mut Session,
     doing: &'static str,
     sql: &'static str,
-    asked: &[(DirectoryId, T, [Option<String>; N])],
+    asked: Asked<T>,
+    texts: impl Fn(DirectoryId, &T) -> [Option<String>; N],
     mut read: impl FnMut(&T, &Row<'_>) -> Result<F, Error>,
-) -> Result<Vec<Option<F>>, Error> {
-    let mut found: Vec<Option<F>> = asked.iter().map(|_| None).collect();
-    for (asked, found) in asked.chunks(AT_ONCE).zip(found.chunks_mut(AT_ONCE)) {
-        let rows: Vec<_> = asked
+    mut learn: impl FnMut(DirectoryId, T, Option<F>),
+) -> Result<(), Error> {
+    let mut asked = asked.into_iter();
+    while asked.len() > 0 {
+        let some: Vec<_> = asked.by_ref().take(AT_ONCE).collect();
+        let texts: Vec<_> = some.iter().map(|(directory, it)| texts(*directory, it)).collect();
+        let rows: Vec<_> = texts
             .iter()
-            .map(|(.., texts)| texts.each_ref().map(|it| Value::OptionalText(it.as_deref())))
+            .map(|texts| texts.each_ref().map(|it| Value::OptionalText(it.as_deref())))
             .collect();
+        let mut found: Vec<Option<F>> = some.iter().map(|_| None).collect();
         session
             .each_of_many(doing, sql, &rows, |row| {
-                let place = place_of(row, 1, asked.len())?;
-                found[place] = Some(read(&asked[place].1, row)?);
+                let place = place_of(row, 1, some.len())?;
+                found[place] = Some(read(&some[place].1, row)?);
                 Ok(())
             })
             .await?;
+        for ((directory, it), found) in some.into_iter().zip(found) {
+            learn(directory, it, found);
+        }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Which one of those that were asked for an answer is about, by its first column.

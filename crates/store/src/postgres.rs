@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io::Cursor;
+use std::io::{Cursor, Write as _};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -298,10 +298,11 @@ impl Postgres {
         doing: &'static str,
         sql: &'static str,
     ) -> Result<CopyIn, Error> {
+        let patience = self.patience;
         let begin = async {
             let (live, transaction) = self.live().await?;
-            let sink = after(transaction, live, ANSWER_MAX, live.client.copy_in(sql)).await?;
-            Ok(CopyIn { doing, sink: Box::pin(sink) })
+            let sink = after(transaction, live, patience, live.client.copy_in(sql)).await?;
+            Ok(CopyIn { doing, sink: Box::pin(sink), runtime: live.runtime.clone(), patience })
         };
         begin.await.map_err(|source| Error::postgres(doing, source))
     }
@@ -387,32 +388,91 @@ async fn after<T>(
         let (begun, answer) = futures_util::future::join(beginning, asking).await;
         begun.and(answer)
     };
-    let both = {
+    in_time(&live.runtime, patience, both).await
+}
+
+/// Waits for an answer, and no longer than that.
+async fn in_time<T>(
+    runtime: &Handle,
+    patience: Duration,
+    asking: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, PostgresError> {
+    let asking = {
         // Timers belong to a runtime, and this thread has none.
-        let _inside = live.runtime.enter();
-        tokio::time::timeout(patience, both)
+        let _inside = runtime.enter();
+        tokio::time::timeout(patience, asking)
     };
-    Ok(both.await.map_err(|_| PostgresError::unreachable("it does not answer"))??)
+    Ok(asking.await.map_err(|_| PostgresError::unreachable("it does not answer"))??)
 }
 
 /// The way into a table. What is sent is kept when it has ended, by the transaction.
 pub(crate) struct CopyIn {
     doing: &'static str,
     sink: Pin<Box<CopyInSink<Cursor<Vec<u8>>>>>,
+    runtime: Handle,
+    /// For how long an answer is waited for.
+    patience: Duration,
+}
+
+impl std::fmt::Debug for CopyIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CopyIn")
+    }
 }
 
 impl CopyIn {
     /// Sends lines, as fast as the database takes them.
     pub(crate) async fn send(&mut self, lines: Vec<u8>) -> Result<(), Error> {
-        let sent = self.sink.send(Cursor::new(lines)).await;
-        sent.map_err(|source| Error::postgres(self.doing, source.into()))
+        let sending = self.sink.send(Cursor::new(lines));
+        let sent = in_time(&self.runtime, self.patience, sending).await;
+        sent.map_err(|source| Error::postgres(self.doing, source))
     }
 
     /// Waits until all of them are in the table.
     pub(crate) async fn end(mut self) -> Result<(), Error> {
-        let ended = self.sink.as_mut().finish().await;
-        ended.map(drop).map_err(|source| Error::postgres(self.doing, source.into()))
+        let ended = in_time(&self.runtime, self.patience, self.sink.as_mut().finish()).await;
+        ended.map(drop).map_err(|source| Error::postgres(self.doing, source))
     }
+}
+
+/// Rows as lines of the text format of `copy`.
+pub(crate) fn lines<const N: usize>(rows: &[[Value<'_>; N]]) -> Vec<u8> {
+    let mut lines = Vec::with_capacity(rows.len() * 64 * N);
+    for row in rows {
+        for (column, value) in row.iter().enumerate() {
+            if column > 0 {
+                lines.push(b'\t');
+            }
+            match *value {
+                Value::Integer(_) | Value::Time(_) => {
+                    write!(lines, "{}", as_integer(*value)).expect("memory takes it");
+                }
+                value => match as_text(value) {
+                    Some(text) => push_text(&text, &mut lines),
+                    None => lines.extend_from_slice(br"\N"),
+                },
+            }
+        }
+        lines.push(b'\n');
+    }
+    lines
+}
+
+/// A text as it stands in a line of the text format of `copy`.
+pub(crate) fn push_text(text: &str, line: &mut Vec<u8>) {
+    let mut rest = text.as_bytes();
+    let is_special = |byte: &u8| matches!(byte, b'\\' | b'\t' | b'\n' | b'\r');
+    while let Some(at) = rest.iter().position(is_special) {
+        line.extend_from_slice(&rest[..at]);
+        line.extend_from_slice(match rest[at] {
+            b'\t' => br"\t",
+            b'\n' => br"\n",
+            b'\r' => br"\r",
+            _ => br"\\",
+        });
+        rest = &rest[at + 1..];
+    }
+    line.extend_from_slice(rest);
 }
 
 impl Live {

@@ -1,7 +1,5 @@
 //! Statements that keep and read single records.
 
-use std::collections::BTreeMap;
-
 use directory::secret::SecretHash;
 use directory::{
     Aside, Directory, DirectoryChange, DirectoryId, Document, Group, GroupId, Membership,
@@ -339,13 +337,23 @@ pub(crate) async fn delete_groups(
 }
 
 /// Memberships whose texts are in memory at once, and that travel in one statement.
-const MEMBERSHIPS_AT_ONCE: usize = 5_000;
+const MEMBERSHIPS_AT_ONCE: usize = 2_000;
 
 /// Keeps who belongs to which group now, and forgets who does not any more.
+///
+/// Of each membership there are its turns, one behind the other: nobody where it ended. It was there
+/// before if its first turn is that it ends. Of groups that everybody left who was there, it is known
+/// how many these were; theirs end all at once.
 pub(crate) async fn keep_memberships(
     session: &mut Session,
-    memberships: &BTreeMap<(GroupId, ResourceId), Option<&Membership>>,
+    emptied: &[(GroupId, usize)],
+    turns: &[(GroupId, ResourceId, Option<&Membership>)],
 ) -> Result<(), Error> {
+    const EMPTY: Many<1> = Many {
+        doing: "deleting the memberships of a group",
+        sqlite: "delete from memberships where group_id = $1",
+        postgres: "delete from memberships where group_id = any($1::text[])",
+    };
     const DELETE: Many<2> = Many {
         doing: "deleting memberships",
         sqlite: "delete from memberships where group_id = $1 and member_id = $2",
@@ -356,42 +364,52 @@ pub(crate) async fn keep_memberships(
     const KEEP: Many<4> = Many {
         doing: "keeping memberships",
         sqlite: "insert into memberships (group_id, member_id, kind, display)
-                 values ($1, $2, $3, $4)
-                 on conflict (group_id, member_id) do update
-                 set kind = excluded.kind, display = excluded.display",
+                 values ($1, $2, $3, $4)",
         postgres: "insert into memberships (group_id, member_id, kind, display)
-                   select * from unnest($1::text[], $2::text[], $3::text[], $4::text[])
-                   on conflict (group_id, member_id) do update
-                   set kind = excluded.kind, display = excluded.display",
+                   select * from unnest($1::text[], $2::text[], $3::text[], $4::text[])",
     };
-    let mut memberships = memberships.iter();
-    loop {
-        let some: Vec<_> = memberships
-            .by_ref()
-            .take(MEMBERSHIPS_AT_ONCE)
-            .map(|((group, member), membership)| {
-                (group.to_string(), member.to_string(), membership)
-            })
-            .collect();
-        if some.is_empty() {
-            return Ok(());
+    const COPY: &str = "copy memberships (group_id, member_id, kind, display) from stdin";
+
+    for (group, members) in emptied {
+        let group = group.to_string();
+        if session.run_many(&EMPTY, &[[Value::Text(&group)]]).await? != *members {
+            return Err(Error::Corrupt("a membership is not where it was".to_owned()));
         }
-        let gone = some.iter().filter(|(.., membership)| membership.is_none());
-        let gone = pairs(gone.map(|(group, member, _)| (group.as_str(), member.as_str())));
-        session.run_many(&DELETE, &gone).await?;
-        let there: Vec<_> = some
+    }
+    let each = || turns.chunk_by(|(group, id, _), (next, other, _)| (group, id) == (next, other));
+    let is_left = |group: &GroupId| emptied.iter().any(|(emptied, _)| emptied == group);
+    let mut gone = each()
+        .filter(|turns| turns[0].2.is_none() && !is_left(&turns[0].0))
+        .map(|turns| (turns[0].0.to_string(), turns[0].1.to_string()));
+    loop {
+        let some: Vec<_> = gone.by_ref().take(MEMBERSHIPS_AT_ONCE).collect();
+        if some.is_empty() {
+            break;
+        }
+        let ids = some.iter().map(|(group, member)| (group.as_str(), member.as_str()));
+        session.run_each(&DELETE, &pairs(ids)).await?;
+    }
+    let mut there = each()
+        .filter_map(|turns| turns[turns.len() - 1].2.map(|membership| (turns[0].0, membership)))
+        .map(|(group, membership)| (group.to_string(), membership.id.to_string(), membership));
+    let mut bulk = session.bulk(&KEEP, COPY, turns.len());
+    loop {
+        let some: Vec<_> = there.by_ref().take(MEMBERSHIPS_AT_ONCE).collect();
+        if some.is_empty() {
+            return bulk.end().await;
+        }
+        let rows: Vec<_> = some
             .iter()
-            .filter_map(|(group, member, membership)| {
-                let membership = (**membership)?;
-                Some([
+            .map(|(group, member, membership)| {
+                [
                     Value::Text(group),
                     Value::Text(member),
                     Value::Text(membership.kind.as_str()),
                     Value::OptionalText(membership.display.as_deref()),
-                ])
+                ]
             })
             .collect();
-        session.run_each(&KEEP, &there).await?;
+        bulk.keep(session, &rows).await?;
     }
 }
 

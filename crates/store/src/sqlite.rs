@@ -10,7 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::{FromSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, Statement, ToSql};
 
-use crate::error::{Doing, Error, is_unsynced};
+use crate::error::{Doing, Error};
 use crate::session::{self, Flow, Kept, Row, Session, Value};
 
 /// Versions 3.7.0 to 3.51.2 can corrupt a database in WAL mode when one connection checkpoints
@@ -93,8 +93,8 @@ fn set_up(mut connection: Connection, path: &Path) -> Result<Session, Error> {
     connection.execute_batch(WRITER_SETTINGS).doing("opening the database")?;
     let doubt = Doubt::of(path);
     settle(&connection, path, &doubt)?;
-    see_checkpoints(&mut connection, &doubt)?;
-    Ok(Session::sqlite(Sqlite::new(connection, doubt)?))
+    let has_long_log = see_log(&mut connection)?;
+    Ok(Session::sqlite(Sqlite { has_long_log, ..Sqlite::new(connection, doubt)? }))
 }
 
 /// Whether it is known what is on the disk.
@@ -142,26 +142,22 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     path.into()
 }
 
-/// Moves a long log into the database after a commit, as SQLite does by itself, but not without
-/// looking whether a sync failed on the way. SQLite would say nothing, and might begin the log anew
-/// after a later checkpoint, over the only good copy.
-fn see_checkpoints(connection: &mut Connection, doubt: &Doubt) -> Result<(), Error> {
+/// Sees after each commit how long the log has become. SQLite would move a long one into the database
+/// there and then: whoever waits for the commit would wait for that too, and it would say nothing if a
+/// sync failed on the way, and might begin the log anew after a later checkpoint, over the only good
+/// copy. So it is moved when everybody has been answered: [`Sqlite::shorten_log`].
+fn see_log(connection: &mut Connection) -> Result<Arc<AtomicBool>, Error> {
     let pages_max: i32 = connection
         .pragma_query_value(None, "wal_autocheckpoint", |row| row.get(0))
         .doing("opening the database")?;
-    let is_there = Arc::clone(&doubt.is_there);
-    let checkpoint = move |log: &mut rusqlite::hooks::Wal, pages| {
-        if pages >= pages_max
-            && let Err(error) = log.checkpoint()
-            && error.sqlite_error().is_some_and(|it| is_unsynced(*it))
-        {
-            is_there.store(true, Ordering::Relaxed);
-        }
-        // The commit is on the disk, in the log. Where this failed otherwise, the log goes on and the
-        // next commit tries again.
+    let is_long = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&is_long);
+    let see = move |_: &mut rusqlite::hooks::Wal, pages| {
+        seen.store(pages >= pages_max, Ordering::Relaxed);
         Ok(())
     };
-    connection.wal_hook(Some(checkpoint)).doing("opening the database")
+    connection.wal_hook(Some(see)).doing("opening the database")?;
+    Ok(is_long)
 }
 
 /// Brings to the disk what the log holds, before anybody sees it.
@@ -235,18 +231,22 @@ pub(crate) fn open_reader(path: &Path) -> Result<Session, Error> {
 
 /// A connection.
 #[derive(Debug)]
-pub(crate) struct Sqlite(Connection, Doubt);
+pub(crate) struct Sqlite {
+    connection: Connection,
+    doubt: Doubt,
+    has_long_log: Arc<AtomicBool>,
+}
 
 impl Sqlite {
     fn new(connection: Connection, doubt: Doubt) -> Result<Sqlite, Error> {
         // A few dozen statements in all; none is parsed twice.
         connection.set_prepared_statement_cache_capacity(128);
         plan_once(&connection)?;
-        Ok(Sqlite(connection, doubt))
+        Ok(Sqlite { connection, doubt, has_long_log: Arc::default() })
     }
 
     pub(crate) fn doubt(&self) -> Doubt {
-        self.1.clone()
+        self.doubt.clone()
     }
 
     pub(crate) fn run(
@@ -255,7 +255,7 @@ impl Sqlite {
         sql: &'static str,
         values: &[Value<'_>],
     ) -> Result<usize, Error> {
-        let mut statement = self.0.prepare_cached(sql).doing(doing)?;
+        let mut statement = self.connection.prepare_cached(sql).doing(doing)?;
         bind(&mut statement, values).doing(doing)?;
         statement.raw_execute().doing(doing)
     }
@@ -267,7 +267,7 @@ impl Sqlite {
         sql: &'static str,
         rows: &[[Value<'_>; N]],
     ) -> Result<usize, Error> {
-        let mut statement = self.0.prepare_cached(sql).doing(doing)?;
+        let mut statement = self.connection.prepare_cached(sql).doing(doing)?;
         let places = places(&statement, N).doing(doing)?;
         let mut changed = 0;
         for row in rows {
@@ -284,7 +284,7 @@ impl Sqlite {
         values: &[Value<'_>],
         mut read: impl FnMut(&Row<'_>) -> Result<Flow, Error>,
     ) -> Result<(), Error> {
-        let mut statement = self.0.prepare_cached(sql).doing(doing)?;
+        let mut statement = self.connection.prepare_cached(sql).doing(doing)?;
         bind(&mut statement, values).doing(doing)?;
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next().doing(doing)? {
@@ -296,7 +296,7 @@ impl Sqlite {
     }
 
     pub(crate) fn script(&mut self, doing: &'static str, sql: &str) -> Result<(), Error> {
-        self.0.execute_batch(sql).doing(doing)
+        self.connection.execute_batch(sql).doing(doing)
     }
 
     /// Begins or ends a transaction, which is done too often to parse it each time.
@@ -304,8 +304,18 @@ impl Sqlite {
         self.run(doing, sql, &[]).map(drop)
     }
 
+    /// Moves a log that has become long into the database. Where that fails otherwise than by a sync,
+    /// what was kept is in the log, and the next commit has it tried again.
+    pub(crate) fn shorten_log(&mut self, doing: &'static str) -> Result<(), Error> {
+        if !self.has_long_log.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let shortened = self.script(doing, "pragma wal_checkpoint(passive)");
+        shortened.or_else(|error| if error.is_unsynced() { Err(error) } else { Ok(()) })
+    }
+
     pub(crate) fn is_in_transaction(&self) -> bool {
-        !self.0.is_autocommit()
+        !self.connection.is_autocommit()
     }
 }
 

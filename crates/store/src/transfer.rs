@@ -371,17 +371,7 @@ fn write(row: &Row<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
         match row.kept(column)? {
             Kept::Nothing => out.extend_from_slice(br"\N"),
             Kept::Integer(integer) => out.extend_from_slice(integer.to_string().as_bytes()),
-            Kept::Text(text) => {
-                for &byte in text.as_bytes() {
-                    match byte {
-                        b'\\' => out.extend_from_slice(br"\\"),
-                        b'\t' => out.extend_from_slice(br"\t"),
-                        b'\n' => out.extend_from_slice(br"\n"),
-                        b'\r' => out.extend_from_slice(br"\r"),
-                        _ => out.push(byte),
-                    }
-                }
-            }
+            Kept::Text(text) => postgres::push_text(text, out),
         }
     }
     out.push(b'\n');

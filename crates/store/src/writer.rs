@@ -33,9 +33,6 @@ const QUEUE_MAX: usize = 4_096;
 /// that the first of them does not wait long for the last.
 const BATCH_MAX: usize = 256;
 
-/// Rows after which a batch is not filled further: one group of 100,000 is a batch by itself.
-const BATCH_WEIGHT_MAX: usize = 10_000;
-
 /// How often a batch is run again that lost a race against another node. Locks are taken in one
 /// order, so this is rare.
 const RACES_MAX: usize = 5;
@@ -271,6 +268,9 @@ fn write(
                 }
             }
         }
+        if let Err(error) = session.shorten_log() {
+            stop(&session.doubt(), &error);
+        }
     }
     if session.doubt().is_there() {
         return;
@@ -364,19 +364,23 @@ fn try_batch(
     }));
     let kept = kept.unwrap_or_else(|panic| Err(Error::Panicked(what_it_said(panic.as_ref()))));
     let undone = if kept.is_err() { finish(session.roll_back()) } else { Ok(()) };
-    let unsynced = kept.as_ref().err().filter(|error| error.is_unsynced());
-    if unsynced.is_some() || doubt.is_there() {
-        tracing::error!(
-            error = unsynced.map(|error| error as &dyn std::error::Error),
-            "the disk could not keep what was written, so nothing more is written: look at the \
-             disk, then restart the server",
-        );
-        doubt.arise();
-    }
-    if unsynced.is_some() {
+    if let Err(error) = &kept
+        && error.is_unsynced()
+    {
+        stop(&doubt, error);
         return (works, Err(Error::Stopped));
     }
     (works, undone.and(kept))
+}
+
+/// Nothing is kept any more.
+fn stop(doubt: &Doubt, error: &Error) {
+    tracing::error!(
+        error = error as &dyn std::error::Error,
+        "the disk could not keep what was written, so nothing more is written: look at the disk, \
+         then restart the server",
+    );
+    doubt.arise();
 }
 
 /// How something ended; `None` where it was not begun.
@@ -421,7 +425,7 @@ async fn decide_as_they_come<'a>(
             Work::Close => unreachable!("it is not handed on"),
         };
         outcomes.push(Some(outcome));
-        if works.len() >= BATCH_MAX || batch.weight() >= BATCH_WEIGHT_MAX {
+        if works.len() >= BATCH_MAX || batch.is_full() {
             break;
         }
         match next() {
@@ -473,7 +477,7 @@ async fn decide_together<'a>(
             asked.push((*directory_id, pending.as_mut()));
         }
     }
-    let decided = batch.decide_all(session, &mut asked, BATCH_WEIGHT_MAX).await?;
+    let decided = batch.decide_all(session, &mut asked).await?;
     for (place, outcome) in places.into_iter().zip(decided) {
         outcomes[place] = outcome.map(|it| it.map(|()| 0));
     }

@@ -14,7 +14,8 @@ use directory::secret::{Secret, SecretHash, SecretKind};
 use directory::{
     Aside, CatalogueEntry, CatalogueKind, CreateGroup, CreateUser, Decide, Decision, DeleteGroup,
     DeleteUser, DirectoryId, Document, Facts, GroupId, Limits, Membership, Moment, PatchGroup,
-    PatchUser, Provider, Rejection, ResourceId, Settings, Stop, TokenScope, User, UserId, Want,
+    PatchUser, Provider, Rejection, ReplaceGroup, ResourceId, Settings, Stop, TokenScope, User,
+    UserId, Want,
 };
 use engine::{Counting, Database, Waiting, directory, in_one_batch, on, on_every_engine, open};
 use jiff::{SignedDuration, Timestamp};
@@ -1408,6 +1409,95 @@ fn a_database_that_was_set_back_is_noticed() {
         // What was read before the backup was made is the same in both lives.
         let outcome = store.api().events(Some(shared), None, 10).await.unwrap();
         assert_eq!(outcome.unwrap().events.len(), 3);
+    });
+}
+
+fn replace_members(id: GroupId, members: &[ResourceId]) -> ReplaceGroup {
+    let resource_type = ResourceType::group();
+    let resource = resource(json!({ "displayName": "Many" }), &resource_type);
+    // What a line of a bulk load could stumble over.
+    let member = |id: &ResourceId| scim::group::Member {
+        value: id.to_string(),
+        kind: None,
+        display: Some(format!("a\tb\\N \\. {id}\r\n\u{1F600}")),
+    };
+    let members = Some(members.iter().map(member).collect());
+    let resource_type = Arc::new(resource_type);
+    ReplaceGroup { id, resource, external_id_given: true, members, resource_type }
+}
+
+/// So many that they are brought otherwise than a few are.
+#[test]
+fn of_a_group_of_many_those_who_are_named_are_kept_and_no_others() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let here = some_directory(&store).await;
+        let mut people = Vec::new();
+        for some in (0..2_400).collect::<Vec<_>>().chunks(200) {
+            let create = |number: &usize| -> Waiting<'_, _> {
+                Box::pin(here.change(create_user(&format!("u{number}"))))
+            };
+            let created = in_one_batch(&here, some.iter().map(create).collect()).await;
+            people.extend(created.into_iter().map(|it| it.unwrap().id));
+        }
+        let group = here.change(create_group("Many", &[])).await.unwrap().group.id;
+        for (version, named) in [
+            // Everybody is new, the rest too, all are others, some are others, nobody is left.
+            (2, &people[..1_200]),
+            (3, &people[..]),
+            (4, &people[..1_200]),
+            (5, &people[1_200..]),
+            (6, &people[600..1_800]),
+            (7, &[]),
+        ] {
+            let before = here.group(group, true).await.unwrap().unwrap();
+            let before: BTreeMap<_, _> = before.members.iter().map(|it| (it.id, it)).collect();
+            let from = all_events(&store.api(), None).await.len();
+            let outcome = here.change(replace_members(group, named)).await.unwrap();
+            let kept = here.group(group, true).await.unwrap().unwrap();
+            assert_eq!(kept.members.iter().map(|it| it.id).collect::<Vec<_>>(), named);
+            assert_eq!((kept.version, kept.member_count), (version, named.len() as u64));
+            assert_eq!(outcome.members.as_ref(), Some(&kept.members));
+            for member in &kept.members {
+                let expected = Membership {
+                    id: member.id,
+                    kind: scim::group::MemberKind::User,
+                    display: Some(format!("a\tb\\N \\. {}\r\n\u{1F600}", member.id)),
+                };
+                assert_eq!(*member, expected);
+            }
+            let events = all_events(&store.api(), None).await.split_off(from);
+            let removed = before.keys().filter(|id| !named.contains(id)).map(|id| (id, "removed"));
+            let added = named.iter().filter(|id| !before.contains_key(id)).map(|id| (id, "added"));
+            let expected: Vec<_> = removed.chain(added).collect();
+            // The document stays, so nothing but these is told.
+            assert_eq!(events.len(), expected.len());
+            for (event, (id, what)) in events.iter().zip(expected) {
+                assert!(event.kind.ends_with(what) && event.data.contains(&id.to_string()));
+            }
+        }
+    });
+}
+
+#[test]
+fn who_leaves_and_comes_back_within_one_batch_belongs() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let here = some_directory(&store).await;
+        let mut people = Vec::new();
+        for name in ["ana", "bo", "cy", "di"] {
+            people.push(here.change(create_user(name)).await.unwrap().id);
+        }
+        let group = here.change(create_group("Many", &people[..2])).await.unwrap().group.id;
+        let waiting = [&people[2..3], &people[..1], &[], &people[..], &people[1..3]].map(
+            |named| -> Waiting<'_, _> { Box::pin(here.change(replace_members(group, named))) },
+        );
+        for outcome in in_one_batch(&here, waiting.into()).await {
+            outcome.unwrap();
+        }
+        let kept = here.group(group, true).await.unwrap().unwrap();
+        assert_eq!(kept.members.iter().map(|it| it.id).collect::<Vec<_>>(), people[1..3]);
+        assert_eq!((kept.version, kept.member_count), (6, 2));
     });
 }
 

@@ -1,8 +1,8 @@
 //! Decisions about groups and who belongs to them.
 
 use directory::{
-    Change, Counts, CreateGroup, DeleteGroup, Document, GroupOutcome, Limits, PatchGroup,
-    Rejection, ReplaceGroup, Want,
+    Change, Counts, CreateGroup, DeleteGroup, Document, GroupOutcome, Limits, Membership,
+    PatchGroup, Rejection, ReplaceGroup, Want,
 };
 use scim::group::{Member, MemberKind};
 use serde_json::{Value, json};
@@ -223,6 +223,22 @@ fn of_a_long_list_only_the_difference_is_kept_and_told() {
     let changes = outcome.decided.expect("it is decided").changes;
     let [Change::Group(change)] = changes.as_slice() else { panic!("{changes:?}") };
     assert_eq!((change.added().len(), change.removed().len()), (1, 1));
+}
+
+#[test]
+fn who_says_everything_is_answered_without_asking_again() {
+    let check = |outcome: GroupOutcome, expected: Option<&[u64]>| {
+        let ids = |members: &[Membership]| members.iter().map(|it| it.id).collect::<Vec<_>>();
+        let expected = expected.map(|numbers| numbers.iter().map(|it| id(*it)).collect());
+        assert_eq!(outcome.members.as_deref().map(ids), expected);
+    };
+    check(world().decide(&create("Ops", &[3, 11, 1])).answer(), Some(&[1, 3, 11]));
+    check(world().decide(&replace(11, "Design", &[3, 2, 3, 7])).answer(), Some(&[2, 3]));
+    check(world().decide(&replace(12, "Sales", &[])).answer(), Some(&[]));
+    check(world().decide(&change(11, &json!([replace_all(&[12, 1])]))).answer(), Some(&[1, 12]));
+    check(world().decide(&change(11, &json!([add(&[3])]))).answer(), None);
+    let silent = ReplaceGroup { members: None, ..replace(11, "Design", &[]) };
+    check(world().decide(&silent).answer(), None);
 }
 
 trait WithoutItself {
@@ -451,11 +467,11 @@ fn only_what_is_needed_is_asked() {
     );
     check(
         world().decide(&change(11, &json!([replace_all(&[1])]))).asked,
-        &[vec![group.clone()], vec![Want::AllMembers(id(11)), kind(1)]],
+        &[vec![group.clone()], vec![Want::AllMembers(id(11))]],
     );
     check(
         world().decide(&replace(11, "Design", &[1, 3])).asked,
-        &[vec![group.clone()], vec![Want::AllMembers(id(11)), kind(1), kind(3)]],
+        &[vec![group.clone()], vec![Want::AllMembers(id(11))], vec![kind(3)]],
     );
     check(
         world().decide(&change(11, &json!([{ "op": "remove", "path": "members" }]))).asked,

@@ -6,7 +6,7 @@ pragma synchronous = full;
 pragma fullfsync = on;
 pragma foreign_keys = on;
 pragma temp_store = memory;
-pragma cache_size = -65536;
+pragma cache_size = -32768;
 pragma wal_autocheckpoint = 4000;
 -- After a burst the log is cut back to this.
 pragma journal_size_limit = 67108864;

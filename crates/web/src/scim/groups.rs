@@ -55,7 +55,7 @@ pub(super) async fn create(call: &mut Call, incoming: Incoming<'_>) -> Result<An
     };
     let created = call.store.change(create).await?;
     let location = group_record(&created).location(&group, &call.base);
-    let answer = changed(call, StatusCode::CREATED, &projection, &created).await;
+    let answer = changed(call, StatusCode::CREATED, &projection, created).await;
     Ok(answer.with_header(header::LOCATION, location))
 }
 
@@ -85,7 +85,7 @@ pub(super) async fn replace(
         resource_type: group,
     };
     let replaced = call.change(replace).await?;
-    Ok(changed(call, StatusCode::OK, &projection, &replaced).await)
+    Ok(changed(call, StatusCode::OK, &projection, replaced).await)
 }
 
 /// `PATCH /Groups/{id}` (RFC 7644 §3.5.2).
@@ -107,14 +107,14 @@ pub(super) async fn patch(
     };
     let patch = PatchGroup { id, patch, resource_type: Arc::clone(&group) };
     let patched = call.change(patch).await?;
-    note_outcome(call, &patched);
     if !call.asks_for_attributes() {
+        note_outcome(call, &patched);
         let record = group_record(&patched);
         return Ok(Answer::empty(StatusCode::NO_CONTENT)
             .with_header(header::ETAG, record.entity_tag())
             .with_header(header::LOCATION, record.location(&group, &call.base)));
     }
-    Ok(changed(call, StatusCode::OK, &projection, &patched).await)
+    Ok(changed(call, StatusCode::OK, &projection, patched).await)
 }
 
 /// `DELETE /Groups/{id}` (RFC 7644 §3.6).
@@ -133,19 +133,24 @@ async fn existing(call: &Call, id: ResourceId) -> Result<GroupRecord, Refusal> {
     found(call, id, false).await
 }
 
-/// The group as the change left it, with its members where they are wanted.
+/// The group as the change left it, with its members where they are wanted. They are read where the
+/// change did not have to know them all.
 ///
 /// The change is kept: whatever fails from here on, the answer must not be that nothing was done.
 async fn changed(
     call: &mut Call,
     status: StatusCode,
     projection: &Projection,
-    outcome: &GroupOutcome,
+    outcome: GroupOutcome,
 ) -> Answer {
-    note_outcome(call, outcome);
+    note_outcome(call, &outcome);
     let resource_type = call.group_type();
-    let mut record = group_record(outcome);
-    if projection.wants("members") && record.member_count > 0 && !call.is_brief {
+    let mut record = group_record(&outcome);
+    if !projection.wants("members") || call.is_brief {
+        // They would be for nothing.
+    } else if let Some(members) = outcome.members {
+        record.members = members;
+    } else if record.member_count > 0 {
         match call.store.group(record.id, true).await {
             // Gone again already: what was asked for was done, and this is what was left of it.
             Ok(found) => record = found.unwrap_or(record),

@@ -149,6 +149,11 @@ impl Represent for GroupRecord {
     /// `members` stands there even when there are none: Okta's documentation asks for it.
     fn print_related(&self, base: &str, text: &mut String) {
         text.push_str(",\"members\":[");
+        // Of 500,000 this is half the memory: a text that grows is there twice.
+        let display = |it: &Membership| it.display.as_ref().map_or(0, |name| name.len() + 16);
+        text.reserve(
+            self.members.iter().map(|it| MEMBER_BYTES + base.len() + display(it)).sum::<usize>(),
+        );
         for (place, member) in self.members.iter().enumerate() {
             if place > 0 {
                 text.push(',');
@@ -158,6 +163,9 @@ impl Represent for GroupRecord {
         text.push(']');
     }
 }
+
+/// What is printed of a member beside the base URL and the name, at most.
+const MEMBER_BYTES: usize = 118;
 
 fn print_member(text: &mut String, member: &Membership, base: &str) {
     let id = member.id;

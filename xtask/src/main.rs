@@ -7,10 +7,12 @@
 
 mod bench;
 mod checklist;
+mod client;
 mod command;
 mod db;
 mod endure;
 mod fuzz;
+mod python;
 mod scim_tester;
 mod server;
 mod soak;

@@ -9,7 +9,7 @@ use std::{
     fmt::Write as _,
     fs,
     io::Write as _,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -17,8 +17,9 @@ use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 
 use crate::{
-    command::{capture, cargo, run, say},
+    command::{cargo, run, say},
     db::Postgres,
+    python,
     server::Server,
 };
 
@@ -28,16 +29,13 @@ const FOLDER: &str = "xtask/scim-tester";
 /// Where it is installed, and where the server has its data; relative to the workspace.
 const PLACE: &str = "target/scim-tester";
 
-/// The oldest Python that the tester runs on.
-const PYTHON_OLDEST: (u32, u32) = (3, 11);
-
 /// Installs the tester, starts the server, runs the one against the other, and prints what came of
 /// it. Fails when a check fails or is skipped that is not listed, and when one that is listed
 /// passes.
 ///
 /// Proves S-TESTER-1, S-TESTER-2, S-TESTER-3.
 pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
-    let python = install(root)?;
+    let python = python::install(root, "scim2-tester", FOLDER, PLACE)?;
     let exceptions = root.join(FOLDER).join("exceptions.json");
     let exceptions = fs::read_to_string(&exceptions)
         .with_context(|| format!("reading `{}`", exceptions.display()))?;
@@ -84,59 +82,6 @@ fn judge(
         }
     }
     Ok(())
-}
-
-/// Makes a virtual environment with the tester in it, unless the last one is still right. Returns
-/// its Python.
-fn install(root: &Path) -> anyhow::Result<PathBuf> {
-    let version = capture(Command::new("python3").args([
-        "-c",
-        "import sys; print(sys.version_info[0], sys.version_info[1], sys.executable)",
-    ]))?;
-    let mut words = version.split_whitespace();
-    let mut number = || words.next().and_then(|word| word.parse::<u32>().ok());
-    let found = number().zip(number()).context("`python3` does not tell its version")?;
-    ensure!(
-        found >= PYTHON_OLDEST,
-        "`python3` is Python {}.{}, and scim2-tester needs {}.{} or later\n\
-         hint: install a newer one and put it first on the PATH, as Debian 12 and Ubuntu 24.04 have",
-        found.0,
-        found.1,
-        PYTHON_OLDEST.0,
-        PYTHON_OLDEST.1,
-    );
-
-    let requirements = root.join(FOLDER).join("requirements.txt");
-    let wanted = fs::read_to_string(&requirements)
-        .with_context(|| format!("reading `{}`", requirements.display()))?;
-    // Which Python, and which packages: whatever changes makes another environment.
-    let wanted = format!("{version}\n{wanted}");
-    let place = root.join(PLACE);
-    let (environment, stamp) = (place.join("venv"), place.join("installed"));
-    let python = environment.join("bin").join("python");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) && python.is_file() {
-        return Ok(python);
-    }
-    fs::create_dir_all(&place).context("there is no place for the virtual environment")?;
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment)).context(
-        "the virtual environment could not be made\n\
-         hint: install it with `sudo apt-get install python3-venv` and start again\n\
-         cause",
-    )?;
-    // Only what is named, only in these bytes, and nothing that runs code while it is installed.
-    let options = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--quiet"];
-    run(Command::new(&python)
-        .args(["-m", "pip", "install", "--disable-pip-version-check"])
-        .args(options)
-        .arg("--requirement")
-        .arg(&requirements))
-    .context(
-        "scim2-tester could not be installed from the Python package index\n\
-         hint: run it where the index can be reached, or set `PIP_INDEX_URL` to a mirror\n\
-         cause",
-    )?;
-    fs::write(&stamp, wanted).context("what is installed could not be noted")?;
-    Ok(python)
 }
 
 /// Runs the tester. What it printed comes back, a line of JSON for each check.

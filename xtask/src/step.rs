@@ -4,7 +4,7 @@
 use std::{path::Path, time::Duration};
 
 use crate::{
-    checklist,
+    checklist, client,
     command::{cargo, run, run_within, say},
     db::{self, Postgres},
     scim_tester,
@@ -135,6 +135,15 @@ pub(crate) const STEPS: &[Step] = &[
         run: scim_tester::check,
         hint: "mend the server; where the tester is wrong, argue it in \
                `xtask/scim-tester/exceptions.json`",
+        has_summary: false,
+    },
+    Step {
+        name: "client",
+        claim: "a typed client is generated of the management API's document, and calls the server",
+        when: When::InCi,
+        tools: &[C_COMPILER, PYTHON, PYTHON_VENV],
+        run: client::check,
+        hint: "mend the document: `crates/web/src/api.rs` and the types that it names",
         has_summary: false,
     },
     Step {

@@ -65,13 +65,13 @@ pub(crate) const C_COMPILER: Tool = Tool {
 
 pub(crate) const PYTHON: Tool = Tool {
     name: "python3",
-    why: "runs scim2-tester",
+    why: "runs scim2-tester, and the generator of a client",
     origin: Origin::System { packages: &["python3"] },
 };
 
 pub(crate) const PYTHON_VENV: Tool = Tool {
     name: "python3-venv",
-    why: "gives scim2-tester a place of its own below `target`",
+    why: "gives these a place of their own below `target`",
     origin: Origin::Python { module: "ensurepip", packages: &["python3-venv"] },
 };
 

@@ -26,7 +26,7 @@ use directory::{ApiScope, NAME_MAX};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use store::ApiStore;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
 use crate::api::catalogue::{EntryInput, EntryView};
 use crate::api::clients::{
@@ -56,13 +56,16 @@ const PAGE_MAX: u64 = 1_000;
 /// Every route. There is no other way to one: what is not here is neither served nor described.
 #[rustfmt::skip]
 pub(crate) fn table() -> Vec<Route> {
-    use ApiScope::*;
+    use ApiScope::{
+        CatalogueRead, CatalogueWrite, DirectoriesRead, DirectoriesWrite, EventsRead, KeysRead, KeysWrite,
+        OrganizationsRead, OrganizationsWrite, SettingsRead, TokensRead, TokensWrite, UsersRead,
+    };
 
     vec![
         Route::get("/organizations", "list_organizations", OrganizationsRead, organizations::list)
             .says("List organizations", "In the order of their creation.")
             .query::<OrganizationsQuery>()
-            .answers::<PageOf<OrganizationView>>(200),
+            .answers_page_of::<OrganizationView>(),
         Route::post("/organizations", "create_organization", OrganizationsWrite, organizations::create)
             .says("Create an organization", "One customer of yours.")
             .of_all()
@@ -83,7 +86,7 @@ pub(crate) fn table() -> Vec<Route> {
         Route::get("/organizations/{organization}/directories", "list_directories_of_organization", DirectoriesRead, directories::list_of_organization)
             .says("List the directories of an organization", "In the order of their creation.")
             .query::<PageQuery>()
-            .answers::<PageOf<DirectoryView>>(200),
+            .answers_page_of::<DirectoryView>(),
         Route::post("/organizations/{organization}/directories", "create_directory", DirectoriesWrite, directories::create)
             .says("Create a directory", "One SCIM connection of the organization to one provider.")
             .takes::<NewDirectory>()
@@ -91,7 +94,7 @@ pub(crate) fn table() -> Vec<Route> {
         Route::get("/directories", "list_directories", DirectoriesRead, directories::list)
             .says("List directories", "Of all organizations, in the order of their creation.")
             .query::<PageQuery>()
-            .answers::<PageOf<DirectoryView>>(200),
+            .answers_page_of::<DirectoryView>(),
         Route::get("/directories/{directory}", "get_directory", DirectoriesRead, directories::get)
             .says("Get a directory", "With how much is in it, and how well it goes.")
             .answers::<DirectoryView>(200),
@@ -104,10 +107,10 @@ pub(crate) fn table() -> Vec<Route> {
             .answers_nothing(),
         Route::get("/directories/{directory}/quirks", "list_quirks", DirectoriesRead, directories::quirks)
             .says("List how a provider deviates from the RFCs", "And in how many requests that was straightened; the most frequent first.")
-            .answers::<PageOf<QuirkView>>(200),
+            .answers_page_of::<QuirkView>(),
         Route::get("/directories/{directory}/tokens", "list_tokens", TokensRead, tokens::list)
             .says("List the tokens of a directory", "Whether or not they are good still.")
-            .answers::<PageOf<TokenView>>(200),
+            .answers_page_of::<TokenView>(),
         Route::post("/directories/{directory}/tokens", "create_token", TokensWrite, tokens::create)
             .says("Create a token", "The answer is the only place where the secret is shown. A directory may have several.")
             .takes::<NewToken>()
@@ -121,7 +124,7 @@ pub(crate) fn table() -> Vec<Route> {
             .answers_nothing(),
         Route::get("/directories/{directory}/oauth-clients", "list_oauth_clients", TokensRead, clients::list)
             .says("List the OAuth clients of a directory", "")
-            .answers::<PageOf<ClientView>>(200),
+            .answers_page_of::<ClientView>(),
         Route::post("/directories/{directory}/oauth-clients", "create_oauth_client", TokensWrite, clients::create)
             .says("Create an OAuth client", "For a provider that asks for access tokens at `oauth_token_url`, with the grant `client_credentials`. The answer is the only place where the secret is shown. A directory may have 20.")
             .takes::<NewClient>()
@@ -144,7 +147,7 @@ pub(crate) fn table() -> Vec<Route> {
         Route::get("/directories/{directory}/users", "list_users", UsersRead, users::users)
             .says("List or look for users", "Active or not, in the order of their creation.")
             .query::<UsersQuery>()
-            .answers::<PageOf<UserView>>(200),
+            .answers_page_of::<UserView>(),
         Route::get("/directories/{directory}/users/{user}", "get_user", UsersRead, users::user)
             .says("Get a user", "With the groups to which they belong.")
             .answers::<UserView>(200),
@@ -155,7 +158,7 @@ pub(crate) fn table() -> Vec<Route> {
         Route::get("/directories/{directory}/groups", "list_groups", UsersRead, users::groups)
             .says("List or look for groups", "In the order of their creation, without members.")
             .query::<GroupsQuery>()
-            .answers::<PageOf<GroupView>>(200),
+            .answers_page_of::<GroupView>(),
         Route::get("/directories/{directory}/groups/{group}", "get_group", UsersRead, users::group)
             .says("Get a group", "With all its members.")
             .answers::<GroupView>(200),
@@ -165,7 +168,7 @@ pub(crate) fn table() -> Vec<Route> {
             .answers::<TimelineView>(200),
         Route::get("/directories/{directory}/schemas", "list_schemas", DirectoriesRead, schemas::list)
             .says("List the schemas of a directory", "Without the built-in ones.")
-            .answers::<PageOf<SchemaView>>(200),
+            .answers_page_of::<SchemaView>(),
         Route::get("/directories/{directory}/schemas/{urn}", "get_schema", DirectoriesRead, schemas::get)
             .says("Get a schema", "")
             .answers::<SchemaView>(200),
@@ -181,14 +184,14 @@ pub(crate) fn table() -> Vec<Route> {
             .refuses(&[409]),
         Route::get("/directories/{directory}/unknown-attributes", "list_unknown_attributes", DirectoriesRead, schemas::unknown_attributes)
             .says("List attributes of no schema", "Those that the provider sends in vain.")
-            .answers::<PageOf<UnknownView>>(200),
+            .answers_page_of::<UnknownView>(),
         Route::post("/directories/{directory}/unknown-attributes/adopt", "adopt_unknown_attributes", DirectoriesWrite, schemas::adopt)
             .says("Make values of what was sent before a schema had its attribute", "Of `limit` users at once; go on with `next` as `after`.")
             .query::<PageQuery>()
             .answers::<AdoptedView>(200),
         Route::get("/roles", "list_roles", CatalogueRead, catalogue::roles)
             .says("List the roles of your app", "")
-            .answers::<PageOf<EntryView>>(200),
+            .answers_page_of::<EntryView>(),
         Route::get("/roles/{id}", "get_role", CatalogueRead, catalogue::role)
             .says("Get a role", "")
             .answers::<EntryView>(200),
@@ -204,7 +207,7 @@ pub(crate) fn table() -> Vec<Route> {
             .answers_nothing(),
         Route::get("/entitlements", "list_entitlements", CatalogueRead, catalogue::entitlements)
             .says("List the entitlements of your app", "")
-            .answers::<PageOf<EntryView>>(200),
+            .answers_page_of::<EntryView>(),
         Route::get("/entitlements/{id}", "get_entitlement", CatalogueRead, catalogue::entitlement)
             .says("Get an entitlement", "")
             .answers::<EntryView>(200),
@@ -225,7 +228,7 @@ pub(crate) fn table() -> Vec<Route> {
             .refuses(&[404, 410]),
         Route::get("/api-keys", "list_api_keys", KeysRead, keys::list)
             .says("List API keys", "")
-            .answers::<PageOf<ApiKeyView>>(200),
+            .answers_page_of::<ApiKeyView>(),
         Route::post("/api-keys", "create_api_key", KeysWrite, keys::create)
             .says("Create an API key", "The answer is the only place where the secret is shown. A key gives away no more than it may do itself.")
             .takes::<NewApiKey>()
@@ -267,7 +270,7 @@ where
         let store = caller::vendor(&counter, parts).await?;
         // Whoever may not do it is not told whether there is anything to do it with.
         let needs = parts.extensions.get::<Needs>();
-        caller::may(&store, needs.expect("every route says what it needs"))?;
+        caller::may(&store, *needs.expect("every route says what it needs"))?;
         Ok(Vendor { store, counter })
     }
 }
@@ -394,7 +397,7 @@ impl PageQuery {
 }
 
 /// A page of a list, and where it goes on.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 pub(crate) struct PageOf<T> {
     pub(crate) data: Vec<T>,
     /// What to send as `after` for the next page; `null` on the last.

@@ -268,7 +268,7 @@ pub(crate) fn api_key(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Refuses what the key is not for.
-pub(crate) fn may(store: &ApiStore, needs: &Needs) -> Result<(), Problem> {
+pub(crate) fn may(store: &ApiStore, needs: Needs) -> Result<(), Problem> {
     let Some(key) = store.key() else { return Ok(()) };
     if !key.scopes.allow(needs.scope) {
         return Err(Problem::forbidden(

@@ -44,7 +44,7 @@ impl Refused {
         }
     }
 
-    /// "invalid_client: Client authentication failed […] If the client attempted to authenticate via
+    /// "`invalid_client`: Client authentication failed […] If the client attempted to authenticate via
     /// the "Authorization" request header field, the authorization server MUST respond with an HTTP
     /// 401 (Unauthorized) status code and include the "WWW-Authenticate" response header field
     /// matching the authentication scheme used by the client."

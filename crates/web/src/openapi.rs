@@ -184,10 +184,10 @@ fn print(document: &Value) -> String {
     for (name, schema) in document["components"]["schemas"].as_object().into_iter().flatten() {
         let name = escaped(name);
         let schema = escaped(&format!("{schema:#}"));
-        write!(
+        writeln!(
             page,
             "<details id=\"schema-{name}\"><summary><code>{name}</code></summary>\
-             <pre>{schema}</pre></details>\n"
+             <pre>{schema}</pre></details>"
         )
         .expect(add);
     }
@@ -243,14 +243,14 @@ fn print_content(what: &str, content: &Value, page: &mut String) {
     match named {
         Some(name) => {
             let name = escaped(name);
-            write!(page, "<p>{what} <a href=\"#schema-{name}\"><code>{name}</code></a></p>\n")
+            writeln!(page, "<p>{what} <a href=\"#schema-{name}\"><code>{name}</code></a></p>")
         }
         None if content.is_null() && what == "Takes" => Ok(()),
-        None => write!(page, "<p>{what}</p>\n"),
+        None => writeln!(page, "<p>{what}</p>"),
     }
     .expect(add);
     if let Some(example) = content.get("example") {
-        write!(page, "<pre>{}</pre>\n", escaped(&format!("{example:#}"))).expect(add);
+        writeln!(page, "<pre>{}</pre>", escaped(&format!("{example:#}"))).expect(add);
     }
 }
 
@@ -260,7 +260,7 @@ fn with_code(text: &str) -> String {
     for (place, part) in text.split('`').enumerate() {
         let part = escaped(part);
         if place % 2 == 1 {
-            printed.push_str(&format!("<code>{part}</code>"));
+            write!(printed, "<code>{part}</code>").expect("a page takes it");
         } else {
             printed.push_str(&part);
         }

@@ -6,8 +6,9 @@
 //! - `{{base}}` is the path of a directory's own base URL, and `{{token}}` its token: a dialogue that
 //!   says `{{base}}` begins with a directory named `Okta` of an organization named `Acme`. Any other
 //!   begins with an empty server. `{{key}}` is the vendor's API key.
+//! - `<!-- SCIM below /path -->` at the beginning has the server speak SCIM below another path.
 //! - A request that says nothing of `Authorization` is sent with `{{token}}`, or with `{{key}}` below
-//!   `/api`. One that has the header and nothing in it is sent without.
+//!   `/api/v1`. One that has the header and nothing in it is sent without.
 //! - `http ana=/id` at the beginning of a request keeps that member of the answer as `{{ana}}`, for
 //!   later requests; answers show it by that name too. `later=7d` lets days pass before the request,
 //!   `mistake=ours` has the server fail in the middle of what the request creates, and `store=closed`
@@ -94,7 +95,12 @@ struct Dialogue {
 
 impl Dialogue {
     fn begin(name: &str, written: &str) -> Dialogue {
-        let server = Server::start(&format!("dialogue-{name}"), Limits::default());
+        let below = written.lines().next().and_then(|line| line.strip_prefix("<!-- SCIM below "));
+        let (folder, limits) = (format!("dialogue-{name}"), Limits::default());
+        let server = match below.and_then(|line| line.strip_suffix(" -->")) {
+            Some(path) => Server::start_at(&folder, path, limits),
+            None => Server::start(&folder, limits),
+        };
         let mut known = vec![("key".to_owned(), server.key.clone())];
         if written.contains("{{base}}") {
             let connection = server.connect("Acme", "Okta");
@@ -162,7 +168,7 @@ impl Dialogue {
             head.map(|line| line.split_once(':').unwrap_or((line, ""))).collect();
         let mut default = String::new();
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
-            let credential = if path.starts_with("/api") { "key" } else { "token" };
+            let credential = if path.starts_with("/api/v1") { "key" } else { "token" };
             default = self.known(credential).map(|it| format!("Bearer {it}")).unwrap_or_default();
         }
         headers.push(("Authorization", &default));
@@ -246,7 +252,7 @@ impl Dialogue {
         paths.extend(base.iter().flat_map(|base| base.split(' ')));
         let mut answers = Vec::new();
         for path in paths {
-            let reply = if path.starts_with("/api") {
+            let reply = if path.starts_with("/api/v1") {
                 self.server.api("GET", path, b"")
             } else {
                 self.server.call("GET", path, &[("Authorization", &token)], b"")

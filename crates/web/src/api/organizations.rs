@@ -33,6 +33,7 @@ pub(super) struct EditOrganization {
     /// `null` takes it away.
     #[serde(default, deserialize_with = "that_is_said")]
     #[schema(value_type = Option<String>)]
+    #[expect(clippy::option_option, reason = "absent, `null` and a text are three things")]
     external_id: Option<Option<String>>,
     /// Switched off, providers of its directories are answered 403, and what is in them stays.
     directory_sync: Option<bool>,

@@ -125,6 +125,29 @@ impl Route {
         self
     }
 
+    /// It answers a page of these ([`PageOf`](super::PageOf)).
+    pub(crate) fn answers_page_of<O: ToSchema>(mut self) -> Route {
+        let entry = self.learn::<O>();
+        let name = format!("PageOf{entry}");
+        let page = json!({
+            "type": "object",
+            "required": ["data", "next"],
+            "properties": {
+                "data": {
+                    "type": "array",
+                    "items": { "$ref": format!("#/components/schemas/{entry}") },
+                },
+                "next": {
+                    "type": ["string", "null"],
+                    "description": "What to send as `after` for the next page; `null` on the last.",
+                },
+            },
+        });
+        self.schemas.insert(name.clone(), page);
+        self.answers.push((200, Some(name)));
+        self
+    }
+
     /// It answers 204.
     pub(crate) fn answers_nothing(mut self) -> Route {
         self.answers.push((204, None));
@@ -199,8 +222,9 @@ impl Route {
         if !description.is_empty() {
             description.push_str("\n\n");
         }
-        description
-            .push_str(&format!("The key has to have the scope `{}`", self.needs.scope.as_str()));
+        description += "The key has to have the scope `";
+        description += self.needs.scope.as_str();
+        description.push('`');
         description.push_str(if self.needs.is_of_all {
             ", and must not be that of one organization."
         } else {

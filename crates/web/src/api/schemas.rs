@@ -37,7 +37,7 @@ pub(super) struct NewSchema {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Schema)]
+#[schema(as = CustomSchema)]
 pub(super) struct SchemaView {
     urn: String,
     resource_type: Extends,

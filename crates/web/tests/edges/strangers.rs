@@ -6,7 +6,7 @@ use web::Limits;
 use crate::server::{Connection, Server, text};
 
 /// What nobody but those who may must ever see.
-const SECRET: &str = "Sekretariat";
+pub(crate) const SECRET: &str = "Sekretariat";
 
 const USER: &str = r#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"Sekretariat-1","emails":[{"value":"Sekretariat@acme.example"}]}"#;
 const GROUP: &str =
@@ -14,15 +14,15 @@ const GROUP: &str =
 const PATCH: &str = r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[{"op":"replace","value":{"displayName":"stranger"}}]}"#;
 
 /// A directory with a user and a group, and what their ids are.
-struct House {
-    connection: Connection,
-    organization: String,
-    user: String,
-    group: String,
-    token_id: String,
+pub(crate) struct House {
+    pub(crate) connection: Connection,
+    pub(crate) organization: String,
+    pub(crate) user: String,
+    pub(crate) group: String,
+    pub(crate) token_id: String,
 }
 
-fn furnish(server: &Server) -> House {
+pub(crate) fn furnish(server: &Server) -> House {
     let connection = server.connect(SECRET, SECRET);
     let authorization = format!("Bearer {}", connection.token);
     let make = |path: &str, body: &str| {
@@ -41,7 +41,7 @@ fn furnish(server: &Server) -> House {
 }
 
 /// Every route of SCIM, below a base URL.
-fn scim_routes(base: &str, house: &House) -> Vec<(&'static str, String, &'static str)> {
+pub(crate) fn scim_routes(base: &str, house: &House) -> Vec<(&'static str, String, &'static str)> {
     let mut routes = Vec::new();
     for (resources, id, body) in [("Users", &house.user, USER), ("Groups", &house.group, GROUP)] {
         for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"] {

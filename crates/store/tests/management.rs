@@ -1,0 +1,340 @@
+//! What the vendor does with customers and connections, on every kind of database: what ends, ends at
+//! once, and what was given away is taken back with it.
+
+#[expect(dead_code, reason = "other tests need more of it")]
+mod engine;
+
+use directory::secret::{Secret, SecretHash, SecretKind};
+use directory::{
+    ApiScopes, Aside, CreateGroup, CreateUser, Document, EditDirectory, Limits, Provider,
+    Rejection, ResourceId, Settings,
+};
+use engine::{Database, directory, on_every_engine};
+use jiff::SignedDuration;
+use scim::admit::admit;
+use scim::dialect::Quirks;
+use scim::group::Member;
+use scim::{Preset, ResourceType};
+use serde_json::json;
+use store::{Begun, Credential, DirectoryStore, Error, NotGiven, Standing, Store};
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+fn opened(database: &Database) -> Store {
+    database.open(Limits::default()).unwrap()
+}
+
+fn secret(kind: SecretKind, number: u8) -> Secret {
+    Secret::new(kind, [number; 32])
+}
+
+async fn create(store: &DirectoryStore, name: &str) -> ResourceId {
+    let body = json!({ "userName": name });
+    let resource_type = ResourceType::user();
+    let admitted = admit(body, &resource_type, Preset::Lenient, &mut Quirks::new()).unwrap();
+    let document = Document::new(admitted.resource);
+    let create = CreateUser { document, aside: Aside::default() };
+    store.change(create).await.unwrap().id
+}
+
+async fn create_group(store: &DirectoryStore, name: &str, members: &[ResourceId]) {
+    let body = json!({ "displayName": name });
+    let resource_type = ResourceType::group();
+    let admitted = admit(body, &resource_type, Preset::Lenient, &mut Quirks::new()).unwrap();
+    let document = Document::new(admitted.resource);
+    let member = |id: &ResourceId| Member { value: id.to_string(), kind: None, display: None };
+    let members = members.iter().map(member).collect();
+    store.change(CreateGroup { document, members }).await.unwrap();
+}
+
+async fn kinds(store: &Store) -> Vec<String> {
+    let page = store.api().events(None, None, 10_000).await.unwrap().unwrap();
+    page.events.into_iter().map(|event| event.kind).collect()
+}
+
+fn rejection<T: std::fmt::Debug>(outcome: Result<T, Error>) -> Rejection {
+    match outcome {
+        Err(Error::Rejected(rejection)) => rejection,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn who_was_in_a_deleted_directory_is_deleted_step_by_step_with_an_event_each() {
+    on_every_engine(async |database| {
+        let (store, beside) = (opened(&database), opened(&database));
+        let made = directory(&store, Settings::default()).await;
+        let kept = directory(&store, Settings::default()).await;
+        let token = secret(SecretKind::ScimToken, 1);
+        store.api().create_token(made.id(), &token, DAY).await.unwrap();
+        let mut ids = Vec::new();
+        for number in 0..300 {
+            ids.push(create(&made, &format!("user-{number}")).await);
+        }
+        create_group(&made, "Everybody", &ids).await;
+        create_group(&made, "Nobody", &[]).await;
+        create(&kept, "ana").await;
+        let before = kinds(&store).await.len();
+
+        store.api().delete_directory(made.id()).await.unwrap();
+        // At once, on this node; on the other, where nothing was remembered.
+        for node in [&store, &beside] {
+            let found = node.access().directory(&token.hash()).await.unwrap();
+            assert!(matches!(found, Credential::Unknown), "{found:?}");
+            assert!(node.api().open(made.id()).await.unwrap().is_none());
+            assert!(node.api().directory(made.id()).await.unwrap().is_none());
+        }
+        let unknown = Rejection::UnknownDirectory(made.id());
+        let edit = store.api().edit_directory(made.id(), EditDirectory::default()).await;
+        assert_eq!(rejection(edit), unknown);
+        assert_eq!(rejection(store.api().delete_directory(made.id()).await), unknown);
+        let another = secret(SecretKind::ScimToken, 2);
+        let again = store.api().create_token(made.id(), &another, DAY).await;
+        assert_eq!(rejection(again), unknown);
+        assert_eq!(kinds(&store).await[before..], ["directory.deleted"]);
+
+        // The other node finds the lease taken.
+        assert!(store.empty_directories("here").await.unwrap() > 0);
+        assert_eq!(beside.empty_directories("there").await.unwrap(), 0);
+        let mut steps = 0;
+        while store.empty_directories("here").await.unwrap() > 0 {
+            steps += 1;
+            assert!(steps < 20, "it ends");
+        }
+        let mut told = kinds(&store).await.split_off(before + 1);
+        told.sort_unstable();
+        let count = |kind: &str| told.iter().filter(|it| *it == kind).count();
+        assert_eq!(count("directory.group.member_removed"), 300);
+        assert_eq!(count("directory.group.deleted"), 2);
+        assert_eq!(count("directory.user.deleted"), 300);
+        assert_eq!(told.len(), 602);
+        // Nobody else is touched, and nothing is left to do.
+        assert_eq!(store.api().directory(kept.id()).await.unwrap().unwrap().user_count, 1);
+        assert_eq!(store.empty_directories("here").await.unwrap(), 0);
+        assert_eq!(beside.empty_directories("there").await.unwrap(), 0);
+    });
+}
+
+#[test]
+fn an_organization_ends_after_its_directories_and_frees_its_identifier() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let api = store.api();
+        let external_id = || Some("customer-17".to_owned());
+        let organization = api.create_organization("Acme".to_owned(), external_id()).await.unwrap();
+        let (name, settings) = ("Okta".to_owned(), Settings::default());
+        let directory = api.create_directory(organization.id, name, Provider::Okta, settings).await;
+        let key = secret(SecretKind::ApiKey, 1);
+        api.create_api_key(
+            "of one".to_owned(),
+            &key,
+            ApiScopes::full(),
+            Some(organization.id),
+            None,
+        )
+        .await
+        .unwrap();
+        let outcome = api.delete_organization(organization.id).await;
+        assert_eq!(rejection(outcome), Rejection::OrganizationInUse(1));
+        api.delete_directory(directory.unwrap().id).await.unwrap();
+        api.delete_organization(organization.id).await.unwrap();
+        assert_eq!(api.organization(organization.id).await.unwrap(), None);
+        assert_eq!(api.organizations(None, 10).await.unwrap(), []);
+        assert_eq!(api.organization_of_external_id("customer-17").await.unwrap(), None);
+        assert!(store.access().api(&key.hash()).await.unwrap().is_none());
+        let again = api.delete_organization(organization.id).await;
+        assert_eq!(rejection(again), Rejection::UnknownOrganization(organization.id));
+        api.create_organization("Acme again".to_owned(), external_id()).await.unwrap();
+    });
+}
+
+#[test]
+fn a_directory_that_is_paused_or_switched_off_says_so_within_a_second_everywhere() {
+    on_every_engine(async |database| {
+        let (here, there) = (opened(&database), opened(&database));
+        let made = directory(&here, Settings::default()).await;
+        let token = secret(SecretKind::ScimToken, 1);
+        here.api().create_token(made.id(), &token, DAY).await.unwrap();
+        let standing =
+            async |store: &Store| match store.access().directory(&token.hash()).await.unwrap() {
+                Credential::Valid(store) => store.standing(),
+                other => panic!("{other:?}"),
+            };
+        let pause = |is_paused| EditDirectory { is_paused: Some(is_paused), ..Default::default() };
+        let sync =
+            |is_on| store::OrganizationEdit { directory_sync: Some(is_on), ..Default::default() };
+        let own = made.organization_id();
+        assert_eq!(
+            (standing(&here).await, standing(&there).await),
+            (Standing::Open, Standing::Open)
+        );
+        here.api().edit_directory(made.id(), pause(true)).await.unwrap();
+        assert_eq!(standing(&here).await, Standing::Paused);
+        database.clock.move_by(1);
+        assert_eq!(standing(&there).await, Standing::Paused);
+        here.api().edit_organization(own, sync(false)).await.unwrap();
+        assert_eq!(standing(&here).await, Standing::SwitchedOff);
+        here.api().edit_directory(made.id(), pause(false)).await.unwrap();
+        assert_eq!(standing(&here).await, Standing::SwitchedOff);
+        here.api().edit_organization(own, sync(true)).await.unwrap();
+        assert_eq!(standing(&here).await, Standing::Open);
+    });
+}
+
+#[test]
+fn an_access_token_is_good_for_its_time_and_as_long_as_its_secret() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let made = directory(&store, Settings::default()).await;
+        let other = directory(&store, Settings::default()).await;
+        let (api, access) = (store.api(), store.access());
+        let [first, second] = [1, 2].map(|it| secret(SecretKind::ClientSecret, it));
+        let (client, kept) =
+            api.create_client(made.id(), "Entra".to_owned(), &first, DAY).await.unwrap();
+        let id = client.id.to_string();
+        let mut number = 10;
+        let mut give = async |id: &str, presented: &SecretHash| {
+            number += 1;
+            let token = secret(SecretKind::AccessToken, number);
+            let given = access.give_access_token(id, presented, &token).await.unwrap();
+            given.map(|given| (given, token.hash()))
+        };
+        let opens = async |hash: &SecretHash| match access.directory(hash).await.unwrap() {
+            Credential::Valid(store) => Some(store.id()),
+            Credential::Expired(_) | Credential::Unknown => None,
+        };
+        let (given, token) = give(&id, &first.hash()).await.unwrap();
+        assert_eq!(
+            (given.directory_id, given.lifetime),
+            (made.id(), SignedDuration::from_hours(1))
+        );
+        assert_eq!(opens(&token).await, Some(made.id()));
+        // A secret is good with its own id only, and opens nothing by itself.
+        assert_eq!(give("cli-0", &first.hash()).await, Err(NotGiven::Unknown));
+        assert_eq!(give(&id, &second.hash()).await, Err(NotGiven::Unknown));
+        assert_eq!(opens(&first.hash()).await, None);
+        // It is not one of the directory's own tokens.
+        assert_eq!(api.tokens(made.id()).await.unwrap(), []);
+
+        database.clock.move_by(3_599);
+        assert_eq!(opens(&token).await, Some(made.id()));
+        database.clock.move_by(1);
+        assert_eq!(opens(&token).await, None);
+
+        // With the secret goes what was given for it, and nothing else.
+        let two = api.create_client_secret(made.id(), client.id, &second, DAY * 2).await.unwrap();
+        let (_, of_first) = give(&id, &first.hash()).await.unwrap();
+        let (_, of_second) = give(&id, &second.hash()).await.unwrap();
+        let elsewhere = api.delete_client_secret(other.id(), client.id, kept.id).await;
+        assert_eq!(rejection(elsewhere), Rejection::UnknownClient(client.id));
+        api.delete_client_secret(made.id(), client.id, kept.id).await.unwrap();
+        assert_eq!(opens(&of_first).await, None);
+        assert_eq!(opens(&of_second).await, Some(made.id()));
+        let (_, secrets) = api.client(made.id(), client.id).await.unwrap();
+        assert_eq!(secrets.iter().map(|it| it.id).collect::<Vec<_>>(), [two.id]);
+        assert!(secrets[0].last_used_at.is_some());
+
+        database.clock.move_by(2 * 24 * 3_600);
+        let late = give(&id, &second.hash()).await;
+        assert_eq!(late, Err(NotGiven::Expired(two.expires_at)));
+        api.delete_client(made.id(), client.id).await.unwrap();
+        assert_eq!(give(&id, &second.hash()).await, Err(NotGiven::Unknown));
+        assert_eq!(api.clients(made.id()).await.unwrap(), []);
+        while store.tidy_up().await.unwrap() > 0 {}
+    });
+}
+
+#[test]
+fn of_two_that_come_at_once_on_two_nodes_one_is_carried_out() {
+    on_every_engine(async |database| {
+        let (here, there) = (opened(&database), opened(&database));
+        let key = secret(SecretKind::ApiKey, 1);
+        let holder = here.create_api_key("key", &key).await.unwrap();
+        let once = |store: &Store, key: &str| store.api().once(holder, key.to_owned());
+        let request = || "one request".to_owned();
+        let (a, b) = (once(&here, "k"), once(&there, "k"));
+        let (first, second) = tokio::join!(a.begin(request()), b.begin(request()));
+        let mut begun = [first.unwrap(), second.unwrap()];
+        begun.sort_by_key(|it| *it != Begun::First);
+        assert_eq!(begun, [Begun::First, Begun::Unfinished]);
+        assert_eq!(b.begin("another".to_owned()).await.unwrap(), Begun::Another);
+        a.end(201, "sealed".to_owned()).await.unwrap();
+        let answered = Begun::Answered { status: 201, answer: "sealed".to_owned() };
+        assert_eq!(b.begin(request()).await.unwrap(), answered);
+        // Another key, of the same holder.
+        assert_eq!(once(&there, "l").begin(request()).await.unwrap(), Begun::First);
+        // What failed may come again.
+        once(&here, "l").forget().await.unwrap();
+        assert_eq!(once(&here, "l").begin("corrected".to_owned()).await.unwrap(), Begun::First);
+        database.clock.move_by(24 * 3_600);
+        assert_eq!(b.begin("another".to_owned()).await.unwrap(), Begun::First);
+        assert_eq!(here.tidy_up().await.unwrap(), 1);
+    });
+}
+
+#[test]
+fn for_a_key_of_one_organization_there_is_no_other() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let (own, other) = (
+            directory(&store, Settings::default()).await,
+            directory(&store, Settings::default()).await,
+        );
+        assert_ne!(own.organization_id(), other.organization_id());
+        let key = secret(SecretKind::ApiKey, 1);
+        let of = Some(own.organization_id());
+        let all = store.api();
+        all.create_api_key("one".to_owned(), &key, ApiScopes::full(), of, Some(DAY)).await.unwrap();
+        let narrow = store.access().api(&key.hash()).await.unwrap().expect("it is good");
+        assert_eq!(narrow.bound_to(), of);
+        let organizations = narrow.organizations(None, 10).await.unwrap();
+        assert_eq!(organizations.iter().map(|it| Some(it.id)).collect::<Vec<_>>(), [of]);
+        let directories = narrow.directories(None, None, 10).await.unwrap();
+        let ids: Vec<_> = directories.iter().map(|it| it.directory.id).collect();
+        assert_eq!(ids, [own.id()]);
+        let theirs = narrow.directories(Some(other.organization_id()), None, 10).await.unwrap();
+        assert_eq!(theirs, []);
+        assert!(narrow.directory(other.id()).await.unwrap().is_none());
+        assert!(narrow.open(other.id()).await.unwrap().is_none());
+        assert!(narrow.open(own.id()).await.unwrap().is_some());
+        let unknown = Rejection::UnknownDirectory(other.id());
+        assert_eq!(rejection(narrow.tokens(other.id()).await), unknown);
+        assert_eq!(rejection(narrow.delete_directory(other.id()).await), unknown);
+        assert_eq!(rejection(narrow.clients(other.id()).await), unknown);
+        let gone = narrow.delete_organization(other.organization_id()).await;
+        assert_eq!(rejection(gone), Rejection::UnknownOrganization(other.organization_id()));
+        // A day later there is nothing at all for it.
+        database.clock.move_by(24 * 3_600);
+        assert!(store.access().api(&key.hash()).await.unwrap().is_none());
+    });
+}
+
+#[test]
+fn a_timeline_has_what_happened_to_one_person() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let made = directory(&store, Settings::default()).await;
+        let (ana, ben) = (create(&made, "ana").await, create(&made, "ben").await);
+        create_group(&made, "Both", &[ana, ben]).await;
+        create_group(&made, "Ben's", &[ben]).await;
+        let timeline = async |id: ResourceId, after, count| {
+            let found = made.timeline(id, after, count).await.unwrap();
+            let kinds: Vec<_> = found.events.into_iter().map(|event| event.kind).collect();
+            (kinds, found.next)
+        };
+        let added = "directory.group.member_added";
+        let (kinds, next) = timeline(ben, 0, 10).await;
+        assert_eq!(
+            (kinds, next),
+            (vec!["directory.user.created".into(), added.into(), added.into()], None)
+        );
+        let (kinds, next) = timeline(ben, 0, 2).await;
+        assert_eq!(kinds, ["directory.user.created", added]);
+        let (kinds, next) = timeline(ben, next.unwrap(), 2).await;
+        assert_eq!((kinds, next), (vec![added.to_owned()], None));
+        let (kinds, _) = timeline(ana, 0, 10).await;
+        assert_eq!(kinds, ["directory.user.created", added]);
+        let nobody = ResourceId::parse("019b8d4a-0000-7000-8000-00000000dead").unwrap();
+        assert_eq!(timeline(nobody, 0, 10).await, (Vec::new(), None));
+    });
+}

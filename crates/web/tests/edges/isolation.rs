@@ -1,0 +1,349 @@
+//! The matrix of isolation: every route, at every place where an id stands, with every kind of
+//! credential. It is made of the document of the management API, so a new route is in it, or fails it.
+//!
+//! A stranger is told what they would be told if there were nothing: 404 or 401, and not a byte more.
+//! 403 is for whoever may know of the thing, and is told before anything is looked for.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use web::Limits;
+
+use crate::openapi::operations;
+use crate::server::{Reply, Server, text};
+use crate::strangers::{House, SECRET, furnish, scim_routes};
+
+/// A house with one of everything that has an id.
+struct Furnished {
+    house: House,
+    /// What stands in a path, by the name of the parameter.
+    ids: BTreeMap<&'static str, String>,
+    /// A key of its organization, which may do everything there.
+    key: String,
+    /// A client's secret, and an access token that was given for it.
+    client_secret: String,
+    access_token: String,
+}
+
+fn made(server: &Server, path: &str, body: &Value) -> Value {
+    let reply = server.api("POST", &format!("/api/v1{path}"), body.to_string().as_bytes());
+    assert_eq!(reply.status, 201, "{reply:?}");
+    reply.json()
+}
+
+fn furnish_whole(server: &Server) -> Furnished {
+    let house = furnish(server);
+    let directory = format!("/directories/{}", house.connection.directory);
+    let client = made(server, &format!("{directory}/oauth-clients"), &json!({ "name": SECRET }));
+    let (client_id, client_secret) = (text(&client, "id"), text(&client, "client_secret"));
+    let form = format!(
+        "grant_type=client_credentials&client_id={client_id}&client_secret={client_secret}"
+    );
+    let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+    let given = server.call("POST", "/oauth/token", &headers, form.as_bytes()).json();
+    let urn = format!("urn:example:{}:Badge", house.organization);
+    let schema = json!({
+        "resource_type": "User",
+        "schema": { "id": urn, "name": SECRET, "attributes": [{ "name": "floor" }] },
+    });
+    let path = format!("/api/v1{directory}/schemas/{urn}");
+    assert_eq!(server.api("PUT", &path, schema.to_string().as_bytes()).status, 201);
+    let key = json!({ "name": SECRET, "scopes": ["full"], "organization_id": house.organization });
+    let key = made(server, "/api-keys", &key);
+    let ids = BTreeMap::from([
+        ("organization", house.organization.clone()),
+        ("directory", house.connection.directory.clone()),
+        ("token", house.token_id.clone()),
+        ("client", client_id),
+        ("secret", text(&client["secrets"][0], "id")),
+        ("user", house.user.clone()),
+        ("group", house.group.clone()),
+        ("urn", urn),
+        ("key", text(&key, "id")),
+        // The vendor's catalogue is nobody's.
+        ("id", "admin".to_owned()),
+    ]);
+    let access_token = text(&given, "access_token");
+    Furnished { house, ids, key: text(&key, "api_key"), client_secret, access_token }
+}
+
+/// Ids that nobody has, one for each place.
+fn nobodys(name: &str) -> &'static str {
+    match name {
+        "organization" => "org-01kc2x4n0s00000000000000zz",
+        "directory" => "dir-01kc2x4n0s00000000000000zz",
+        "token" | "secret" | "key" => "tok-01kc2x4n0s00000000000000zz",
+        "client" => "cli-01kc2x4n0s00000000000000zz",
+        "user" | "group" => "019b8d4a-0000-7000-8000-00000000dead",
+        "urn" => "urn:example:nobody:Badge",
+        "id" => "nobodys",
+        _ => panic!("`{name}` is a new place for an id: say what nobody's is, and furnish one"),
+    }
+}
+
+/// One operation of the document, with what it is called with.
+struct Operation {
+    method: String,
+    path: String,
+    scope: String,
+    is_of_all: bool,
+    body: String,
+}
+
+impl Operation {
+    fn all() -> Vec<Operation> {
+        let read = |(method, path, operation): (String, String, Value)| {
+            let description = text(&operation, "description");
+            let (_, scope) =
+                description.rsplit_once("scope `").expect("it says which scope it needs");
+            let (scope, rest) = scope.split_once('`').expect("the scope ends");
+            let example = &operation["requestBody"]["content"]["application/json"]["example"];
+            Operation {
+                body: if example.is_null() { String::new() } else { example.to_string() },
+                is_of_all: rest.contains("must not be that of one organization"),
+                scope: scope.to_owned(),
+                method,
+                path,
+            }
+        };
+        operations().into_iter().map(read).collect()
+    }
+
+    /// The places of ids.
+    fn places(&self) -> Vec<String> {
+        let names = self.path.split('{').skip(1).filter_map(|part| part.split('}').next());
+        names.map(str::to_owned).collect()
+    }
+
+    fn filled(&self, id: impl Fn(&str) -> String) -> String {
+        let path = self
+            .places()
+            .into_iter()
+            .fold(self.path.clone(), |path, name| path.replace(&format!("{{{name}}}"), &id(&name)));
+        format!("/api/v1{path}")
+    }
+
+    fn send(&self, server: &Server, path: &str, credential: Option<&str>) -> Reply {
+        let authorization = credential.map(|it| format!("Bearer {it}"));
+        let headers: Vec<_> =
+            authorization.iter().map(|it| ("Authorization", it.as_str())).collect();
+        server.call(&self.method, path, &headers, self.body.as_bytes())
+    }
+}
+
+/// What was told, without the name of the request and the time.
+fn told(reply: &Reply) -> (u16, Vec<(String, String)>, String) {
+    let mut headers = reply.headers.clone();
+    headers.retain(|(name, _)| !matches!(name.as_str(), "x-request-id" | "date"));
+    (reply.status, headers, String::from_utf8(reply.body.clone()).expect("text"))
+}
+
+fn without_limits() -> Limits {
+    // However often they ask: what they are told is not to depend on that here.
+    Limits { guesses: None, rate: None, ..Limits::default() }
+}
+
+/// Credentials of every kind that open nothing of the management API.
+fn useless(server: &Server, of: &Furnished) -> Vec<(&'static str, Option<String>)> {
+    let revoked = made(server, "/api-keys", &json!({ "name": "revoked", "scopes": ["full"] }));
+    let path = format!("/api/v1/api-keys/{}", text(&revoked, "id"));
+    assert_eq!(server.api("DELETE", &path, b"").status, 204);
+    let expired = json!({ "name": "expired", "scopes": ["full"], "lifetime_days": 1 });
+    let expired = text(&made(server, "/api-keys", &expired), "api_key");
+    server.pass(24 * 60 * 60);
+    vec![
+        ("none", None),
+        ("garbage", Some("nonsense".to_owned())),
+        ("a key that was cut", Some(server.key[..server.key.len() - 1].to_owned())),
+        ("a revoked key", Some(text(&revoked, "api_key"))),
+        ("an expired key", Some(expired)),
+        ("a token of the directory", Some(of.house.connection.token.clone())),
+        ("a client's secret", Some(of.client_secret.clone())),
+        ("an access token", Some(of.access_token.clone())),
+    ]
+}
+
+#[test]
+fn who_has_no_key_is_told_the_same_of_everything() {
+    let server = Server::start("isolation-useless", without_limits());
+    let of = furnish_whole(&server);
+    let useless = useless(&server, &of);
+    let before = server.state();
+    let nothing = server.call("GET", "/api/v1/nonsense", &[], b"");
+    assert_eq!(nothing.status, 401);
+    for operation in Operation::all() {
+        for (kind, credential) in &useless {
+            let path = operation.filled(|name| of.ids[name].clone());
+            let reply = operation.send(&server, &path, credential.as_deref());
+            assert_eq!(told(&reply), told(&nothing), "{} {path} with {kind}", operation.method);
+        }
+    }
+    assert_eq!(server.state(), before);
+}
+
+#[test]
+fn another_organizations_key_meets_nothing_at_every_place_of_an_id() {
+    let server = Server::start("isolation-foreign", without_limits());
+    let (own, other) = (furnish_whole(&server), furnish_whole(&server));
+    let role = server.api("PUT", "/api/v1/roles/admin", br#"{"name":"Administrator"}"#);
+    assert_eq!(role.status, 200);
+    let before = server.state();
+    let mut places = 0;
+    for operation in Operation::all() {
+        let Operation { method, path, .. } = &operation;
+        if operation.is_of_all {
+            let path = operation.filled(|name| own.ids[name].clone());
+            let reply = operation.send(&server, &path, Some(&own.key));
+            assert_eq!(reply.status, 403, "{method} {path}: {reply:?}");
+            continue;
+        }
+        for foreign in operation.places() {
+            if foreign == "id" {
+                continue;
+            }
+            places += 1;
+            // Every other place has what is the stranger's own.
+            let with = |id: &str| {
+                let path = operation.filled(|name| {
+                    if name == foreign { id.to_owned() } else { own.ids[name].clone() }
+                });
+                let reply = operation.send(&server, &path, Some(&own.key));
+                let (status, headers, body) = told(&reply);
+                (status, headers, body.replace(id, "…"))
+            };
+            let theirs = with(&other.ids[foreign.as_str()]);
+            if method == "PUT" && foreign == "urn" {
+                // The URN of a schema is the caller's to choose, and what is in the body another.
+                assert_eq!(theirs.0, 400, "{theirs:?}");
+                continue;
+            }
+            // What happened to nobody is nothing, and so is what happened to somebody else's.
+            let expected =
+                if path.ends_with("/timeline") && foreign != "directory" { 200 } else { 404 };
+            assert_eq!(theirs.0, expected, "{method} {path} at {foreign}: {theirs:?}");
+            let nobodys = with(nobodys(&foreign));
+            assert_eq!(theirs, nobodys, "{method} {path} at {foreign}");
+            assert!(!theirs.2.contains(SECRET), "{method} {path} at {foreign}: {theirs:?}");
+        }
+    }
+    // The document has at least as many as when this was written.
+    assert!(places >= 46, "{places}");
+    // Ids that stand elsewhere: in a body, and in a query.
+    let with = |id: &str| {
+        let body = json!({ "name": "x", "scopes": ["read"], "organization_id": id }).to_string();
+        let authorization = format!("Bearer {}", own.key);
+        let headers = [("Authorization", authorization.as_str())];
+        let key = server.call("POST", "/api/v1/api-keys", &headers, body.as_bytes());
+        assert_eq!(key.status, 404, "{key:?}");
+        told(&key)
+    };
+    assert_eq!(with(&other.ids["organization"]), with(nobodys("organization")));
+    let with = |query: &str| {
+        let authorization = format!("Bearer {}", own.key);
+        let headers = [("Authorization", authorization.as_str())];
+        told(&server.call("GET", &format!("/api/v1/{query}"), &headers, b""))
+    };
+    let events = |id: &str| with(&format!("events?directory_id={id}"));
+    assert_eq!(events(&other.ids["directory"]), events(nobodys("directory")));
+    assert_eq!(events(nobodys("directory")).0, 404);
+    assert_eq!(server.state(), before);
+    // Lists have the own ones and nobody else's.
+    for operation in
+        Operation::all().iter().filter(|it| it.method == "GET" && it.places().is_empty())
+    {
+        let reply = operation.send(&server, &operation.filled(|_| String::new()), Some(&own.key));
+        let (status, _, body) = told(&reply);
+        assert!(status == 200 || operation.path == "/events", "{} {status}", operation.path);
+        for id in other.ids.iter().filter(|(name, _)| **name != "id").map(|(_, id)| id) {
+            assert!(!body.contains(id), "{}: {body}", operation.path);
+        }
+    }
+}
+
+#[test]
+fn a_key_does_what_its_scopes_say_and_is_told_so_before_anything_is_looked_for() {
+    let server = Server::start("isolation-scopes", without_limits());
+    let of = furnish_whole(&server);
+    let key = |scopes: Value| {
+        let new = json!({ "name": "some", "scopes": scopes });
+        text(&made(&server, "/api-keys", &new), "api_key")
+    };
+    let (reader, settings) = (key(json!(["read"])), key(json!(["settings:read"])));
+    let before = server.state();
+    for operation in Operation::all() {
+        let own = operation.filled(|name| of.ids[name].clone());
+        let nowhere = operation.filled(|name| nobodys(name).to_owned());
+        let refused = |credential: &str| {
+            let with = |path: &str| told(&operation.send(&server, path, Some(credential)));
+            let (own, nowhere) = (with(&own), with(&nowhere));
+            assert_eq!(own.0, 403, "{} {}: {own:?}", operation.method, operation.path);
+            assert_eq!(own, nowhere, "{} {}", operation.method, operation.path);
+            assert!(own.2.contains(&operation.scope) && !own.2.contains(SECRET), "{own:?}");
+        };
+        if operation.scope.ends_with(":read") {
+            let reply = operation.send(&server, &own, Some(&reader));
+            let is_read = reply.status == 200 || operation.path.ends_with("/{id}");
+            assert!(is_read, "{} {}: {reply:?}", operation.method, operation.path);
+        } else {
+            refused(&reader);
+        }
+        if operation.scope != "settings:read" {
+            refused(&settings);
+        }
+        // What reads needs a scope to read, and what writes one to write.
+        assert_eq!(
+            operation.method == "GET",
+            operation.scope.ends_with(":read"),
+            "{}",
+            operation.path
+        );
+    }
+    assert_eq!(server.state(), before);
+}
+
+#[test]
+fn no_credential_of_anything_else_opens_a_directory() {
+    let server = Server::start("isolation-scim", without_limits());
+    let (own, other) = (furnish_whole(&server), furnish_whole(&server));
+    let token = |body: Value| {
+        let path = format!("/directories/{}/tokens", own.house.connection.directory);
+        made(&server, &path, &body)
+    };
+    let (revoked, expired) = (token(json!({})), token(json!({ "lifetime_days": 1 })));
+    let path = format!(
+        "/api/v1/directories/{}/tokens/{}",
+        own.house.connection.directory,
+        text(&revoked, "id")
+    );
+    assert_eq!(server.api("DELETE", &path, b"").status, 204);
+    let given = {
+        let form = format!(
+            "grant_type=client_credentials&client_id={}&client_secret={}",
+            other.ids["client"], other.client_secret
+        );
+        let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+        server.pass(24 * 60 * 60);
+        text(&server.call("POST", "/oauth/token", &headers, form.as_bytes()).json(), "access_token")
+    };
+    let credentials = [
+        ("the vendor's key", server.key.clone()),
+        ("the organization's key", own.key.clone()),
+        ("a client's secret", own.client_secret.clone()),
+        ("a revoked token", text(&revoked, "token")),
+        ("an expired token", text(&expired, "token")),
+        ("an expired access token", own.access_token.clone()),
+        ("a token of another directory", other.house.connection.token.clone()),
+        ("an access token of another directory", given),
+    ];
+    let before = server.state();
+    for (method, path, body) in scim_routes(&own.house.connection.base, &own.house) {
+        for (kind, credential) in &credentials {
+            let authorization = format!("Bearer {credential}");
+            let headers = [("Authorization", authorization.as_str())];
+            let reply = server.call(method, &path, &headers, body.as_bytes());
+            assert_eq!(reply.status, 401, "{method} {path} with {kind}: {reply:?}");
+            assert!(!told(&reply).2.contains(SECRET), "{method} {path} with {kind}");
+        }
+    }
+    assert_eq!(server.state(), before);
+}

@@ -42,7 +42,9 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
         .env("PATH", &path))?;
     let caller = root.join(FOLDER).join("call.py");
     run(Command::new(&python)
-        .args(["-m", "mypy", "--strict", "--cache-dir"])
+        .args(["-m", "mypy", "--config-file"])
+        .arg(root.join(FOLDER).join("mypy.ini"))
+        .arg("--cache-dir")
         .arg(place.join("mypy"))
         .arg(&client)
         .arg(&caller)

@@ -38,11 +38,12 @@ pub enum EventKind {
     GroupDeleted,
     GroupMemberAdded,
     GroupMemberRemoved,
+    WebhookEndpointDisabled,
 }
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [EventKind; 15] = [
+    pub const ALL: [EventKind; 16] = [
         EventKind::DirectoryCreated,
         EventKind::TokenCreated,
         EventKind::TokenRevoked,
@@ -58,6 +59,7 @@ impl EventKind {
         EventKind::GroupDeleted,
         EventKind::GroupMemberAdded,
         EventKind::GroupMemberRemoved,
+        EventKind::WebhookEndpointDisabled,
     ];
 
     /// The `type` of the event.
@@ -78,6 +80,7 @@ impl EventKind {
             EventKind::GroupDeleted => "directory.group.deleted",
             EventKind::GroupMemberAdded => "directory.group.member_added",
             EventKind::GroupMemberRemoved => "directory.group.member_removed",
+            EventKind::WebhookEndpointDisabled => "webhook.endpoint_disabled",
         }
     }
 }

@@ -23,6 +23,7 @@ mod rejection;
 mod schemas;
 pub mod secret;
 mod user;
+pub mod webhook;
 
 pub use aside::{
     ASIDE_BYTES_MAX, ASIDE_NAMES_MAX, ASIDE_NAMES_OF_DIRECTORY_MAX, AdoptAside, Adopted, Aside,
@@ -37,7 +38,8 @@ pub use decide::{Decide, Decision, Moment, Stop};
 pub use facts::{Facts, Missing, Taken, Want};
 pub use group::{CreateGroup, DeleteGroup, Group, GroupOutcome, PatchGroup, ReplaceGroup};
 pub use id::{
-    DirectoryId, EventId, GroupId, Ids, OrganizationId, RequestId, ResourceId, TokenId, UserId,
+    DeliveryId, DirectoryId, EndpointId, EventId, GroupId, Ids, OrganizationId, RequestId,
+    ResourceId, TokenId, UserId,
 };
 pub use organization::{
     CreateToken, Directory, DirectoryHead, Limits, NAME_MAX, OmittedMembers, Organization,

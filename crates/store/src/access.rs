@@ -935,8 +935,12 @@ impl ApiStore {
         FeedStore::new(Arc::clone(&self.0)).events(after, directory_id, count_max).await
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         crate::to_the_microsecond(self.0.environment.clock.now())
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.0
     }
 }
 

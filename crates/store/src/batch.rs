@@ -100,6 +100,11 @@ impl<'a> Batch<'a> {
         self.moment.now = self.moment.now.max(now);
     }
 
+    /// When this is done, and where ids come from.
+    pub(crate) fn moment(&self) -> Moment<'a> {
+        self.moment
+    }
+
     /// Rows that keeping this will touch, roughly.
     pub(crate) fn weight(&self) -> usize {
         let weigh = |change: &Change| match change {

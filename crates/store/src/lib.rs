@@ -30,6 +30,7 @@ mod sqlite;
 mod tls;
 mod transfer;
 mod walks;
+mod webhooks;
 mod writer;
 
 use std::path::Path;
@@ -42,13 +43,18 @@ use jiff::Timestamp;
 pub use access::{Access, ApiStore, Credential, DirectoryStore, DirectorySummary, TokenSummary};
 pub use catalogue::NewEntry;
 pub use error::Error;
-pub use feed::{BadCursor, Cursor, EventPage, EventRecord, FeedStore};
+pub use feed::{BadCursor, Cursor, EventPage, EventRecord, FeedPart, FeedStore};
 pub use list::{AnyRecord, ListRequest, Page, Represent, Start, Stretch, Window};
 pub use place::BadPageCursor;
 pub use quirks::QuirkCount;
 pub use read::{GroupRecord, GroupReference, UserRecord};
 pub use schemas::UnknownAttribute;
 pub use transfer::{MovedTable, Phase, Progress};
+pub use webhooks::{
+    Attempt, Claimed, DeliveryRecord, DeliveryState, Disabled, Endpoint, EndpointChange,
+    EndpointSummary, Endpoints, Health, Lane, Loaded, NewDelivery, NewEndpoint, Replay, Retried,
+    Settlement, TEST, WebhookStore,
+};
 
 use crate::access::FoundToken;
 use crate::feed::Sealer;
@@ -179,6 +185,11 @@ impl Store {
     /// The feed, for whoever brings events on: it can be read and nothing else.
     pub fn feed(&self) -> FeedStore {
         FeedStore::new(Arc::clone(&self.inner))
+    }
+
+    /// What brings events to webhook endpoints.
+    pub fn webhooks(&self) -> WebhookStore {
+        WebhookStore::new(Arc::clone(&self.inner))
     }
 
     /// Gives the events that nobody has read yet their positions in the feed, where that is not done

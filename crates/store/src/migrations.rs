@@ -36,6 +36,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0006_ordinals_of_the_catalogue"),
     migration!("0007_time_of_the_latest_event"),
     migration!("0008_leases_and_forgotten_events"),
+    migration!("0010_webhooks"),
 ];
 
 /// How often to begin again where another node creates the same things at the same time.

@@ -6,6 +6,7 @@ mod directories;
 mod events;
 mod organizations;
 mod schemas;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -68,6 +69,14 @@ pub(crate) fn routes(counter: &Arc<Counter>) -> Router<Arc<Counter>> {
                 .delete(catalogue::delete_entitlement),
         )
         .route("/events", get(events::list))
+        .route("/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/webhooks/{id}", get(webhooks::get).patch(webhooks::patch).delete(webhooks::delete))
+        .route("/webhooks/{id}/secret", post(webhooks::rotate))
+        .route("/webhooks/{id}/test", post(webhooks::test))
+        .route("/webhooks/{id}/replay", post(webhooks::replay))
+        .route("/webhooks/{id}/deliveries", get(webhooks::deliveries))
+        .route("/webhooks/{id}/deliveries/{delivery}", get(webhooks::delivery))
+        .route("/webhooks/{id}/deliveries/{delivery}/replay", post(webhooks::replay_one))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .with_state(Arc::clone(counter))

@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU32;
 
+use directory::webhook::Networks;
+
 /// Settings of the counter, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -12,6 +14,8 @@ pub struct Settings {
     scim_path: String,
     /// Limits of requests.
     pub limits: Limits,
+    /// Networks that are not of the internet and may have webhook endpoints all the same.
+    pub webhook_networks: Networks,
 }
 
 /// What one request, and one directory's requests together, may amount to.
@@ -111,7 +115,12 @@ impl Settings {
         if !is_usable {
             return Err(BadSetting::ScimPath(scim_path.to_owned()));
         }
-        Ok(Settings { public_url: public.to_owned(), scim_path: path.to_owned(), limits })
+        Ok(Settings {
+            public_url: public.to_owned(),
+            scim_path: path.to_owned(),
+            limits,
+            webhook_networks: Networks::default(),
+        })
     }
 
     /// Scheme, host and port, without a slash at the end.

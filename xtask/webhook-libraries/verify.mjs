@@ -1,0 +1,27 @@
+// Verifies what the courier signs with the library of Standard Webhooks from npm.
+//
+// Messages come in as lines of JSON. Each has to be believed as it is, and with one letter changed
+// anywhere it has to be refused.
+
+import assert from "node:assert";
+import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
+
+// From where it was installed, which is not beside this file.
+const { Webhook, WebhookVerificationError } = createRequire(process.argv[2])("standardwebhooks");
+
+let count = 0;
+for await (const line of createInterface({ input: process.stdin })) {
+  const { secret, body, headers } = JSON.parse(line);
+  const webhook = new Webhook(secret);
+  assert.deepStrictEqual(webhook.verify(body, headers), JSON.parse(body));
+  const tampered = [[body.replaceAll("1", "2"), headers]];
+  for (const name of Object.keys(headers)) {
+    tampered.push([body, { ...headers, [name]: headers[name].slice(0, -2) + "00" }]);
+  }
+  for (const [changedBody, changedHeaders] of tampered) {
+    assert.throws(() => webhook.verify(changedBody, changedHeaders), WebhookVerificationError);
+  }
+  count += 1;
+}
+console.log(count);

@@ -27,6 +27,7 @@ const MESSAGES: usize = 12;
 /// Installs the libraries, has messages signed, and verifies them with each.
 pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
     let (python, modules) = install(root)?;
+    run(&mut cargo(root, ["build", "--package", "courier", "--example", "signed"]))?;
     // The libraries refuse what is older than five minutes.
     #[expect(clippy::disallowed_methods, reason = "a development task has no other clock")]
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs().to_string();

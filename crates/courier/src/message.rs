@@ -45,7 +45,9 @@ fn body(event: &EventRecord, data: &str) -> String {
     fn json(id: Option<impl ToString>) -> serde_json::Value {
         id.map(|id| id.to_string()).into()
     }
-    let time = serde_json::Value::from(event.occurred_at.to_string());
+    // As precise as the feed says it, so that both say the same.
+    let time = event.occurred_at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
+    let time = serde_json::Value::from(time);
     format!(
         "{{\"type\":{},\"timestamp\":{time},\"id\":{},\"occurred_at\":{time},\
          \"organization_id\":{},\"directory_id\":{},\"number\":{},\"data\":{data}}}",
@@ -114,8 +116,8 @@ mod tests {
         );
         assert_eq!(
             message.body,
-            "{\"type\":\"webhook.test\",\"timestamp\":\"2026-11-22T10:00:00.25Z\",\"id\":\"evt-1\",\
-             \"occurred_at\":\"2026-11-22T10:00:00.25Z\",\"organization_id\":null,\
+            "{\"type\":\"webhook.test\",\"timestamp\":\"2026-11-22T10:00:00.250Z\",\"id\":\"evt-1\",\
+             \"occurred_at\":\"2026-11-22T10:00:00.250Z\",\"organization_id\":null,\
              \"directory_id\":null,\"number\":3,\"data\":{\"a\":1}}"
         );
         assert_eq!((message.id.as_str(), message.timestamp), ("evt-1", 1_795_345_200));

@@ -44,6 +44,8 @@ const ALL_AT_ONCE_FAILING: usize = 256;
 /// Deliveries that wait for another attempt after which a failing endpoint is brought no more new
 /// events, but for one now and then that says how it is doing. It keeps its place in the feed.
 const WAITING_MAX: usize = 100;
+/// The same of one that does not fail altogether: they are all in memory.
+const WAITING_MOST: usize = 10_000;
 const TRICKLE: SignedDuration = SignedDuration::from_mins(1);
 
 /// Events ahead of the place of an endpoint.
@@ -436,7 +438,8 @@ impl Worker {
 
     /// Whether new events have to wait because too many are tried again.
     fn is_held_up(&self, now: Timestamp) -> bool {
-        self.is_failing() && self.due.len() >= WAITING_MAX && now < self.trickle_at
+        let most = if self.is_failing() { WAITING_MAX } else { WAITING_MOST };
+        self.due.len() >= most && now < self.trickle_at
     }
 
     /// Reads on.

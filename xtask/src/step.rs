@@ -188,7 +188,7 @@ fn demo(root: &Path) -> anyhow::Result<()> {
 const OPENS_A_DATABASE: &str = "(kind(test) + package(store)) \
      - binary(architecture) - binary(documents) - binary(faults) \
      - binary(crash) - binary(disk) - binary(power) - binary(nodes) - binary(postmaster) \
-     - (package(web) & test(/^disk::/))";
+     - (package(web) & test(/^disk::/)) - (package(roster) & binary(webhooks))";
 
 /// The tests that open a database, on one of the other kind. Which of them is told by the
 /// environment, so that each is written once and has one name.

@@ -18,6 +18,7 @@ mod server;
 mod soak;
 mod step;
 mod tool;
+mod webhook_libraries;
 
 use std::{
     path::{Path, PathBuf},

@@ -8,7 +8,11 @@ use crate::{
     command::{cargo, run, run_within, say},
     db::{self, Postgres},
     scim_tester,
-    tool::{C_COMPILER, CARGO_DENY, CARGO_NEXTEST, CLIPPY, PYTHON, PYTHON_VENV, RUSTFMT, Tool},
+    tool::{
+        C_COMPILER, CARGO_DENY, CARGO_NEXTEST, CLIPPY, NODE, NPM, PYTHON, PYTHON_VENV, RUSTFMT,
+        Tool,
+    },
+    webhook_libraries,
 };
 
 /// Fetching the advisory database takes seconds where there is a way to it. Where packets are
@@ -147,6 +151,15 @@ pub(crate) const STEPS: &[Step] = &[
         has_summary: false,
     },
     Step {
+        name: "webhook-libraries",
+        claim: "the libraries of Standard Webhooks from PyPI and npm believe what the courier signs",
+        when: When::Always,
+        tools: &[C_COMPILER, PYTHON, PYTHON_VENV, NODE, NPM],
+        run: webhook_libraries::check,
+        hint: "mend what signs",
+        has_summary: false,
+    },
+    Step {
         name: "postgres",
         claim: "all that holds on the embedded database holds on PostgreSQL",
         when: When::Always,
@@ -184,7 +197,7 @@ fn demo(root: &Path) -> anyhow::Result<()> {
 const OPENS_A_DATABASE: &str = "(kind(test) + package(store)) \
      - binary(architecture) - binary(documents) - binary(faults) \
      - binary(crash) - binary(disk) - binary(power) - binary(nodes) - binary(postmaster) \
-     - (package(web) & test(/^disk::/))";
+     - (package(web) & test(/^disk::/)) - (package(roster) & binary(webhooks))";
 
 /// The tests that open a database, on one of the other kind. Which of them is told by the
 /// environment, so that each is written once and has one name.
@@ -192,7 +205,8 @@ fn tests_on_postgres(root: &Path) -> anyhow::Result<()> {
     let Some(server) = Postgres::start_if_possible(root)? else { return Ok(()) };
     run(CARGO_NEXTEST
         .command(root)?
-        .args(["nextest", "run", "--package=store", "--package=web", "--package=roster"])
+        .args(["nextest", "run", "--package=store", "--package=courier", "--package=web"])
+        .arg("--package=roster")
         .args(["-E", OPENS_A_DATABASE])
         .env(db::VARIABLE, &server.url))
 }

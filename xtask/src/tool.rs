@@ -65,7 +65,7 @@ pub(crate) const C_COMPILER: Tool = Tool {
 
 pub(crate) const PYTHON: Tool = Tool {
     name: "python3",
-    why: "runs scim2-tester, and the generator of a client",
+    why: "runs what others have written: scim2-tester, the generator of a client, and a library of webhooks",
     origin: Origin::System { packages: &["python3"] },
 };
 
@@ -73,6 +73,18 @@ pub(crate) const PYTHON_VENV: Tool = Tool {
     name: "python3-venv",
     why: "gives these a place of their own below `target`",
     origin: Origin::Python { module: "ensurepip", packages: &["python3-venv"] },
+};
+
+pub(crate) const NODE: Tool = Tool {
+    name: "node",
+    why: "runs the library of webhooks of JavaScript",
+    origin: Origin::System { packages: &["nodejs"] },
+};
+
+pub(crate) const NPM: Tool = Tool {
+    name: "npm",
+    why: "installs the library of webhooks of JavaScript below `target`",
+    origin: Origin::System { packages: &["npm"] },
 };
 
 pub(crate) const POSTGRES: Tool = Tool {

@@ -44,11 +44,12 @@ pub enum EventKind {
     GroupDeleted,
     GroupMemberAdded,
     GroupMemberRemoved,
+    WebhookEndpointDisabled,
 }
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [EventKind; 20] = [
+    pub const ALL: [EventKind; 21] = [
         EventKind::DirectoryCreated,
         EventKind::DirectoryUpdated,
         EventKind::DirectoryPaused,
@@ -69,6 +70,7 @@ impl EventKind {
         EventKind::GroupDeleted,
         EventKind::GroupMemberAdded,
         EventKind::GroupMemberRemoved,
+        EventKind::WebhookEndpointDisabled,
     ];
 
     /// The `type` of the event.
@@ -94,6 +96,7 @@ impl EventKind {
             EventKind::GroupDeleted => "directory.group.deleted",
             EventKind::GroupMemberAdded => "directory.group.member_added",
             EventKind::GroupMemberRemoved => "directory.group.member_removed",
+            EventKind::WebhookEndpointDisabled => "webhook.endpoint_disabled",
         }
     }
 }

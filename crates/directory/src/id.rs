@@ -124,6 +124,17 @@ management_id!(
     "req"
 );
 
+management_id!(
+    /// A webhook endpoint of the vendor: `whe-…`.
+    EndpointId,
+    "whe"
+);
+management_id!(
+    /// One event on its way to one endpoint, with all attempts to bring it: `whd-…`.
+    DeliveryId,
+    "whd"
+);
+
 /// The id of a user or of a group: what a membership can name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ResourceId(Uuid);

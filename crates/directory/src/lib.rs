@@ -24,6 +24,7 @@ mod rejection;
 mod schemas;
 pub mod secret;
 mod user;
+pub mod webhook;
 
 pub use administration::{
     ACCESS_TOKEN_MINUTES, ADDRESS_RANGES_MAX, AddressRange, ApiKey, ApiScope, ApiScopes,
@@ -44,8 +45,8 @@ pub use decide::{Decide, Decision, Moment, Stop};
 pub use facts::{Facts, Missing, Taken, Want};
 pub use group::{CreateGroup, DeleteGroup, Group, GroupOutcome, PatchGroup, ReplaceGroup};
 pub use id::{
-    ClientId, DirectoryId, EventId, GroupId, Ids, OrganizationId, RequestId, ResourceId, TokenId,
-    UserId,
+    ClientId, DeliveryId, DirectoryId, EndpointId, EventId, GroupId, Ids, OrganizationId,
+    RequestId, ResourceId, TokenId, UserId,
 };
 pub use organization::{
     CreateToken, DeleteDirectory, Directory, DirectoryHead, EditDirectory, Limits, NAME_MAX,

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use courier::{Courier, Names, Patience, Poster, RealTime, SystemNames};
 use directory::AddressRange;
 use directory::secret::{Secret, SecretKind};
+use directory::webhook::{Network, Networks};
 use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
@@ -43,6 +45,10 @@ pub(crate) struct Arguments {
     /// directories take requests from some addresses only, these are compared with what it says
     #[arg(long, env = "ROSTER_TRUSTED_PROXIES", value_name = "RANGES", value_delimiter = ',')]
     trusted_proxies: Vec<AddressRange>,
+    /// Networks that are not of the internet and may have webhook endpoints all the same, such as
+    /// `10.1.0.0/16`; with them, also without encryption. Several are separated by commas
+    #[arg(long, env = "ROSTER_WEBHOOK_ALLOW", value_name = "CIDR", value_delimiter = ',')]
+    webhook_allow: Vec<Network>,
     /// Form of the log, which goes to standard error
     #[arg(long, env = "ROSTER_LOG_FORMAT", value_name = "FORM", default_value = "text")]
     log_format: LogFormat,
@@ -82,12 +88,14 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let address = listener.local_addr().context("cannot tell on which address it listens")?;
     let limits = web::Limits { rate: arguments.rate.limit(), ..web::Limits::default() };
     let here = format!("http://{address}");
+    let networks: Networks = arguments.webhook_allow.into_iter().collect();
     let mut settings = web::Settings::new(
         arguments.addresses.public_url.as_deref().unwrap_or(&here),
         arguments.addresses.scim_path.as_deref().unwrap_or(SCIM_PATH),
         limits,
     )?;
     settings.trusted_proxies = arguments.trusted_proxies;
+    settings.webhook_networks = networks.clone();
     let place = arguments.place.describe()?;
     let argument = arguments.place.argument()?;
     let store = arguments.place.open().await?;
@@ -125,14 +133,44 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let application =
         web::application(store.access(), settings, environment::ids(), environment::entropy);
     let store = Arc::new(store);
+    let courier = courier(&store, networks);
     let upkeep = tokio::spawn(keep_up(Arc::clone(&store), arguments.keep_events_days));
     web::serve(listener, application, stop).await.context("the server failed")?;
+    if let Some(courier) = courier {
+        courier.stop().await;
+    }
     upkeep.abort();
     // It has ended, as it was told to.
     let _ = upkeep.await;
     Arc::into_inner(store).context("somebody still holds the database")?.close().await;
     tracing::info!("stopped: everything is kept");
     Ok(ExitCode::SUCCESS)
+}
+
+/// What brings events to webhook endpoints. Where there can be no TLS, as on a machine that trusts
+/// nobody, all else is served.
+fn courier(store: &store::Store, networks: Networks) -> Option<Courier> {
+    let names: Arc<dyn Names> = Arc::new(SystemNames);
+    let post = match Poster::new(networks, &names, Patience::default()) {
+        Ok(post) => post,
+        Err(reason) => {
+            tracing::warn!(
+                reason,
+                "webhooks are not delivered: TLS cannot be set up. Install the certificates of the \
+                 authorities that this machine is to trust, such as the package `ca-certificates`, \
+                 and restart the server",
+            );
+            return None;
+        }
+    };
+    let store = store.webhooks();
+    let time = Arc::new(RealTime(store.clone()));
+    let chance = Arc::new(|| {
+        let [a, b, c, d, ..] = environment::entropy();
+        f64::from(u32::from_be_bytes([a, b, c, d])) / f64::from(u32::MAX)
+    });
+    let holder = environment::ids().next().to_string();
+    Some(Courier::start(store, Arc::new(post), time, chance, holder))
 }
 
 /// What is to be done now and then. Of several nodes one does it, or it does no harm.

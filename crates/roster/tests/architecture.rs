@@ -16,7 +16,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("directory", &["scim"]),
     // `claims` and `faults` are for tests alone: see `TESTS_ALONE`.
     ("store", &["claims", "directory", "faults", "scim"]),
-    ("courier", &["store", "directory"]),
+    ("courier", &["claims", "store", "directory"]),
     ("web", &["claims", "faults", "store", "directory", "scim"]),
     ("simulator", &["scim"]),
     ("roster", &["claims", "courier", "directory", "scim", "simulator", "store", "web"]),

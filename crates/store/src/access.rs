@@ -1259,6 +1259,10 @@ impl ApiStore {
     pub(crate) fn now(&self) -> Timestamp {
         crate::to_the_microsecond(self.0.environment.clock.now())
     }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.0
+    }
 }
 
 impl TokenSummary {

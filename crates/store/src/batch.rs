@@ -128,6 +128,11 @@ impl<'a> Batch<'a> {
         self.moment.now = self.moment.now.max(now);
     }
 
+    /// When this is done, and where ids come from.
+    pub(crate) fn moment(&self) -> Moment<'a> {
+        self.moment
+    }
+
     /// Whether nothing more is to be decided in it.
     pub(crate) fn is_full(&self) -> bool {
         self.weight >= WEIGHT_MAX

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use directory::event::Draft;
 use directory::secret::{Entropy, hex};
 use directory::{DirectoryId, EventId, OrganizationId};
 use hmac::{Hmac, KeyInit, Mac};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sha2::Sha256;
 
 use crate::Inner;
 use crate::error::Error;
 use crate::lease;
 use crate::session::{Bulk, Engine, Flow, Many, Row, Session, Value, count, finish};
+use crate::webhooks;
 
 /// An event as it is read: numbered, positioned, and with its data as it was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,11 +25,11 @@ pub struct EventRecord {
     pub event_id: String,
     /// Its `type`.
     pub kind: String,
-    /// Whose.
-    pub organization_id: OrganizationId,
-    /// Where.
-    pub directory_id: DirectoryId,
-    /// Its place among the events of its directory, from 1 on without gaps.
+    /// Whose; of nobody's where the server tells of itself.
+    pub organization_id: Option<OrganizationId>,
+    /// Where; in none where the server tells of itself.
+    pub directory_id: Option<DirectoryId>,
+    /// Its place among the events of its directory, or among those of none, from 1 on without gaps.
     pub number: u64,
     /// When.
     pub occurred_at: Timestamp,
@@ -164,6 +166,11 @@ impl Sealer {
         } else {
             Err(BadCursor::Malformed)
         }
+    }
+
+    /// The position of a cursor that was found good.
+    pub(crate) fn position_of(&self, cursor: &Cursor) -> u64 {
+        self.open(cursor, Scope(None)).map_or(0, |(position, _)| position)
     }
 
     /// What a cursor keeps of the event at its position. There is none at position 0.
@@ -377,6 +384,12 @@ pub(crate) async fn sequence(session: &mut Session) -> Result<(), Error> {
     }
 }
 
+/// The same within a transaction that goes on.
+pub(crate) async fn sequence_within(session: &mut Session) -> Result<(), Error> {
+    while sequence_some(session, SEQUENCED_AT_ONCE).await? == SEQUENCED_AT_ONCE {}
+    Ok(())
+}
+
 /// Locks the one row of the feed, on PostgreSQL, until the transaction ends; says where its end is.
 pub(crate) async fn lock(session: &mut Session) -> Result<u64, Error> {
     let end = session
@@ -516,8 +529,9 @@ fn check_positions(
 fn check_numbers(events: &[EventRecord]) -> Result<(), Error> {
     for pair in events.windows(2) {
         if pair[1].number != pair[0].number + 1 {
-            let whose = format!("the directory `{}`", pair[0].directory_id);
-            return Err(hole(&whose, pair[0].number + 1));
+            let whose = pair[0].directory_id.map(|id| format!("the directory `{id}`"));
+            let whose = whose.as_deref().unwrap_or("the server's own");
+            return Err(hole(whose, pair[0].number + 1));
         }
     }
     Ok(())
@@ -540,13 +554,13 @@ async fn events_after(
         None => {
             "select e.position, e.event_id, e.type, d.organization_id, e.directory_id, e.number,
                     e.occurred_at, e.data
-             from events e join directories d on d.directory_id = e.directory_id
+             from events e left join directories d on d.directory_id = e.directory_id
              where e.position > $1 order by e.position limit $2"
         }
         Some(_) => {
             "select e.position, e.event_id, e.type, d.organization_id, e.directory_id, e.number,
                     e.occurred_at, e.data
-             from events e join directories d on d.directory_id = e.directory_id
+             from events e left join directories d on d.directory_id = e.directory_id
              where e.position > $1 and e.directory_id = $3 order by e.position limit $2"
         }
     };
@@ -602,7 +616,7 @@ async fn sequenced_events_after(
                   as s (directory_id, first_number, last_number, shift)
              join events e on e.directory_id = s.directory_id
                           and e.number between s.first_number and s.last_number
-             join directories d on d.directory_id = e.directory_id
+             left join directories d on d.directory_id = e.directory_id
              order by 1",
             &[
                 Value::Texts(&directories),
@@ -620,12 +634,146 @@ fn event(row: &Row<'_>) -> Result<EventRecord, Error> {
         position: row.number(0)?,
         event_id: row.text(1)?,
         kind: row.text(2)?,
-        organization_id: row.parsed(3)?,
-        directory_id: row.parsed(4)?,
+        organization_id: optional_id(row.optional_text(3)?)?,
+        directory_id: optional_id(Some(row.text(4)?).filter(|it| it != OF_NO_DIRECTORY))?,
         number: row.number(5)?,
         occurred_at: row.time(6)?,
         data: row.text(7)?,
     })
+}
+
+/// An id that only we wrote, where there is one.
+pub(crate) fn optional_id<T: std::str::FromStr>(text: Option<String>) -> Result<Option<T>, Error> {
+    let read =
+        |text: String| text.parse().map_err(|_| Error::Corrupt(format!("`{text}` is not an id")));
+    text.map(read).transpose()
+}
+
+/// Where an event says its directory, and is of none.
+const OF_NO_DIRECTORY: &str = "";
+
+/// Keeps an event of the server itself. These have numbers of their own, as if they were of a
+/// directory; whoever takes one holds the row of the feed until the transaction ends.
+pub(crate) async fn keep_of_server(
+    session: &mut Session,
+    id: EventId,
+    draft: &Draft,
+    at: Timestamp,
+) -> Result<(), Error> {
+    const DOING: &str = "keeping an event of the server";
+    let number = session
+        .first(
+            "numbering an event of the server",
+            "update feed set own_number = own_number + 1 returning own_number",
+            &[],
+            |row| row.number(0),
+        )
+        .await?
+        .ok_or_else(|| Error::Corrupt("the feed has no beginning".to_owned()))?;
+    let id = id.to_string();
+    let mut values = vec![
+        Value::Text(OF_NO_DIRECTORY),
+        Value::Text(&id),
+        Value::Text(draft.kind.as_str()),
+        Value::Text(&draft.data),
+        count(number),
+        Value::Time(at),
+    ];
+    match session.engine() {
+        Engine::Sqlite => {
+            let sql = "update feed set position = position + 1 returning position";
+            let position = session.first(DOING, sql, &[], |row| row.number(0)).await?;
+            values.push(count(position.unwrap_or_default()));
+            let sql = "insert into events
+                       (directory_id, event_id, type, data, number, occurred_at, position)
+                       values ($1, $2, $3, $4, $5, $6, $7)";
+            session.run(DOING, sql, &values).await?;
+        }
+        Engine::Postgres => {
+            let sql = "insert into events (directory_id, event_id, type, data, number, occurred_at)
+                       values ($1, $2, $3, $4, $5, $6)";
+            session.run(DOING, sql, &values).await?;
+            let sql = "insert into unsequenced (directory_id, first_number, last_number)
+                       values ($1, $2, $2)";
+            session.run(DOING, sql, &[Value::Text(OF_NO_DIRECTORY), count(number)]).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Part of the feed, as whoever brings events on reads it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FeedPart {
+    /// The events, in order.
+    pub events: Vec<EventRecord>,
+    /// Up to which position there are no others.
+    pub read_to: u64,
+    /// Up to which position events were let go.
+    pub forgotten_to: u64,
+}
+
+/// Events behind a position: of one directory, or of all; so many at most, and none behind `upto`.
+pub(crate) async fn part(
+    session: &mut Session,
+    after: u64,
+    upto: Option<u64>,
+    directory: Option<&str>,
+    count_max: u64,
+) -> Result<FeedPart, Error> {
+    if session.engine() == Engine::Postgres {
+        sequence(session).await?;
+    }
+    session.begin_reading()?;
+    let end = position(session).await?;
+    let (forgotten_to, _) = forgotten(session).await?;
+    let after = after.max(forgotten_to);
+    let upto = upto.map_or(end, |upto| upto.min(end));
+    let mut events = match session.engine() {
+        _ if after >= upto => Vec::new(),
+        Engine::Sqlite => events_after(session, after, directory, count_max).await?,
+        Engine::Postgres => sequenced_events_after(session, after, directory, count_max).await?,
+    };
+    session.roll_back().await?;
+    let found = events.len();
+    events.retain(|event| event.position <= upto);
+    let is_whole = (found as u64) < count_max || events.len() < found;
+    let last = events.last().map_or(after, |event| event.position);
+    let read_to = if is_whole { upto.max(after) } else { last };
+    Ok(FeedPart { events, read_to, forgotten_to })
+}
+
+/// The position of the last event before which all occurred before a moment, give or take what time
+/// differs from one directory to another.
+pub(crate) async fn position_at(session: &mut Session, moment: Timestamp) -> Result<u64, Error> {
+    let (mut low, _) = forgotten(session).await?;
+    let mut high = position(session).await?;
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        match event_time_at(session, middle).await? {
+            Some(at) if at >= moment => high = middle - 1,
+            _ => low = middle,
+        }
+    }
+    Ok(low)
+}
+
+/// When the event at a position occurred.
+pub(crate) async fn event_time_at(
+    session: &mut Session,
+    position: u64,
+) -> Result<Option<Timestamp>, Error> {
+    let sql = match session.engine() {
+        Engine::Sqlite => "select occurred_at from events where position = $1",
+        Engine::Postgres => {
+            "select e.occurred_at
+             from (select * from sequence where last_position >= $1
+                   order by last_position limit 1) s
+             join events e on e.directory_id = s.directory_id
+                          and e.number = s.first_number + ($1 - s.first_position)
+             where s.first_position <= $1"
+        }
+    };
+    session.first("reading when an event was", sql, &[count(position)], |row| row.time(0)).await
 }
 
 /// The id of the event at a position.
@@ -670,6 +818,10 @@ const FORGETTING: &str = "forget_events";
 /// Events that are let go in one transaction: others wait meanwhile.
 const FORGOTTEN_AT_ONCE: u64 = 2_000;
 
+/// For how much longer events are kept that were not brought to some webhook endpoint yet. One that
+/// fails is switched off after five days.
+const WAITED_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
+
 /// Lets the oldest events go, up to the first that did not occur before a moment, a few at a time.
 /// Says how many.
 pub(crate) async fn forget(
@@ -682,18 +834,27 @@ pub(crate) async fn forget(
         return Ok(0);
     }
     let (begin, _) = forgotten(session).await?;
+    // What is still to be brought to somebody is waited for, and not for ever.
+    let wanted = webhooks::wanted_from(session).await?.unwrap_or(u64::MAX);
+    let is_old = |position: u64, at: Timestamp| {
+        at < before && (position <= wanted || at < before - WAITED_FOR)
+    };
     match session.engine() {
-        Engine::Sqlite => forget_here(session, begin, before).await,
+        Engine::Sqlite => forget_here(session, begin, is_old).await,
         Engine::Postgres => {
             // Those that nobody has read yet too.
             sequence_some(session, SEQUENCED_AT_ONCE).await?;
-            forget_sequenced(session, begin, before).await
+            forget_sequenced(session, begin, is_old).await
         }
     }
 }
 
 /// The same, of an embedded database.
-async fn forget_here(session: &mut Session, begin: u64, before: Timestamp) -> Result<u64, Error> {
+async fn forget_here(
+    session: &mut Session,
+    begin: u64,
+    is_old: impl Fn(u64, Timestamp) -> bool,
+) -> Result<u64, Error> {
     let mut end = begin;
     session
         .each(
@@ -701,10 +862,11 @@ async fn forget_here(session: &mut Session, begin: u64, before: Timestamp) -> Re
             "select position, occurred_at from events where position > $1 order by position limit $2",
             &[count(begin), count(FORGOTTEN_AT_ONCE)],
             |row| {
-                if row.time(1)? >= before {
+                let position = row.number(0)?;
+                if !is_old(position, row.time(1)?) {
                     return Ok(Flow::Break(()));
                 }
-                end = row.number(0)?;
+                end = position;
                 Ok(Flow::Continue(()))
             },
         )
@@ -721,7 +883,7 @@ async fn forget_here(session: &mut Session, begin: u64, before: Timestamp) -> Re
 async fn forget_sequenced(
     session: &mut Session,
     begin: u64,
-    before: Timestamp,
+    is_old: impl Fn(u64, Timestamp) -> bool,
 ) -> Result<u64, Error> {
     const DELETE: Many<3> = Many {
         doing: "letting old events go",
@@ -745,7 +907,7 @@ async fn forget_sequenced(
              order by s.last_position limit $2",
             &[count(begin), count(FORGOTTEN_AT_ONCE)],
             |row| {
-                if row.time(4)? >= before || end - begin >= FORGOTTEN_AT_ONCE {
+                if !is_old(row.number(2)?, row.time(4)?) || end - begin >= FORGOTTEN_AT_ONCE {
                     return Ok(Flow::Break(()));
                 }
                 let (first, last) = (row.number(3)?, row.number(2)?);

@@ -36,6 +36,7 @@ mod tls;
 mod transfer;
 mod upkeep;
 mod walks;
+mod webhooks;
 mod writer;
 
 use std::path::Path;
@@ -51,7 +52,7 @@ pub use access::{
 pub use administration::OrganizationEdit;
 pub use catalogue::NewEntry;
 pub use error::Error;
-pub use feed::{BadCursor, Cursor, EventPage, EventRecord, FeedStore};
+pub use feed::{BadCursor, Cursor, EventPage, EventRecord, FeedPart, FeedStore};
 pub use list::{AnyRecord, ListRequest, Page, Represent, Start, Stretch, Window};
 pub use oauth::{Given, NotGiven};
 pub use once::{Begun, OnceStore};
@@ -61,6 +62,11 @@ pub use read::{GroupRecord, GroupReference, UserRecord};
 pub use schemas::UnknownAttribute;
 pub use timeline::{Timeline, TimelineEvent};
 pub use transfer::{MovedTable, Phase, Progress};
+pub use webhooks::{
+    Attempt, Claimed, DeliveryRecord, DeliveryState, Disabled, Endpoint, EndpointChange,
+    EndpointSummary, Endpoints, Health, Lane, Loaded, NewDelivery, NewEndpoint, Replay, Retried,
+    Settlement, TEST, WebhookStore,
+};
 
 use crate::access::FoundToken;
 use crate::administration::Administration;
@@ -211,6 +217,11 @@ impl Store {
     /// The feed, for whoever brings events on: it can be read and nothing else.
     pub fn feed(&self) -> FeedStore {
         FeedStore::new(Arc::clone(&self.inner))
+    }
+
+    /// What brings events to webhook endpoints.
+    pub fn webhooks(&self) -> WebhookStore {
+        WebhookStore::new(Arc::clone(&self.inner))
     }
 
     /// Gives the events that nobody has read yet their positions in the feed, where that is not done

@@ -54,6 +54,7 @@ const MIGRATIONS: &[Migration] = &[
         "0009_programs_that_live_with_a_migration" lives with "0008_leases_and_forgotten_events"
     ),
     migration!("0010_management" lives with "0008_leases_and_forgotten_events"),
+    migration!("0011_webhooks" lives with "0008_leases_and_forgotten_events"),
 ];
 
 /// How often to begin again where another node creates the same things at the same time.

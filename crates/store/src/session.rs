@@ -447,6 +447,14 @@ impl Row<'_> {
         u64::try_from(value).map_err(|_| Error::Corrupt(format!("a count is {value}")))
     }
 
+    /// The same, where there may be none.
+    pub(crate) fn optional_number(&self, column: usize) -> Result<Option<u64>, Error> {
+        match self.optional_integer(column)? {
+            None => Ok(None),
+            Some(_) => self.number(column).map(Some),
+        }
+    }
+
     pub(crate) fn time(&self, column: usize) -> Result<Timestamp, Error> {
         time(self.integer(column)?)
     }

@@ -132,8 +132,24 @@ const TABLES: &[Table] = &[
         by "last_position"),
     // The epoch and the seals of cursors: what was handed out stays good.
     table!("feed" (
-        "one, epoch, secret, position, forgotten_position, forgotten_event_id"
+        "one, epoch, secret, position, forgotten_position, forgotten_event_id, own_number"
     ) by "one"),
+    table!("webhook_endpoints" (
+        "endpoint_id, url, description, filter, is_ordered, disabled_at, disabled_reason, revision, \
+         position, missed_count, failing_since, last_success_at, last_failure_at, holder, epoch, \
+         expires_at, created_at, modified_at"
+    ) by "endpoint_id"),
+    table!("webhook_secrets" (
+        "endpoint_id, secret, created_at, expires_at"
+    ) by "endpoint_id, secret"),
+    table!("webhook_lanes" (
+        "endpoint_id, lane_id, position, end_position, since, until"
+    ) by "endpoint_id, lane_id"),
+    table!("webhook_deliveries" (
+        "endpoint_id, delivery_id, state, event_id, type, organization_id, directory_id, number, \
+         position, occurred_at, data, lane_id, attempt_count, next_attempt_at, attempts, created_at, \
+         modified_at"
+    ) by "endpoint_id, delivery_id"),
 ];
 
 /// How far a move is.

@@ -24,6 +24,7 @@ use crate::feed;
 use crate::quirks::{self, Gathered};
 use crate::session::{Engine, Session, Value, finish};
 use crate::sqlite::Doubt;
+use crate::webhooks;
 use crate::{Clock, Environment, to_the_microsecond};
 
 /// Changes that may wait before callers have to wait for a place in the queue.
@@ -86,6 +87,8 @@ pub(crate) enum Act {
     /// What was straightened lately of what providers sent. Brought every few seconds, not at every
     /// request.
     CountQuirks(Gathered),
+    /// Of webhook endpoints, and of what is brought to them.
+    Webhook(Box<webhooks::Write>),
 }
 
 struct Deciding<D: Decide> {
@@ -556,6 +559,7 @@ impl Act {
                 session.run("noting the use of a token", sql, &values).await?;
             }
             Act::CountQuirks(gathered) => quirks::count_more(session, gathered).await?,
+            Act::Webhook(write) => return Ok(Ok(write.keep(session, batch.moment()).await?)),
         }
         Ok(Ok(0))
     }

@@ -888,15 +888,16 @@ impl Reader {
     }
 
     fn read(&mut self, event: &EventRecord) {
+        let directory_id = event.directory_id.expect("everything here is of a directory");
         self.position += 1;
         assert_eq!(event.position, self.position, "positions have no gaps");
-        let number = self.numbers.entry(event.directory_id).or_default();
+        let number = self.numbers.entry(directory_id).or_default();
         *number += 1;
         assert_eq!(event.number, *number, "numbers have no gaps");
-        let before = self.occurred_at.insert(event.directory_id, event.occurred_at);
+        let before = self.occurred_at.insert(directory_id, event.occurred_at);
         assert!(before <= Some(event.occurred_at), "time does not go back");
         let data: Value = serde_json::from_str(&event.data).unwrap();
-        self.directories.entry(event.directory_id).or_default().learn(&event.kind, data);
+        self.directories.entry(directory_id).or_default().learn(&event.kind, data);
     }
 }
 

@@ -13,6 +13,7 @@ mod schemas;
 mod server;
 mod tokens;
 mod users;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -41,6 +42,10 @@ use crate::api::organizations::{
 use crate::api::schemas::{AdoptedView, NewSchema, SchemaView, UnknownView};
 use crate::api::tokens::{CreatedToken, NewToken, Rotation, TokenView};
 use crate::api::users::{GroupView, GroupsQuery, TimelineView, UserView, UsersQuery};
+use crate::api::webhooks::{
+    DeliveriesQuery, DeliveryView, NewWebhook, ReplayInput, Replayed, SecretMade, SecretRotation,
+    WebhookEdit, WebhookView,
+};
 use crate::body;
 use crate::problem::Problem;
 use crate::scim::{PATH_SHOWN_MAX, cut};
@@ -59,6 +64,7 @@ pub(crate) fn table() -> Vec<Route> {
     use ApiScope::{
         CatalogueRead, CatalogueWrite, DirectoriesRead, DirectoriesWrite, EventsRead, KeysRead, KeysWrite,
         OrganizationsRead, OrganizationsWrite, SettingsRead, TokensRead, TokensWrite, UsersRead,
+        WebhooksRead, WebhooksWrite,
     };
 
     vec![
@@ -226,6 +232,58 @@ pub(crate) fn table() -> Vec<Route> {
             .query::<EventsQuery>()
             .answers::<EventsPage>(200)
             .refuses(&[404, 410]),
+        Route::get("/webhooks", "list_webhooks", WebhooksRead, webhooks::list)
+            .says("List webhook endpoints", "In the order of their creation.")
+            .of_all()
+            .query::<PageQuery>()
+            .answers_page_of::<WebhookView>(),
+        Route::post("/webhooks", "create_webhook", WebhooksWrite, webhooks::create)
+            .says("Create a webhook endpoint", "Where events are brought. The answer is the only place where the secret is shown with which deliveries are signed.")
+            .of_all()
+            .takes::<NewWebhook>()
+            .answers::<WebhookView>(201),
+        Route::get("/webhooks/{webhook}", "get_webhook", WebhooksRead, webhooks::get)
+            .says("Get a webhook endpoint", "With how far it is behind.")
+            .of_all()
+            .answers::<WebhookView>(200),
+        Route::patch("/webhooks/{webhook}", "update_webhook", WebhooksWrite, webhooks::patch)
+            .says("Change a webhook endpoint", "Or switch it off and on: it goes on where it was.")
+            .of_all()
+            .takes::<WebhookEdit>()
+            .answers::<WebhookView>(200),
+        Route::delete("/webhooks/{webhook}", "delete_webhook", WebhooksWrite, webhooks::delete)
+            .says("Delete a webhook endpoint", "With all that was on its way.")
+            .of_all()
+            .answers_nothing(),
+        Route::post("/webhooks/{webhook}/secret", "rotate_webhook_secret", WebhooksWrite, webhooks::rotate)
+            .says("Exchange the secret of a webhook endpoint", "Those before it stay good for `overlap_hours`, and deliveries are signed with all of them.")
+            .of_all()
+            .takes::<SecretRotation>()
+            .answers::<SecretMade>(201),
+        Route::post("/webhooks/{webhook}/test", "test_webhook", WebhooksWrite, webhooks::test)
+            .says("Test a webhook endpoint", "Brings an event there that is none, once.")
+            .of_all()
+            .answers::<DeliveryView>(202),
+        Route::post("/webhooks/{webhook}/replay", "replay_webhook", WebhooksWrite, webhooks::replay)
+            .says("Have events brought again", "All that failed, or what occurred between two times, or what stands between two cursors of the feed.")
+            .of_all()
+            .takes::<ReplayInput>()
+            .answers::<Replayed>(202)
+            .refuses(&[410]),
+        Route::get("/webhooks/{webhook}/deliveries", "list_deliveries", WebhooksRead, webhooks::deliveries)
+            .says("List what was brought to a webhook endpoint", "Or was tried to; the latest first.")
+            .of_all()
+            .query::<DeliveriesQuery>()
+            .answers_page_of::<DeliveryView>(),
+        Route::get("/webhooks/{webhook}/deliveries/{delivery}", "get_delivery", WebhooksRead, webhooks::delivery)
+            .says("Get a delivery", "With its attempts.")
+            .of_all()
+            .answers::<DeliveryView>(200),
+        Route::post("/webhooks/{webhook}/deliveries/{delivery}/replay", "replay_delivery", WebhooksWrite, webhooks::replay_one)
+            .says("Have an event brought again", "With all its attempts.")
+            .of_all()
+            .answers::<DeliveryView>(202)
+            .refuses(&[410]),
         Route::get("/api-keys", "list_api_keys", KeysRead, keys::list)
             .says("List API keys", "")
             .answers_page_of::<ApiKeyView>(),

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use directory::AddressRange;
+use directory::webhook::Networks;
 
 /// Settings of the counter, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Proxies that are believed when they say for whom they speak, in `X-Forwarded-For`.
     pub trusted_proxies: Vec<AddressRange>,
+    /// Networks that are not of the internet and may have webhook endpoints all the same.
+    pub webhook_networks: Networks,
 }
 
 /// What one request, and one directory's requests together, may amount to.
@@ -121,6 +124,7 @@ impl Settings {
             scim_path: path.to_owned(),
             limits,
             trusted_proxies: Vec::new(),
+            webhook_networks: Networks::default(),
         })
     }
 

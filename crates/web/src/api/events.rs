@@ -40,9 +40,10 @@ pub(super) struct EventView {
     #[serde(rename = "type")]
     kind: String,
     occurred_at: String,
-    organization_id: String,
-    directory_id: String,
-    /// The place among the events of the directory, from 1 on without gaps.
+    /// `null` of what the server tells of itself.
+    organization_id: Option<String>,
+    directory_id: Option<String>,
+    /// The place among the events of the directory, or of the server, from 1 on without gaps.
     number: u64,
     #[schema(value_type = Object)]
     data: Box<RawValue>,
@@ -54,8 +55,8 @@ impl From<EventRecord> for EventView {
             id: event.event_id,
             kind: event.kind,
             occurred_at: scim::datetime::print(event.occurred_at),
-            organization_id: event.organization_id.to_string(),
-            directory_id: event.directory_id.to_string(),
+            organization_id: event.organization_id.map(|id| id.to_string()),
+            directory_id: event.directory_id.map(|id| id.to_string()),
             number: event.number,
             data: RawValue::from_string(event.data).expect("events are kept as JSON"),
         }
@@ -93,7 +94,7 @@ pub(super) async fn list(
     }))
 }
 
-fn bad_cursor(bad: BadCursor) -> Problem {
+pub(super) fn bad_cursor(bad: BadCursor) -> Problem {
     match bad {
         BadCursor::Malformed => Problem::invalid(
             "`after` is not a cursor of this feed, or was made with another `directory_id`",

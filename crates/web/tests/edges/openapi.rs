@@ -227,6 +227,28 @@ fn tell_all() -> Map<String, Value> {
         story.tell(&format!("get_{one}"), "GET", &path, &null);
         story.tell(&format!("delete_{one}"), "DELETE", &path, &null);
     }
+    let new = json!({
+        "url": "https://app.example/hooks",
+        "event_types": ["directory.user.*"],
+        "ordered": true,
+    });
+    let webhook = text(&story.tell("create_webhook", "POST", "/webhooks", &new), "id");
+    let webhook = format!("/webhooks/{webhook}");
+    let of_webhook = |path: &str| format!("{webhook}{path}");
+    let edit = json!({ "description": "The app", "event_types": [] });
+    story.tell("update_webhook", "PATCH", &webhook, &edit);
+    let rotation = json!({ "overlap_hours": 48 });
+    story.tell("rotate_webhook_secret", "POST", &of_webhook("/secret"), &rotation);
+    let delivery = story.tell("test_webhook", "POST", &of_webhook("/test"), &null);
+    let delivery = of_webhook(&format!("/deliveries/{}", text(&delivery, "id")));
+    story.tell("list_deliveries", "GET", &of_webhook("/deliveries?state=pending"), &null);
+    story.tell("get_delivery", "GET", &delivery, &null);
+    story.tell("replay_delivery", "POST", &format!("{delivery}/replay"), &null);
+    story.tell("replay_webhook", "POST", &of_webhook("/replay"), &json!({ "failed": true }));
+    story.tell("get_webhook", "GET", &webhook, &null);
+    story.tell("list_webhooks", "GET", "/webhooks", &null);
+    story.tell("delete_webhook", "DELETE", &webhook, &null);
+
     let new = json!({ "name": "nightly report", "scopes": ["events:read"], "lifetime_days": 90 });
     let key = story.tell("create_api_key", "POST", "/api-keys", &new);
     story.tell("list_api_keys", "GET", "/api-keys", &null);

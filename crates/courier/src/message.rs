@@ -76,6 +76,8 @@ mod tests {
     use super::*;
 
     /// As the libraries of Standard Webhooks have it in their own tests.
+    ///
+    /// Proves S-HOOK-2, S-HOOK-3.
     #[test]
     fn signatures_are_those_of_the_standard() {
         let secret = SigningSecret::kept("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned());
@@ -95,6 +97,7 @@ mod tests {
         assert_eq!(sign(&[SigningSecret::kept("whsec_?".to_owned())], "msg_1", 1, "{}"), "");
     }
 
+    /// Proves S-HOOK-1.
     #[test]
     fn an_event_is_written_as_the_feed_has_it() {
         let event = EventRecord {

@@ -133,6 +133,7 @@ fn an_endpoint_is_read_as_it_was_made_and_changed() {
     });
 }
 
+/// Proves S-HOOK-4.
 #[test]
 fn secrets_overlap_and_end() {
     on_every_engine(async |database| {

@@ -44,6 +44,8 @@ async fn count_knocks(address: &str) -> (u16, Arc<AtomicUsize>) {
 }
 
 /// Also where nobody has looked at the address before: it is looked at when it is used.
+///
+/// Proves S-HOOK-10.
 #[tokio::test]
 async fn no_spelling_of_an_address_leads_inside() {
     let (port, knocks) = count_knocks("127.0.0.1:0").await;

@@ -213,6 +213,8 @@ async fn five_days_of_failure_switch_an_endpoint_off() {
 }
 
 /// A part of the feed is brought once more; by time, and by cursors.
+///
+/// Proves S-HOOK-11.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_part_of_the_feed_is_brought_again() {
     let scene = Scene::new(2).await;

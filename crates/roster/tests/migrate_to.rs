@@ -124,6 +124,19 @@ fn forget_until_when(page: &mut Value) {
     assert!(cursor.is_some(), "{page}");
 }
 
+/// When a provider was heard of last is kept to the minute, and known better by the node that heard.
+fn forget_contacts(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members
+                .retain(|name, _| !matches!(name.as_str(), "last_contact_at" | "last_change_at"));
+            members.values_mut().for_each(forget_contacts);
+        }
+        Value::Array(values) => values.iter_mut().for_each(forget_contacts),
+        _ => {}
+    }
+}
+
 #[tokio::test]
 async fn a_moved_server_answers_every_question_as_before() {
     let Some(own) = OwnDatabase::make() else { return };
@@ -179,8 +192,11 @@ async fn a_moved_server_answers_every_question_as_before() {
         after.push(as_a_provider(&server.url, token).await);
     }
     for (before, after) in before.iter().flatten().zip(after.iter().flatten()) {
-        let text =
-            |answer: &(String, u16, Vec<u8>)| String::from_utf8_lossy(&answer.2).into_owned();
+        let text = |answer: &(String, u16, Vec<u8>)| {
+            let mut body: Value = serde_json::from_slice(&answer.2).expect("it is JSON");
+            forget_contacts(&mut body);
+            body.to_string()
+        };
         assert_eq!((&after.0, after.1), (&before.0, before.1));
         assert_eq!(text(after), text(before), "{}", before.0);
     }

@@ -16,7 +16,7 @@ use scim::schema::custom::Definition;
 use scim::{Preset, ResourceType};
 use serde_json::{Value, json};
 use store::{
-    Credential, Cursor, DirectoryStore, Error, MovedTable, NewEntry, Phase, Progress, Store,
+    Begun, Credential, Cursor, DirectoryStore, Error, MovedTable, NewEntry, Phase, Progress, Store,
 };
 
 use crate::beside::write;
@@ -104,7 +104,18 @@ async fn fill(store: &Store) -> Vec<DirectoryId> {
     let define = DefineSchema { extends, required: false, schema };
     store.api().define_schema(directories[0].0.id(), define).await.unwrap();
     let secret = Secret::new(SecretKind::ApiKey, [9; 32]);
-    store.create_api_key("tests", &secret).await.unwrap();
+    let key = store.create_api_key("tests", &secret).await.unwrap();
+    let once = store.api().once(key, "a key".to_owned());
+    assert_eq!(once.begin("a request".to_owned()).await.unwrap(), Begun::First);
+    once.end(201, "an answer".to_owned()).await.unwrap();
+    for (made, _) in &directories {
+        let secret = Secret::new(SecretKind::ClientSecret, [9; 32]);
+        let day = SignedDuration::from_hours(24);
+        if made.id() == directories[0].0.id() {
+            store.api().create_client(made.id(), "Entra".to_owned(), &secret, day).await.unwrap();
+        }
+        store.access().note_contact(made.id(), 200, true);
+    }
     for (number, text) in TEXTS.iter().enumerate() {
         let (kind, id) = (CatalogueKind::Role, format!("role-{number}").parse().unwrap());
         let description = (number > 0).then(|| (*text).to_owned());
@@ -127,6 +138,7 @@ async fn picture(store: &Store, directories: &[DirectoryId]) -> Vec<String> {
         picture.push(format!("{:?}", api.tokens(id).await.unwrap()));
         picture.push(format!("{:?}", api.schemas(id).await.unwrap()));
         picture.push(format!("{:?}", api.quirks(id).await.unwrap()));
+        picture.push(format!("{:?}", api.clients(id).await.unwrap()));
         picture.push(format!("{:?}", api.unknown_attributes(id).await.unwrap()));
         picture.push(format!("{:?}", api.events(None, Some(id), 10_000).await.unwrap()));
         for user in opened.users_after(0, 1_000).await.unwrap().items {

@@ -66,7 +66,6 @@ pub fn retry_after(text: &str, now: Timestamp) -> Option<SignedDuration> {
 mod tests {
     use super::*;
 
-    /// Proves S-HOOK-8.
     #[test]
     fn ten_attempts_take_at_least_75_hours() {
         let total = |chance: f64| {

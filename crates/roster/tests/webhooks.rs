@@ -135,6 +135,7 @@ impl App {
     }
 }
 
+/// Proves S-HOOK-1.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_keeps_nothing_from_the_app() {
     #[expect(clippy::disallowed_methods, reason = "it is the test's own")]

@@ -4,3 +4,4 @@ mod inside;
 mod receivers;
 mod recovery;
 mod scene;
+mod signatures;

@@ -13,7 +13,7 @@ use crate::scene::{Manner, Receiver, Recorder, Scene, Virtual, chance, poster};
 /// Every misbehaviour is met with the same ten attempts, at the same times, and is told as what it
 /// is; what asks for something else is heard.
 ///
-/// Proves S-HOOK-5, S-HOOK-7, S-HOOK-9.
+/// Proves S-HOOK-5, S-HOOK-7, S-HOOK-8, S-HOOK-9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_schedule_is_kept_whatever_an_endpoint_does() {
     let scene = Arc::new(Scene::new(1).await);

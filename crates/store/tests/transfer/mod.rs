@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use claims::OwnDatabase;
 use directory::secret::{Secret, SecretKind};
+use directory::webhook::{Filter, SigningSecret};
 use directory::{
     Aside, CatalogueKind, CreateUser, DefineSchema, DeleteUser, DirectoryId, Document, Limits,
     Settings, TokenScope,
@@ -16,7 +17,8 @@ use scim::schema::custom::Definition;
 use scim::{Preset, ResourceType};
 use serde_json::{Value, json};
 use store::{
-    Begun, Credential, Cursor, DirectoryStore, Error, MovedTable, NewEntry, Phase, Progress, Store,
+    Begun, Credential, Cursor, DirectoryStore, Error, MovedTable, NewEndpoint, NewEntry, Phase,
+    Progress, Store,
 };
 
 use crate::beside::write;
@@ -108,6 +110,17 @@ async fn fill(store: &Store) -> Vec<DirectoryId> {
     let once = store.api().once(key, "a key".to_owned());
     assert_eq!(once.begin("a request".to_owned()).await.unwrap(), Begun::First);
     once.end(201, "an answer".to_owned()).await.unwrap();
+    let new = NewEndpoint {
+        url: "https://app.example/hooks".to_owned(),
+        description: None,
+        filter: Filter::default(),
+        is_ordered: true,
+        from_the_beginning: false,
+        secret: SigningSecret::new([9; 32]),
+    };
+    let endpoint = store.api().create_endpoint(new).await.unwrap().expect("there is room");
+    store.api().test_endpoint(endpoint).await.unwrap().expect("it is there");
+    store.api().replay_between(endpoint, now(), None).await.unwrap();
     for (made, _) in &directories {
         let secret = Secret::new(SecretKind::ClientSecret, [9; 32]);
         let day = SignedDuration::from_hours(24);
@@ -129,6 +142,10 @@ async fn fill(store: &Store) -> Vec<DirectoryId> {
 async fn picture(store: &Store, directories: &[DirectoryId]) -> Vec<String> {
     let api = store.api();
     let mut picture = vec![format!("{:?}", api.catalogue(CatalogueKind::Role).await.unwrap())];
+    for endpoint in api.endpoints(None, 10).await.unwrap() {
+        let deliveries = api.deliveries(endpoint.endpoint.id, None, None, 10).await.unwrap();
+        picture.push(format!("{endpoint:?} {deliveries:?}"));
+    }
     for event in api.events(None, None, 10_000).await.unwrap().unwrap().events {
         picture.push(format!("{event:?}"));
     }

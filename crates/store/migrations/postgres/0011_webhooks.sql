@@ -79,7 +79,7 @@ create table webhook_deliveries (
     -- The lane that waits for this, if one does.
     lane_id text collate "C",
     attempt_count bigint not null,
-    -- When it is tried again; what is over has none.
+    -- When it is tried again. What is over has none.
     next_attempt_at bigint not null,
     -- The latest attempts, as JSON.
     attempts text collate "C" not null,

@@ -79,7 +79,7 @@ create table webhook_deliveries (
     -- The lane that waits for this, if one does.
     lane_id text,
     attempt_count integer not null,
-    -- When it is tried again; what is over has none.
+    -- When it is tried again. What is over has none.
     next_attempt_at integer not null,
     -- The latest attempts, as JSON.
     attempts text not null,

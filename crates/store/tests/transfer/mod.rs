@@ -110,17 +110,6 @@ async fn fill(store: &Store) -> Vec<DirectoryId> {
     let once = store.api().once(key, "a key".to_owned());
     assert_eq!(once.begin("a request".to_owned()).await.unwrap(), Begun::First);
     once.end(201, "an answer".to_owned()).await.unwrap();
-    let new = NewEndpoint {
-        url: "https://app.example/hooks".to_owned(),
-        description: None,
-        filter: Filter::default(),
-        is_ordered: true,
-        from_the_beginning: false,
-        secret: SigningSecret::new([9; 32]),
-    };
-    let endpoint = store.api().create_endpoint(new).await.unwrap().expect("there is room");
-    store.api().test_endpoint(endpoint).await.unwrap().expect("it is there");
-    store.api().replay_between(endpoint, now(), None).await.unwrap();
     for (made, _) in &directories {
         let secret = Secret::new(SecretKind::ClientSecret, [9; 32]);
         let day = SignedDuration::from_hours(24);
@@ -136,6 +125,21 @@ async fn fill(store: &Store) -> Vec<DirectoryId> {
         store.api().put_entry(entry).await.unwrap();
     }
     directories.iter().map(|(made, _)| made.id()).collect()
+}
+
+/// An endpoint, with something that is to be brought there, and something once more.
+async fn bring(store: &Store) {
+    let new = NewEndpoint {
+        url: "https://app.example/hooks".to_owned(),
+        description: None,
+        filter: Filter::default(),
+        is_ordered: true,
+        from_the_beginning: false,
+        secret: SigningSecret::new([9; 32]),
+    };
+    let endpoint = store.api().create_endpoint(new).await.unwrap().expect("there is room");
+    store.api().test_endpoint(endpoint).await.unwrap().expect("it is there");
+    store.api().replay_between(endpoint, now(), None).await.unwrap();
 }
 
 /// All that can be read.
@@ -189,6 +193,8 @@ fn what_is_moved_is_what_was_there_and_goes_on_from_there() {
         assert_eq!(store.forget_events("a node", now()).await.unwrap(), 0);
         let after_first = now() + SignedDuration::from_secs(30);
         assert_eq!(store.forget_events("a node", after_first).await.unwrap(), 1);
+        // Events are kept for whoever they are to be brought to.
+        bring(&store).await;
         let before = picture(&store, &directories).await;
         let page = store.api().events(None, None, 20).await.unwrap().unwrap();
         let middle = page.next.as_str().to_owned();

@@ -13,7 +13,10 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 
-use crate::command::{capture, cargo, run, say};
+use crate::{
+    command::{capture, cargo, run, say},
+    python,
+};
 
 /// What is installed, and what runs it; relative to the workspace.
 const FOLDER: &str = "xtask/webhook-libraries";
@@ -50,37 +53,18 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
 /// Installs both, unless the last ones are still right. Returns the Python that has the one and the
 /// folder that has the other.
 fn install(root: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
+    let python = python::install(root, "the library of webhooks", FOLDER, PLACE)?;
     let (folder, place) = (root.join(FOLDER), root.join(PLACE));
-    let files = ["requirements.txt", "package.json", "package-lock.json"];
-    let mut wanted = capture(Command::new("python3").arg("--version"))?;
+    let files = ["package.json", "package-lock.json"];
+    let mut wanted = String::new();
     for file in files {
         wanted += &fs::read_to_string(folder.join(file))?;
     }
-    let (environment, stamp) = (place.join("venv"), place.join("installed"));
-    let python = environment.join("bin").join("python");
-    let is_right = fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted);
-    if is_right && python.is_file() {
+    let stamp = place.join("installed-by-npm");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok((python, place));
     }
-    fs::create_dir_all(&place).context("there is no place for the libraries")?;
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment)).context(
-        "the virtual environment could not be made\n\
-         hint: install it with `sudo apt-get install python3-venv` and start again\n\
-         cause",
-    )?;
-    // Only what is named, only in these bytes, and nothing that runs code while it is installed.
-    let options = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--quiet"];
-    run(Command::new(&python)
-        .args(["-m", "pip", "install", "--disable-pip-version-check"])
-        .args(options)
-        .arg("--requirement")
-        .arg(folder.join("requirements.txt")))
-    .context(
-        "the library could not be installed from the Python package index\n\
-         hint: run it where the index can be reached, or set `PIP_INDEX_URL` to a mirror\n\
-         cause",
-    )?;
-    for file in &files[1..] {
+    for file in files {
         fs::copy(folder.join(file), place.join(file)).context("copying what npm is to install")?;
     }
     run(Command::new("npm")

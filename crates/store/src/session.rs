@@ -85,8 +85,8 @@ pub(crate) struct Bulk<const N: usize> {
     copy: Option<(&'static str, Option<(CopyIn, usize)>)>,
 }
 
-/// Rows from which on PostgreSQL takes them by `copy`, which costs it half of what a statement with
-/// arrays does. To begin and to end it is a journey each.
+/// Rows from which on PostgreSQL takes them by `copy`, which is made for many rows: they are sent while
+/// the next are made, and no array of them is held. To begin and to end it is a journey each.
 const COPIED_MIN: usize = 1_000;
 
 /// Rows of one `copy`, so that none comes near the time that a statement may take.

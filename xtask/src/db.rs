@@ -37,6 +37,9 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 const LOOKING: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// Lines of the server's log that are told when it has ended by itself.
+const LAST_WORDS: usize = 20;
+
 /// Every test has a process and a database of its own, and each of these some ten connections.
 /// Nothing waits for the disk. A log of what clients did wrong is what some tests are about.
 const SETTINGS: &[&str] = &[
@@ -132,6 +135,19 @@ impl Postgres {
             .with_context(|| format!("the database `{name}` could not be made"))?;
         Ok(self.url.replacen("/postgres?", &format!("/{name}?"), 1))
     }
+
+    /// What came of something that used the server. Where it failed and the server has ended
+    /// meanwhile, that is why, and the server's last words are told.
+    pub(crate) fn blamed_for<T>(&mut self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
+        let Err(error) = outcome else { return outcome };
+        match self.process.try_wait() {
+            Ok(Some(status)) => Err(error.context(format!(
+                "PostgreSQL ended with {status} while it was used, and had said:\n{}",
+                self.place.last_words()
+            ))),
+            _ => Err(error),
+        }
+    }
 }
 
 impl Drop for Postgres {
@@ -185,6 +201,18 @@ impl Place {
         self.folder.join("data")
     }
 
+    fn log(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
+    /// The end of what the server has said.
+    fn last_words(&self) -> String {
+        let said = fs::read(self.log()).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said);
+        let lines: Vec<&str> = said.lines().collect();
+        lines[lines.len().saturating_sub(LAST_WORDS)..].join("\n")
+    }
+
     fn is_reachable(&self) -> bool {
         capture(self.command(Path::new("test")).args(["-x", "."])).is_ok()
     }
@@ -213,10 +241,10 @@ impl Place {
     /// Makes a server and waits until it listens.
     fn start(&self, server: &Path) -> anyhow::Result<Started> {
         let programs = server.parent().context("a program lies in a folder")?;
-        let (data, log) = (self.data(), self.folder.join("log"));
+        let data = self.data();
         self.clear()?;
         fs::DirBuilder::new().mode(0o700).create(&data)?;
-        let output = File::create(&log)?;
+        let output = File::create(self.log())?;
         if let Some(User { user, group }) = self.user {
             chown(&data, Some(user), Some(group))?;
         }
@@ -248,7 +276,7 @@ impl Place {
             Ok(()) => Ok(started),
             Err(error) => {
                 let _ = started.process.kill().and_then(|()| started.process.wait());
-                let said = fs::read_to_string(log).unwrap_or_default();
+                let said = self.last_words();
                 Err(error.context(format!("PostgreSQL did not start, and said:\n{said}")))
             }
         }

@@ -202,13 +202,14 @@ const OPENS_A_DATABASE: &str = "(kind(test) + package(store)) \
 /// The tests that open a database, on one of the other kind. Which of them is told by the
 /// environment, so that each is written once and has one name.
 fn tests_on_postgres(root: &Path) -> anyhow::Result<()> {
-    let Some(server) = Postgres::start_if_possible(root)? else { return Ok(()) };
-    run(CARGO_NEXTEST
+    let Some(mut server) = Postgres::start_if_possible(root)? else { return Ok(()) };
+    let tested = run(CARGO_NEXTEST
         .command(root)?
         .args(["nextest", "run", "--package=store", "--package=courier", "--package=web"])
         .arg("--package=roster")
         .args(["-E", OPENS_A_DATABASE])
-        .env(db::VARIABLE, &server.url))
+        .env(db::VARIABLE, &server.url));
+    server.blamed_for(tested)
 }
 
 /// A found advisory fails. A database out of reach is said aloud and does not: a change is not

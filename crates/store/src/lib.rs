@@ -182,7 +182,8 @@ impl Store {
             feed::open(&mut session, entropy).await
         })?;
         let readers = Readers::open(reader)?;
-        let (writer, writer_thread) = Writer::start(session, environment.clone(), limits)?;
+        let (writer, writer_thread) =
+            Writer::start(session, readers.clone(), environment.clone(), limits)?;
         let (quirks, quirks_thread) = QuirkCounter::start(writer.clone())?;
         let (tokens, walks) = (Recent::new(), Walks::default());
         let types = KnownTypes::default();

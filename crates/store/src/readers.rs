@@ -9,7 +9,9 @@
 //! for anybody may send them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::{Duration, Instant};
 
 use directory::DirectoryId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -37,13 +39,106 @@ const WAITING_OF_ONE: usize = 16;
 /// a fraction of a millisecond, and remembered.
 const CREDENTIALS: usize = 2;
 
+/// For how long reads by keys may share one state of an embedded database, where nothing was kept
+/// meanwhile. To look whether there is a new one costs two locks of files and a lock that all
+/// connections of the process share, together as much as to find a user. What this process keeps is
+/// seen at once whatever this says; what a command beside it keeps, after this long.
+const SHARED_FOR: Duration = Duration::from_millis(1);
+
 #[derive(Clone, Debug)]
 pub(crate) struct Readers {
     is_embedded: bool,
-    free: Arc<Mutex<Vec<Session>>>,
+    free: Arc<Free>,
     places: Arc<Semaphore>,
     credentials: Arc<Semaphore>,
     long: Arc<Long>,
+}
+
+/// Connections that nobody reads with, of which there is one for each place.
+#[derive(Debug, Default)]
+struct Free {
+    readers: Mutex<Vec<Reader>>,
+    /// One more whenever another state should be read from now on.
+    state: AtomicU64,
+    /// Whether somebody will come to end what nobody reads on.
+    is_watched: AtomicBool,
+}
+
+/// A connection, and which state of the database it is in, where it stays in one.
+#[derive(Debug)]
+struct Reader {
+    session: Session,
+    stays_in: Option<(u64, Instant)>,
+}
+
+impl Free {
+    fn lock(&self) -> MutexGuard<'_, Vec<Reader>> {
+        self.readers.lock().expect("nobody panics while holding it")
+    }
+
+    fn take(&self) -> Reader {
+        self.lock().pop().expect("there is a connection for each place")
+    }
+
+    fn state(&self) -> u64 {
+        self.state.load(Ordering::Acquire)
+    }
+
+    /// Gives one back. Where it stays in a state that is old by now, it leaves it.
+    fn give_back(self: &Arc<Free>, mut reader: Reader) -> Result<(), Error> {
+        let mut readers = self.lock();
+        // Behind the lock: whoever makes it old either sees it here, or was seen here.
+        let stays = reader.stays_in.is_some_and(|(state, _)| state == self.state());
+        let left = if stays { Ok(()) } else { reader.leave() };
+        readers.push(reader);
+        drop(readers);
+        if stays && !self.is_watched.swap(true, Ordering::AcqRel) {
+            let free = Arc::clone(self);
+            tokio::spawn(async move {
+                tokio::time::sleep(SHARED_FOR).await;
+                // First, so that who comes from now on is seen to by somebody else.
+                free.is_watched.store(false, Ordering::Release);
+                free.leave();
+            });
+        }
+        left
+    }
+
+    /// Has whoever reads from now on see what is there now.
+    fn renew(&self) {
+        self.state.fetch_add(1, Ordering::AcqRel);
+        self.leave();
+    }
+
+    /// Has nobody stay in a state without reading it: that would keep the log from being moved into the
+    /// database and begun anew.
+    fn leave(&self) {
+        for reader in self.lock().iter_mut() {
+            if let Err(error) = reader.leave() {
+                // It is tried again by the next reader, who is told.
+                tracing::warn!(error = &error as &dyn std::error::Error, "a read did not end");
+            }
+        }
+    }
+}
+
+impl Reader {
+    /// Sees to it that what is read is what is there.
+    fn stay(&mut self, state: u64) -> Result<(), Error> {
+        let now = Instant::now();
+        let is_good = |(of, since): (u64, Instant)| of == state && now - since < SHARED_FOR;
+        if !self.stays_in.is_some_and(is_good) {
+            self.leave()?;
+            self.session.begin_to_stay()?;
+            self.stays_in = Some((state, now));
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self) -> Result<(), Error> {
+        self.stays_in = None;
+        finish(self.session.roll_back())
+    }
 }
 
 /// Who reads long, and who waits to.
@@ -98,16 +193,25 @@ impl Drop for Turn {
 impl Readers {
     /// As many as are wanted, each opened by this.
     pub(crate) fn open(mut open: impl FnMut() -> Result<Session, Error>) -> Result<Readers, Error> {
-        let sessions: Vec<_> = (0..READERS).map(|_| open()).collect::<Result<_, _>>()?;
+        let open = |_| Ok(Reader { session: open()?, stays_in: None });
+        let readers: Vec<_> = (0..READERS).map(open).collect::<Result<_, Error>>()?;
         let long =
             Long { places: Arc::new(Semaphore::new(LONG)), of_one: Mutex::new(HashMap::new()) };
         Ok(Readers {
-            is_embedded: sessions.iter().all(|it| it.engine() == Engine::Sqlite),
-            places: Arc::new(Semaphore::new(sessions.len())),
+            is_embedded: readers.iter().all(|it| it.session.engine() == Engine::Sqlite),
+            places: Arc::new(Semaphore::new(readers.len())),
             credentials: Arc::new(Semaphore::new(CREDENTIALS)),
-            free: Arc::new(Mutex::new(sessions)),
+            free: Arc::new(Free { readers: Mutex::new(readers), ..Free::default() }),
             long: Arc::new(long),
         })
+    }
+
+    /// To be called when something was kept, before anybody is told so: whoever reads from then on
+    /// sees it. And when a log was moved into its database, so that nobody reads the log any more.
+    pub(crate) fn renew(&self) {
+        if self.is_embedded {
+            self.free.renew();
+        }
     }
 
     /// Whether a read by a key is done here and now.
@@ -135,7 +239,7 @@ impl Readers {
         }
         let place = acquire(&self.places).await?;
         // Whoever asks cannot go away before this thread goes on.
-        let outcome = use_one_of(&self.free, None, read);
+        let outcome = use_one_of(&self.free, None, Sees::Shared, read);
         drop(place);
         outcome
     }
@@ -178,7 +282,7 @@ impl Readers {
         let wanted = Arc::new(());
         let is_wanted = Some(Arc::downgrade(&wanted));
         let reading = tokio::task::spawn_blocking(move || {
-            let outcome = use_one_of(&free, is_wanted, read);
+            let outcome = use_one_of(&free, is_wanted, Sees::Own, read);
             // Whoever gets the place finds everything else free as well.
             drop(held);
             drop(place);
@@ -190,22 +294,41 @@ impl Readers {
     }
 }
 
-/// Reads with one of the free connections, of which there is one for each place.
+/// Which state of the database is read.
+#[derive(Clone, Copy, Debug)]
+enum Sees {
+    /// One that the reader begins, and that ends with it.
+    Own,
+    /// One that others may have read already, if nothing was kept since.
+    Shared,
+}
+
+/// Reads with one of the free connections.
 fn use_one_of<T>(
-    free: &Mutex<Vec<Session>>,
+    free: &Arc<Free>,
     is_wanted: Option<Weak<()>>,
+    sees: Sees,
     read: impl FnOnce(&mut Session) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let taken = free.lock().expect("nobody panics while holding it").pop();
-    let mut session = taken.expect("there is a connection for each place");
-    session.read_for(is_wanted);
-    let read = std::panic::AssertUnwindSafe(|| read(&mut session));
-    let outcome = std::panic::catch_unwind(read);
-    // Whatever happened, the next reader begins anew: in a transaction that a panic has left open it
-    // would see an old state, and the log could not be cut back.
-    let ended = finish(session.roll_back());
-    free.lock().expect("nobody panics while holding it").push(session);
-    let outcome = outcome.unwrap_or_else(|_| Err(panicked()));
+    // Looked at before the state is: it may be newer than that, and never older.
+    let state = free.state();
+    let mut reader = free.take();
+    reader.session.read_for(is_wanted);
+    let begun = match sees {
+        Sees::Own if reader.stays_in.is_none() => Ok(()),
+        Sees::Own => reader.leave(),
+        Sees::Shared => reader.stay(state),
+    };
+    let outcome = begun.and_then(|()| {
+        let read = std::panic::AssertUnwindSafe(|| read(&mut reader.session));
+        std::panic::catch_unwind(read).unwrap_or_else(|_| Err(panicked()))
+    });
+    // Otherwise the next reader begins anew: in a transaction that a panic has left open it would see
+    // an old state, and the log could not be cut back.
+    if outcome.is_err() {
+        reader.stays_in = None;
+    }
+    let ended = free.give_back(reader);
     ended.and(outcome)
 }
 
@@ -248,6 +371,110 @@ mod tests {
             readers.read(Session::begin_reading).await.unwrap();
         }
         std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    fn count(session: &mut Session) -> Result<i64, Error> {
+        let sql = "select count(*) from counted";
+        let count = finish(session.first("counting", sql, &[], |row| row.integer(0)))?;
+        Ok(count.expect("it is a count"))
+    }
+
+    /// Readers, and a connection that writes beside them.
+    fn opened_to_count(name: &str) -> (Readers, Session, Folder) {
+        let (readers, folder) = opened(name);
+        let mut writer = sqlite::open_writer(&folder.0.join("roster.db")).unwrap();
+        finish(writer.script("making a table", "create table counted (text text)")).unwrap();
+        (readers, writer, folder)
+    }
+
+    /// A state that all connections stay in for as long as they like: nobody's clock ends it.
+    async fn stay_in_all(readers: &Readers) {
+        readers.read_key(count).await.unwrap();
+        for reader in readers.free.lock().iter_mut() {
+            reader.leave().unwrap();
+            reader.stay(readers.free.state()).unwrap();
+            count(&mut reader.session).unwrap();
+            let (_, since) = reader.stays_in.as_mut().unwrap();
+            *since += Duration::from_hours(1);
+        }
+    }
+
+    const ADD: &str = "insert into counted values (hex(zeroblob(50000)))";
+
+    #[tokio::test]
+    async fn what_was_kept_is_seen_by_whoever_reads_after_it() {
+        let (readers, mut writer, _folder) = opened_to_count("kept");
+        for kept in 1..10 {
+            stay_in_all(&readers).await;
+            finish(writer.script("adding", ADD)).unwrap();
+            // Nobody was told of it yet.
+            assert_eq!(readers.read_key(count).await.unwrap(), kept - 1);
+            // Who wants a state of their own gets the newest.
+            assert_eq!(readers.read(count).await.unwrap(), kept);
+            readers.renew();
+            for _ in 0..=READERS {
+                assert_eq!(readers.read_key(count).await.unwrap(), kept);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_another_process_keeps_is_seen_soon() {
+        let (readers, mut writer, _folder) = opened_to_count("another");
+        stay_in_all(&readers).await;
+        finish(writer.script("adding", ADD)).unwrap();
+        for reader in readers.free.lock().iter_mut() {
+            let (_, since) = reader.stays_in.as_mut().unwrap();
+            *since = Instant::now().checked_sub(SHARED_FOR).unwrap();
+        }
+        assert_eq!(readers.read_key(count).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn nobody_stays_who_does_not_read() {
+        let (readers, mut writer, _folder) = opened_to_count("idle");
+        for _ in 0..3 {
+            finish(writer.script("adding", ADD)).unwrap();
+            readers.read_key(count).await.unwrap();
+            while readers.free.is_watched.load(Ordering::Acquire) {
+                tokio::task::yield_now().await;
+            }
+            assert!(readers.free.lock().iter().all(|it| it.stays_in.is_none()));
+            // It fails where anybody reads the log.
+            writer.tidy_up().unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_read_that_fails_leaves_its_state() {
+        let (readers, _writer, _folder) = opened_to_count("failing");
+        let fails = |session: &mut Session| {
+            count(session)?;
+            Err::<(), _>(Error::Closed)
+        };
+        readers.read_key(fails).await.unwrap_err();
+        assert!(readers.free.lock().iter().all(|it| it.stays_in.is_none()));
+    }
+
+    #[tokio::test]
+    async fn the_log_begins_anew_under_those_who_always_read() {
+        let (readers, mut writer, folder) = opened_to_count("log");
+        let mut longest = 0;
+        for _ in 0..80 {
+            let add = "insert into counted values (hex(zeroblob(500000)))";
+            finish(writer.script("adding", add)).unwrap();
+            readers.renew();
+            stay_in_all(&readers).await;
+            if writer.shorten_log().unwrap() {
+                // As the writer does. Those who read from now on read the database alone.
+                readers.renew();
+                stay_in_all(&readers).await;
+            }
+            let log = std::fs::metadata(folder.0.join("roster.db-wal")).unwrap();
+            longest = longest.max(log.len());
+        }
+        // It is moved when it has 4,000 pages of 4 KiB; what was kept in all is five times that.
+        assert!(longest < 20_000_000, "{longest}");
     }
 
     /// Rows without end.

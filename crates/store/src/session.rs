@@ -25,6 +25,8 @@ pub(crate) struct Session {
     driver: Driver,
     /// Whoever waits for what is read holds the other end; where nobody does, nothing is read.
     wanted: Option<Weak<()>>,
+    /// Whether it goes on reading one state of the database after this reader.
+    stays: bool,
 }
 
 #[derive(Debug)]
@@ -144,11 +146,11 @@ pub(crate) type Flow = std::ops::ControlFlow<()>;
 
 impl Session {
     pub(crate) fn sqlite(sqlite: Sqlite) -> Session {
-        Session { driver: Driver::Sqlite(sqlite), wanted: None }
+        Session { driver: Driver::Sqlite(sqlite), wanted: None, stays: false }
     }
 
     pub(crate) fn postgres(postgres: Postgres) -> Session {
-        Session { driver: Driver::Postgres(Box::new(postgres)), wanted: None }
+        Session { driver: Driver::Postgres(Box::new(postgres)), wanted: None, stays: false }
     }
 
     /// Reads for somebody, who may go away meanwhile where this is there; no longer for whoever was
@@ -318,9 +320,18 @@ impl Session {
         }
     }
 
+    /// Begins to read one state of the whole database, which readers after this one go on to read
+    /// until it is rolled back.
+    pub(crate) fn begin_to_stay(&mut self) -> Result<(), Error> {
+        self.begin_reading()?;
+        self.stays = true;
+        Ok(())
+    }
+
     /// Begins to read one state of the whole database.
     pub(crate) fn begin_reading(&mut self) -> Result<(), Error> {
         match &mut self.driver {
+            _ if self.stays => Ok(()),
             Driver::Sqlite(it) => it.control("beginning to read", "begin deferred"),
             Driver::Postgres(it) => {
                 it.begin(Begin::ToRead);
@@ -341,6 +352,7 @@ impl Session {
     /// Ends a transaction without keeping anything; does nothing where there is none.
     pub(crate) async fn roll_back(&mut self) -> Result<(), Error> {
         const DOING: &str = "undoing what was written";
+        self.stays = false;
         match &mut self.driver {
             Driver::Sqlite(it) if it.is_in_transaction() => it.control(DOING, "rollback"),
             Driver::Sqlite(_) => Ok(()),
@@ -363,12 +375,12 @@ impl Session {
         }
     }
 
-    /// Does what SQLite's log needs now and then, when nobody waits for an answer. Fails where the disk
-    /// cannot be trusted any more.
-    pub(crate) fn shorten_log(&mut self) -> Result<(), Error> {
+    /// Does what SQLite's log needs now and then, when nobody waits for an answer, and says whether it
+    /// did. Fails where the disk cannot be trusted any more.
+    pub(crate) fn shorten_log(&mut self) -> Result<bool, Error> {
         match &mut self.driver {
             Driver::Sqlite(it) => it.shorten_log("moving the log into the database"),
-            Driver::Postgres(_) => Ok(()),
+            Driver::Postgres(_) => Ok(false),
         }
     }
 

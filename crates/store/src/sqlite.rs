@@ -306,12 +306,14 @@ impl Sqlite {
 
     /// Moves a log that has become long into the database. Where that fails otherwise than by a sync,
     /// what was kept is in the log, and the next commit has it tried again.
-    pub(crate) fn shorten_log(&mut self, doing: &'static str) -> Result<(), Error> {
+    pub(crate) fn shorten_log(&mut self, doing: &'static str) -> Result<bool, Error> {
         if !self.has_long_log.swap(false, Ordering::Relaxed) {
-            return Ok(());
+            return Ok(false);
         }
         let shortened = self.script(doing, "pragma wal_checkpoint(passive)");
-        shortened.or_else(|error| if error.is_unsynced() { Err(error) } else { Ok(()) })
+        shortened
+            .map(|()| true)
+            .or_else(|error| if error.is_unsynced() { Err(error) } else { Ok(false) })
     }
 
     pub(crate) fn is_in_transaction(&self) -> bool {

@@ -22,6 +22,7 @@ use crate::catalogue::{self, NewEntry};
 use crate::error::Error;
 use crate::feed;
 use crate::quirks::{self, Gathered};
+use crate::readers::Readers;
 use crate::session::{Engine, Session, Value, finish};
 use crate::sqlite::Doubt;
 use crate::webhooks;
@@ -115,6 +116,7 @@ impl Writer {
     /// Starts the thread. It ends when the last `Writer` is gone and the queue is empty.
     pub(crate) fn start(
         session: Session,
+        readers: Readers,
         environment: Environment,
         limits: Limits,
     ) -> Result<(Writer, std::thread::JoinHandle<()>), Error> {
@@ -122,7 +124,7 @@ impl Writer {
         let doubt = session.doubt();
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || write(session, receiver, &environment, limits))
+            .spawn(move || write(session, &readers, receiver, &environment, limits))
             .map_err(Error::Thread)?;
         Ok((Writer(sender, doubt), thread))
     }
@@ -176,6 +178,7 @@ impl Writer {
 
 fn write(
     mut session: Session,
+    readers: &Readers,
     mut queue: mpsc::Receiver<Work>,
     environment: &Environment,
     limits: Limits,
@@ -194,13 +197,14 @@ fn write(
         held.push_front(first);
         let next = || held.pop_front().or_else(|| waiting_in(&mut queue));
         let clock = environment.clock.as_ref();
-        let (mut works, mut kept) = try_batch(&mut session, moment, limits, next, clock);
+        let (mut works, mut kept) = try_batch(&mut session, readers, moment, limits, next, clock);
         for _ in 0..RACES_MAX {
             if !kept.as_ref().is_err_and(Error::is_lost_race) {
                 break;
             }
             let mut again = works.into_iter();
-            (works, kept) = try_batch(&mut session, moment, limits, || again.next(), clock);
+            (works, kept) =
+                try_batch(&mut session, readers, moment, limits, || again.next(), clock);
             works.extend(again);
         }
         // Those who were answered now, and those who came meanwhile, are likely to come again.
@@ -267,17 +271,20 @@ fn write(
                     "a batch was not kept and is run again one by one",
                 );
                 for work in works {
-                    one_alone(&mut session, moment, limits, clock, work);
+                    one_alone(&mut session, readers, moment, limits, clock, work);
                 }
             }
         }
-        if let Err(error) = session.shorten_log() {
-            stop(&session.doubt(), &error);
+        match session.shorten_log() {
+            Ok(true) => readers.renew(),
+            Ok(false) => {}
+            Err(error) => stop(&session.doubt(), &error),
         }
     }
     if session.doubt().is_there() {
         return;
     }
+    readers.renew();
     if let Err(error) = session.tidy_up() {
         // Nothing is lost: it is in the log, which is read at the next start.
         tracing::warn!(error = &error as &dyn std::error::Error, "the log was not emptied");
@@ -312,6 +319,7 @@ fn waiting_in(queue: &mut mpsc::Receiver<Work>) -> Option<Work> {
 
 fn one_alone(
     session: &mut Session,
+    readers: &Readers,
     moment: Moment<'_>,
     limits: Limits,
     clock: &dyn Clock,
@@ -319,7 +327,7 @@ fn one_alone(
 ) {
     let mut alone = Some(work);
     for race in 0..=RACES_MAX {
-        let (mut works, kept) = try_batch(session, moment, limits, || alone.take(), clock);
+        let (mut works, kept) = try_batch(session, readers, moment, limits, || alone.take(), clock);
         let is_lost = kept.as_ref().is_err_and(|it| it.is_lost_race() || it.is_taken());
         alone = works.pop();
         if is_lost && race < RACES_MAX {
@@ -351,6 +359,7 @@ fn one_alone(
 /// known then, and nothing can be built on it. The next start writes again what the log holds.
 fn try_batch(
     session: &mut Session,
+    readers: &Readers,
     moment: Moment<'_>,
     limits: Limits,
     mut next: impl FnMut() -> Option<Work>,
@@ -367,6 +376,8 @@ fn try_batch(
     }));
     let kept = kept.unwrap_or_else(|panic| Err(Error::Panicked(what_it_said(panic.as_ref()))));
     let undone = if kept.is_err() { finish(session.roll_back()) } else { Ok(()) };
+    // Also where it failed: then it is not always known what was kept.
+    readers.renew();
     if let Err(error) = &kept
         && error.is_unsynced()
     {

@@ -71,7 +71,7 @@ impl Databases {
     /// Gives one that nobody uses another name.
     pub(super) fn rename(&self, from: &str, to: &str) -> anyhow::Result<()> {
         self.make(to, |server| {
-            server.run(&format!("drop database if exists {to}"))?;
+            server.run(&format!("drop database if exists {to} with (force)"))?;
             server.run(&format!("alter database {from} rename to {to}"))
         })?;
         Ok(())

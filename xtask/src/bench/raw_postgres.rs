@@ -74,7 +74,7 @@ impl RawPostgres {
             .enable_all()
             .build()
             .context("no runtime for PostgreSQL")?;
-        server.run(&format!("drop database if exists {RAW}"))?;
+        server.run(&format!("drop database if exists {RAW} with (force)"))?;
         server.run(&format!("create database {RAW}"))?;
         let mut psql = Command::new(server.program("psql"));
         psql.args(["--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--file"]);

@@ -343,32 +343,34 @@ impl Outcome {
         before: &[&Membership],
         members: &[Member],
     ) -> Result<Outcome, Missing> {
-        let belongs = |id: &ResourceId| before.binary_search_by_key(id, |it| it.id).is_ok();
         let ids: Vec<_> = members.iter().map(|member| ResourceId::parse(&member.value)).collect();
-        let strangers: Vec<_> = ids.iter().copied().flatten().filter(|id| !belongs(id)).collect();
+        let (standings, stays) = side_by_side(before, &ids);
+        let strangers = ids.iter().zip(&standings).filter(|(_, it)| **it == Standing::New);
+        let strangers: Vec<_> = strangers.filter_map(|(id, _)| *id).collect();
         let mut kinds = facts.kinds(&strangers)?.into_iter();
+        let mut strangers = strangers.into_iter();
         let mut outcome = Outcome::default();
-        // Who was named twice counts once.
-        let mut named = HashSet::with_capacity(ids.len());
-        for (member, id) in members.iter().zip(ids) {
-            match id {
+        for (member, standing) in members.iter().zip(standings) {
+            match standing {
                 // Who belongs already stays as they are, whatever name is sent with them.
-                Some(id) if belongs(&id) => _ = named.insert(id),
-                Some(id) => match kinds.next().expect("one kind for each id") {
-                    Some(kind) if named.insert(id) => {
-                        let display = member.display.clone();
-                        outcome.added.push(Membership { id, kind, display });
+                Standing::Belongs | Standing::Again => {}
+                Standing::New => {
+                    let id = strangers.next().expect("each is one");
+                    match kinds.next().expect("one kind for each id") {
+                        Some(kind) => {
+                            let display = member.display.clone();
+                            outcome.added.push(Membership { id, kind, display });
+                        }
+                        None => outcome.unknown.push(member.value.clone()),
                     }
-                    Some(_) => {}
-                    None => outcome.unknown.push(member.value.clone()),
-                },
-                None => outcome.unknown.push(member.value.clone()),
+                }
+                Standing::NoId => outcome.unknown.push(member.value.clone()),
             }
         }
-        let mut everyone = Vec::with_capacity(named.len());
-        for member in before {
-            let part =
-                if named.contains(&member.id) { &mut everyone } else { &mut outcome.removed };
+        let count = stays.iter().filter(|it| **it).count();
+        let mut everyone = Vec::with_capacity(count + outcome.added.len());
+        for (member, stays) in before.iter().zip(stays) {
+            let part = if stays { &mut everyone } else { &mut outcome.removed };
             part.push((*member).clone());
         }
         everyone.extend(outcome.added.iter().cloned());
@@ -399,6 +401,49 @@ impl Outcome {
         }
         Ok(self)
     }
+}
+
+/// How somebody who is named stands to a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Belongs,
+    New,
+    /// Does not belong, and was named before.
+    Again,
+    /// What names them can be nobody's id.
+    NoId,
+}
+
+/// How each of those who are named stands to a group to which these belong, in the order of their
+/// ids; and of each of these, whether they are named.
+///
+/// To look for each by itself is a jump through memory at every step. Both in the order of ids, and
+/// walked side by side, it is none.
+fn side_by_side(
+    before: &[&Membership],
+    named: &[Option<ResourceId>],
+) -> (Vec<Standing>, Vec<bool>) {
+    let mut standings = vec![Standing::NoId; named.len()];
+    let mut stays = vec![false; before.len()];
+    let places = named.iter().enumerate();
+    let mut order: Vec<_> = places.filter_map(|(place, id)| id.map(|id| (id, place))).collect();
+    order.sort_unstable();
+    let (mut at, mut latest) = (0, None);
+    for (id, place) in order {
+        while before.get(at).is_some_and(|member| member.id < id) {
+            at += 1;
+        }
+        standings[place] = if before.get(at).is_some_and(|member| member.id == id) {
+            stays[at] = true;
+            Standing::Belongs
+        } else if latest == Some(id) {
+            Standing::Again
+        } else {
+            Standing::New
+        };
+        latest = Some(id);
+    }
+    (standings, stays)
 }
 
 /// Who belongs to a group while the operations of one request are carried out, and who did when

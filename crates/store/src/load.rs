@@ -323,8 +323,8 @@ fn place_of(row: &Row<'_>, first: usize, asked: usize) -> Result<usize, Error> {
     place.ok_or_else(|| Error::Corrupt("an answer to a question that was not asked".to_owned()))
 }
 
-/// Looks for several ids in a directory or a group by one statement, whose first column is the place
-/// of the id, from 0 on. Only on SQLite.
+/// Looks for ids in a directory or a group by one statement for many of them, whose first column is
+/// the place of the id, from 0 on. Only on SQLite.
 async fn look_up_here<F>(
     session: &mut Session,
     doing: &'static str,
@@ -334,22 +334,22 @@ async fn look_up_here<F>(
     mut read: impl FnMut(ResourceId, &Row<'_>) -> Result<Option<F>, Error>,
 ) -> Result<Vec<Option<F>>, Error> {
     let mut found: Vec<Option<F>> = ids.iter().map(|_| None).collect();
-    if ids.is_empty() {
-        return Ok(found);
-    }
     let mut list = String::new();
-    for id in ids {
-        let before = if list.is_empty() { '[' } else { ',' };
-        write!(list, "{before}\"{id}\"").expect("text takes it");
+    for (ids, found) in ids.chunks(AT_ONCE).zip(found.chunks_mut(AT_ONCE)) {
+        list.clear();
+        for id in ids {
+            let before = if list.is_empty() { '[' } else { ',' };
+            write!(list, "{before}\"{id}\"").expect("text takes it");
+        }
+        list.push(']');
+        session
+            .each(doing, sql, &[Value::Text(within), Value::Text(&list)], |row| {
+                let place = place_of(row, 0, ids.len())?;
+                found[place] = read(ids[place], row)?;
+                Ok(Flow::Continue(()))
+            })
+            .await?;
     }
-    list.push(']');
-    session
-        .each(doing, sql, &[Value::Text(within), Value::Text(&list)], |row| {
-            let place = place_of(row, 0, ids.len())?;
-            found[place] = read(ids[place], row)?;
-            Ok(Flow::Continue(()))
-        })
-        .await?;
     Ok(found)
 }
 

@@ -267,7 +267,14 @@ impl Readers {
         // First among their own, so that those who wait do not stand in the way of others.
         let among_own = acquire(&turn.places).await?;
         let among_all = acquire(&self.long.places).await?;
-        self.read_holding((among_all, among_own, turn), read).await
+        let read_and_forget = |session: &mut Session| {
+            let outcome = read(session)?;
+            // Of what was read once by walking past it, hardly anything is read again soon.
+            finish(session.roll_back())?;
+            session.forget_what_was_read()?;
+            Ok(outcome)
+        };
+        self.read_holding((among_all, among_own, turn), read_and_forget).await
     }
 
     /// Reads, and lets go of `held` when it is over: also where nobody waits for it any more.

@@ -375,6 +375,15 @@ impl Session {
         }
     }
 
+    /// Lets go of the memory that a connection to SQLite keeps for what was read. PostgreSQL's is its
+    /// own affair.
+    pub(crate) fn forget_what_was_read(&mut self) -> Result<(), Error> {
+        match &mut self.driver {
+            Driver::Sqlite(it) => it.script("letting go of memory", "pragma shrink_memory"),
+            Driver::Postgres(_) => Ok(()),
+        }
+    }
+
     /// Does what SQLite's log needs now and then, when nobody waits for an answer, and says whether it
     /// did. Fails where the disk cannot be trusted any more.
     pub(crate) fn shorten_log(&mut self) -> Result<bool, Error> {

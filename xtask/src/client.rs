@@ -35,6 +35,8 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
     run(Command::new(&python)
         .args(["-m", "openapi_python_client", "generate", "--meta", "none", "--overwrite"])
         .arg("--fail-on-warning")
+        .arg("--config")
+        .arg(root.join(FOLDER).join("config.yml"))
         .arg("--path")
         .arg(root.join("docs/api/openapi.json"))
         .arg("--output-path")

@@ -22,6 +22,9 @@ pub(crate) struct Arguments {
     /// Events that three nodes on PostgreSQL make while one after the other is killed
     #[arg(long, default_value_t = 1_000_000)]
     events: u64,
+    /// Rounds of an app that is killed at random while others write, on each kind of database
+    #[arg(long, default_value_t = 1_000)]
+    rounds: u64,
     /// With which seed to begin; a failure names its own
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -35,6 +38,7 @@ pub(crate) fn prove(root: &Path, arguments: &Arguments) -> anyhow::Result<()> {
         ("roster", "crash", "ROSTER_KILLS", arguments.kills),
         ("roster", "postmaster", "ROSTER_KILLS", arguments.postgres_kills),
         ("roster", "nodes", "ROSTER_EVENTS", arguments.events),
+        ("roster", "consumer", "ROSTER_ROUNDS", arguments.rounds),
     ] {
         play_one(root, package, test, variable, count, arguments.seed)?;
     }

@@ -28,6 +28,7 @@ fn main() {
             number,
             occurred_at: now,
             data: String::new(),
+            cause: None,
         };
         // While one secret takes over from another, both sign.
         for live in [&secrets[..1], &secrets[..]] {

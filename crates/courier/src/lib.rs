@@ -9,7 +9,6 @@ mod follower;
 mod message;
 mod post;
 pub mod schedule;
-mod tail;
 mod work;
 
 use std::collections::BTreeMap;
@@ -26,7 +25,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 pub use follower::{Error, Follower};
 pub use message::{Message, sign};
 pub use post::{Answer, Boxed, Names, Patience, Post, Poster, SystemNames};
-pub use tail::Tail;
+pub use store::Tail;
 pub use work::{Chance, End, Order, Shared, Time, Worker};
 
 /// How often the end of the feed is looked at while there is somebody to bring it to.

@@ -50,12 +50,13 @@ fn body(event: &EventRecord, data: &str) -> String {
     let time = serde_json::Value::from(time);
     format!(
         "{{\"type\":{},\"timestamp\":{time},\"id\":{},\"occurred_at\":{time},\
-         \"organization_id\":{},\"directory_id\":{},\"number\":{},\"data\":{data}}}",
+         \"organization_id\":{},\"directory_id\":{},\"number\":{},\"cause\":{},\"data\":{data}}}",
         serde_json::Value::from(event.kind.as_str()),
         serde_json::Value::from(event.event_id.as_str()),
         json(event.organization_id),
         json(event.directory_id),
         event.number,
+        event.cause.as_deref().unwrap_or("null"),
     )
 }
 
@@ -86,6 +87,7 @@ mod tests {
             number: 3,
             occurred_at: "2026-11-22T10:00:00.25Z".parse().unwrap(),
             data: String::new(),
+            cause: Some("{\"by\":{\"type\":\"server\"}}".to_owned()),
         };
         let message = Message::new(
             "https://a.example/",
@@ -98,7 +100,8 @@ mod tests {
             message.body,
             "{\"type\":\"webhook.test\",\"timestamp\":\"2026-11-22T10:00:00.250Z\",\"id\":\"evt-1\",\
              \"occurred_at\":\"2026-11-22T10:00:00.250Z\",\"organization_id\":null,\
-             \"directory_id\":null,\"number\":3,\"data\":{\"a\":1}}"
+             \"directory_id\":null,\"number\":3,\
+             \"cause\":{\"by\":{\"type\":\"server\"}},\"data\":{\"a\":1}}"
         );
         assert_eq!((message.id.as_str(), message.timestamp), ("evt-1", 1_795_345_200));
     }

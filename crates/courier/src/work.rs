@@ -19,7 +19,7 @@ use directory::{DeliveryId, DirectoryId, EndpointId};
 use jiff::{SignedDuration, Timestamp};
 use store::{
     Attempt, DeliveryRecord, DeliveryState, Endpoint, EventRecord, Health, Loaded, NewDelivery,
-    Replay, Retried, Settlement, TEST, WebhookStore,
+    Replay, Retried, Settlement, TEST, Tail, WebhookStore,
 };
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -27,7 +27,6 @@ use tokio::task::JoinSet;
 use crate::message::Message;
 use crate::post::{Answer, Boxed, Post};
 use crate::schedule::{self, FAILING_MAX, FAILURES_APART, PAUSE_MAX};
-use crate::tail::Tail;
 
 /// Requests to one endpoint at once, and to one that has failed lately several times in a row.
 const AT_ONCE: usize = 8;

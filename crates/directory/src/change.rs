@@ -7,6 +7,7 @@ use scim::group::MemberKind;
 use scim::schema::builtin::ENTERPRISE_USER;
 use serde_json::Value;
 
+use crate::cause::Consequence;
 use crate::event::{self, Draft};
 use crate::group::Group;
 use crate::id::{GroupId, ResourceId, TokenId, UserId};
@@ -45,6 +46,7 @@ pub struct GroupChange {
     after: Option<Group>,
     added: Vec<Membership>,
     removed: Vec<Membership>,
+    follows_from: Option<Consequence>,
 }
 
 /// What happened to a directory.
@@ -199,7 +201,8 @@ impl UserChange {
 
 impl GroupChange {
     pub(crate) fn created(after: Group, added: Vec<Membership>) -> GroupChange {
-        GroupChange { before: None, after: Some(after), added, removed: Vec::new() }
+        let removed = Vec::new();
+        GroupChange { before: None, after: Some(after), added, removed, follows_from: None }
     }
 
     pub(crate) fn updated(
@@ -208,11 +211,23 @@ impl GroupChange {
         added: Vec<Membership>,
         removed: Vec<Membership>,
     ) -> GroupChange {
-        GroupChange { before: Some(before), after: Some(after), added, removed }
+        let (before, after) = (Some(before), Some(after));
+        GroupChange { before, after, added, removed, follows_from: None }
     }
 
     pub(crate) fn deleted(before: Group, removed: Vec<Membership>) -> GroupChange {
-        GroupChange { before: Some(before), after: None, added: Vec::new(), removed }
+        let added = Vec::new();
+        GroupChange { before: Some(before), after: None, added, removed, follows_from: None }
+    }
+
+    /// The same, as a consequence of something else.
+    pub(crate) fn following(self, follows_from: Consequence) -> GroupChange {
+        GroupChange { follows_from: Some(follows_from), ..self }
+    }
+
+    /// Of what it is a consequence, where it is one.
+    pub fn follows_from(&self) -> Option<Consequence> {
+        self.follows_from
     }
 
     /// Of which group.

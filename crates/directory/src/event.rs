@@ -12,6 +12,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 
+use crate::cause::{Consequence, Of};
 use crate::change::{
     DirectoryChange, GroupChange, Membership, SchemaChange, TokenChange, UserChange,
 };
@@ -122,10 +123,18 @@ pub struct Draft {
     pub kind: EventKind,
     /// The `data`.
     pub data: String,
+    /// Of what it is a consequence, where nobody asked for just this.
+    pub follows_from: Option<Consequence>,
+}
+
+impl Draft {
+    pub(crate) fn new(kind: EventKind, data: String) -> Draft {
+        Draft { kind, data, follows_from: None }
+    }
 }
 
 pub(crate) fn of_user(change: &UserChange) -> Option<Draft> {
-    let draft = |kind, data| Some(Draft { kind, data });
+    let draft = |kind, data| Some(Draft::new(kind, data));
     match (change.before(), change.after()) {
         (None, Some(after)) => {
             let mut data = format!("{{\"user\":{}", user_text(after));
@@ -155,36 +164,43 @@ pub(crate) fn of_user(change: &UserChange) -> Option<Draft> {
 
 pub(crate) fn of_group(change: &GroupChange) -> impl Iterator<Item = Draft> + '_ {
     let first = match (change.before(), change.after()) {
-        (None, Some(after)) => Some(Draft {
-            kind: EventKind::GroupCreated,
-            data: format!("{{\"group\":{}}}", group_text(after)),
-        }),
+        (None, Some(after)) => Some(Draft::new(
+            EventKind::GroupCreated,
+            format!("{{\"group\":{}}}", group_text(after)),
+        )),
         (Some(before), Some(after)) if before.document != after.document => {
             let changes = compared(
                 before.document.resource().attributes(),
                 after.document.resource().attributes(),
             );
-            Some(Draft {
-                kind: EventKind::GroupUpdated,
-                data: format!("{{\"group\":{},\"changes\":{changes}}}", group_text(after)),
-            })
+            Some(Draft::new(
+                EventKind::GroupUpdated,
+                format!("{{\"group\":{},\"changes\":{changes}}}", group_text(after)),
+            ))
         }
         _ => None,
     };
     // Last, so that nobody hears of a member of a group that is gone.
     let last = match (change.before(), change.after()) {
-        (Some(before), None) => Some(Draft {
-            kind: EventKind::GroupDeleted,
-            data: format!("{{\"group\":{}}}", group_text(before)),
-        }),
+        (Some(before), None) => Some(Draft::new(
+            EventKind::GroupDeleted,
+            format!("{{\"group\":{}}}", group_text(before)),
+        )),
         _ => None,
+    };
+    // Whoever leaves a group that goes has not left it by themselves.
+    let follows_from = match change.after() {
+        Some(_) => change.follows_from(),
+        None => Some(Consequence { kind: EventKind::GroupDeleted, of: Of::Resource(change.id()) }),
     };
     let removed = change.removed().iter().map(|it| (EventKind::GroupMemberRemoved, it));
     let added = change.added().iter().map(|it| (EventKind::GroupMemberAdded, it));
     let group = change.after().or(change.before()).map(named).unwrap_or_default();
-    let of_members = removed
-        .chain(added)
-        .map(move |(kind, member)| Draft { kind, data: member_text(&group, member) });
+    let of_members = removed.chain(added).map(move |(kind, member)| Draft {
+        kind,
+        data: member_text(&group, member),
+        follows_from,
+    });
     first.into_iter().chain(of_members).chain(last)
 }
 
@@ -205,7 +221,7 @@ pub(crate) fn of_directory(change: &DirectoryChange) -> Vec<Draft> {
         "name": directory.name,
         "provider": directory.provider.as_str(),
     });
-    let draft = |kind| Draft { kind, data: json!({ "directory": about }).to_string() };
+    let draft = |kind| Draft::new(kind, json!({ "directory": about }).to_string());
     let Some(before) = change.before() else { return vec![draft(EventKind::DirectoryCreated)] };
     if directory.deleted_at.is_some() {
         return vec![draft(EventKind::DirectoryDeleted)];
@@ -214,7 +230,7 @@ pub(crate) fn of_directory(change: &DirectoryChange) -> Vec<Draft> {
     let changes = compared(&told(before), &told(directory));
     if changes.as_object().is_some_and(|changes| !changes.is_empty()) {
         let data = json!({ "directory": about, "changes": changes }).to_string();
-        drafts.push(Draft { kind: EventKind::DirectoryUpdated, data });
+        drafts.push(Draft::new(EventKind::DirectoryUpdated, data));
     }
     match (before.paused_at, directory.paused_at) {
         (None, Some(_)) => drafts.push(draft(EventKind::DirectoryPaused)),
@@ -237,7 +253,7 @@ pub(crate) fn of_token(change: &TokenChange) -> Option<Draft> {
         "scope": token.scope.as_str(),
         "expires_at": scim::datetime::print(token.expires_at),
     }});
-    Some(Draft { kind, data: data.to_string() })
+    Some(Draft::new(kind, data.to_string()))
 }
 
 /// The URN is enough: whoever wants the attributes asks for them.
@@ -252,7 +268,7 @@ pub(crate) fn of_schema(change: &SchemaChange) -> Option<Draft> {
         "resource_type": schema.extends.as_str(),
         "required": schema.required,
     }});
-    Some(Draft { kind, data: data.to_string() })
+    Some(Draft::new(kind, data.to_string()))
 }
 
 /// The user whole, without `password`, which nobody has, and without groups, which have events of
@@ -262,6 +278,26 @@ fn user_text(user: &User) -> String {
         Cow::Borrowed(_) => with_id(user.id, user.document.text()),
         Cow::Owned(attributes) => with_id(user.id, &Value::Object(attributes).to_string()),
     }
+}
+
+/// A user as events tell of them, of what is kept: the attributes, and whether the person may use the
+/// app.
+pub fn kept_user(id: ResourceId, text: &str, is_active: bool) -> String {
+    let said = |text: &str| serde_json::from_str::<Map<String, Value>>(text).ok();
+    let mut attributes = if is_active { None } else { said(text) };
+    attributes.take_if(|it| it.get("active").is_some_and(Value::is_boolean));
+    match attributes {
+        None => with_id(id, text),
+        Some(mut attributes) => {
+            attributes.insert("active".to_owned(), Value::Bool(false));
+            with_id(id, &Value::Object(attributes).to_string())
+        }
+    }
+}
+
+/// A group as events tell of it, of the attributes that are kept.
+pub fn kept_group(id: ResourceId, text: &str) -> String {
+    with_id(id, text)
 }
 
 /// The attributes of a user as the vendor is told them. Where the provider took away the word of

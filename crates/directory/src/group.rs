@@ -12,6 +12,7 @@ use scim::{Resource, ResourceType};
 
 use crate::change::{Change, GroupChange, Membership};
 use crate::decide::{Decide, Decision, Moment, Stop};
+use crate::event::EventKind;
 use crate::facts::{Facts, Missing, Taken, both, together};
 use crate::id::{GroupId, ResourceId};
 use crate::organization::{OmittedMembers, UnknownMembers};
@@ -266,7 +267,7 @@ impl Decide for DeleteGroup {
     fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<()>, Stop> {
         let before = facts.existing_group(self.id)?.clone();
         let members = facts.all_members(self.id)?.into_iter().cloned().collect();
-        let mut changes = leave_groups(facts, moment, self.id)?;
+        let mut changes = leave_groups(facts, moment, self.id, EventKind::GroupDeleted)?;
         changes.push(Change::Group(GroupChange::deleted(before, members)));
         Ok(Decision { changes, answer: () })
     }

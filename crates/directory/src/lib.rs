@@ -12,6 +12,7 @@
 mod administration;
 mod aside;
 mod catalogue;
+mod cause;
 mod change;
 mod condition;
 mod decide;
@@ -36,6 +37,7 @@ pub use aside::{
     ASIDE_BYTES_MAX, ASIDE_NAMES_MAX, ASIDE_NAMES_OF_DIRECTORY_MAX, AdoptAside, Adopted, Aside,
 };
 pub use catalogue::{CATALOGUE_MAX, CatalogueEntry, CatalogueKind, EntryId, NotAnEntryId};
+pub use cause::{By, Cause, Consequence, Of};
 pub use change::{
     Change, Counts, DirectoryChange, GroupChange, Membership, SchemaChange, TokenChange, Use,
     UserChange,

@@ -8,8 +8,10 @@ use scim::patch::Patch;
 use scim::{Resource, ResourceType};
 
 use crate::aside::{Aside, adopt, fitting};
+use crate::cause::{Consequence, Of};
 use crate::change::{Change, GroupChange, UserChange};
 use crate::decide::{Decide, Decision, Moment, Stop};
+use crate::event::EventKind;
 use crate::facts::{Facts, Taken, together};
 use crate::id::UserId;
 use crate::rejection::Rejection;
@@ -280,17 +282,19 @@ impl Decide for DeleteUser {
 
     fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<()>, Stop> {
         let before = facts.existing_user(self.id)?.clone();
-        let mut changes = leave_groups(facts, moment, self.id)?;
+        let mut changes = leave_groups(facts, moment, self.id, EventKind::UserDeleted)?;
         changes.push(Change::User(UserChange::deleted(before)));
         Ok(Decision { changes, answer: () })
     }
 }
 
-/// Takes somebody out of every group, so that no group has a member that nobody can find.
+/// Takes somebody out of every group who is deleted, so that no group has a member that nobody can
+/// find.
 pub(crate) fn leave_groups(
     facts: &Facts,
     moment: &Moment<'_>,
     member: UserId,
+    deleted: EventKind,
 ) -> Result<Vec<Change>, Stop> {
     let ids = facts.groups_of(member)?;
     let groups = together(ids.iter().map(|id| facts.group(*id)))?;
@@ -300,12 +304,9 @@ pub(crate) fn leave_groups(
         let Some(before) = before else { continue };
         let removed: Vec<_> = memberships.into_iter().cloned().collect();
         let after = before.with_members(&[], &removed, moment.now);
-        changes.push(Change::Group(GroupChange::updated(
-            before.clone(),
-            after,
-            Vec::new(),
-            removed,
-        )));
+        let change = GroupChange::updated(before.clone(), after, Vec::new(), removed);
+        let follows_from = Consequence { kind: deleted, of: Of::Resource(member) };
+        changes.push(Change::Group(change.following(follows_from)));
     }
     Ok(changes)
 }

@@ -116,7 +116,7 @@ pub fn endpoint_disabled(
         "reason": reason.as_str(),
         "failing_since": failing_since.map(scim::datetime::print),
     }});
-    Draft { kind: EventKind::WebhookEndpointDisabled, data: data.to_string() }
+    Draft::new(EventKind::WebhookEndpointDisabled, data.to_string())
 }
 
 /// What deliveries to an endpoint are signed with, as Standard Webhooks writes it: `whsec_` and 32

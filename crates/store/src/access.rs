@@ -1,13 +1,15 @@
 //! What a credential opens: one directory, or the management API.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use directory::secret::{Secret, SecretHash};
 use directory::{
-    ApiKey, ApiScopes, CatalogueEntry, CatalogueKind, Contact, CreateToken, CustomSchema, Decide,
-    DefineSchema, Defined, DeleteDirectory, Directory, DirectoryId, EditDirectory, EntryId,
-    Metadata, Organization, OrganizationId, Provider, ReadBy, Rejection, RemoveSchema, ResourceId,
-    RevokeToken, RotateToken, Settings, Token, TokenId, TokenScope, Types,
+    ApiKey, ApiScopes, By, CatalogueEntry, CatalogueKind, Cause, ClientId, Contact, CreateToken,
+    CustomSchema, Decide, DefineSchema, Defined, DeleteDirectory, Directory, DirectoryId,
+    EditDirectory, EntryId, Metadata, Organization, OrganizationId, Provider, ReadBy, Rejection,
+    RemoveSchema, RequestId, ResourceId, RevokeToken, RotateToken, Settings, Token, TokenId,
+    TokenScope, Types,
 };
 use jiff::{SignedDuration, Timestamp};
 use scim::dialect::Quirks;
@@ -17,7 +19,7 @@ use crate::administration::{Administration, OrganizationEdit, organization};
 use crate::catalogue::{self, NewEntry};
 use crate::contacts::ToKeep;
 use crate::error::Error;
-use crate::feed::{BadCursor, Cursor, EventPage, FeedStore};
+use crate::feed::{BadCursor, Cursor, EventFilter, EventPage, EventRecord, FeedStore, optional_id};
 use crate::list::{
     self, AnyRecord, Budget, Cost, Found, ListRequest, Page, Seek, Start, Stretch, Window,
 };
@@ -27,8 +29,10 @@ use crate::read::{self, GroupRecord, Record, UserRecord};
 use crate::rows;
 use crate::schemas::{self, KnownTypes, UnknownAttribute};
 use crate::session::{Row, Session, Value, count, finish};
+use crate::tail::Tail;
 use crate::timeline::{self, Timeline};
 use crate::walks::{Answered, Resumed, total_of_walk};
+use crate::webhooks::WebhookStore;
 use crate::writer::Act;
 
 /// Directories, with how much is in them, how they stand and when they were heard of.
@@ -83,12 +87,19 @@ pub struct DirectoryStore {
     standing: Standing,
     /// Whose walks through lists are remembered; nobody's, where there is no credential.
     token_id: Option<TokenId>,
+    /// What is caused by whatever is done with it.
+    cause: Cause,
 }
 
 /// The store as the vendor's API key sees it: all of it, or one organization. Where there is no key,
 /// whoever holds the machine is there.
 #[derive(Clone, Debug)]
-pub struct ApiStore(pub(crate) Arc<Inner>, pub(crate) Option<Arc<ApiKey>>);
+pub struct ApiStore(
+    pub(crate) Arc<Inner>,
+    pub(crate) Option<Arc<ApiKey>>,
+    /// The request that it was opened for.
+    Option<RequestId>,
+);
 
 /// Whether a directory takes requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +180,7 @@ impl Access {
             scope: found.scope,
             standing: found.standing,
             token_id: Some(found.token_id),
+            cause: Cause::by(found.client_id.map_or(By::Token(found.token_id), By::Client), None),
         }))
     }
 
@@ -231,7 +243,26 @@ impl Access {
             let used = Administration::ApiKeyUsed(key.id, now);
             self.0.writer.act_sometime(Act::Administer(used));
         }
-        Ok(Some(ApiStore(Arc::clone(&self.0), Some(Arc::new(key)))))
+        Ok(Some(ApiStore(Arc::clone(&self.0), Some(Arc::new(key)), None)))
+    }
+
+    /// The keys of the management API that open something now.
+    pub async fn good_api_keys(&self) -> Result<HashSet<TokenId>, Error> {
+        let now = self.0.environment.clock.now();
+        let read = move |session: &mut Session| {
+            finish(session.all(
+                "looking which API keys are good",
+                "select api_key_id from api_keys where expires_at is null or expires_at > $1",
+                &[Value::Time(now)],
+                |row| row.parsed(0),
+            ))
+        };
+        Ok(self.0.readers.read(read).await?.into_iter().collect())
+    }
+
+    /// The latest events, for whoever waits for more.
+    pub async fn tail(&self) -> Result<Tail, Error> {
+        Tail::begin(WebhookStore::new(Arc::clone(&self.0))).await
     }
 
     /// Whether the database answers and changes are taken.
@@ -267,6 +298,8 @@ pub(crate) struct FoundToken {
     standing: Standing,
     expires_at: Timestamp,
     last_used_at: Option<Timestamp>,
+    /// Of an access token: to whom it was given.
+    client_id: Option<ClientId>,
 }
 
 async fn token(
@@ -280,9 +313,11 @@ async fn token(
         .first(
             "looking for a token",
             "select t.token_id, d.directory_id, d.organization_id, d.settings, t.expires_at,
-                    t.last_used_at, d.schemas_version, t.scope, d.paused_at, o.directory_sync
+                    t.last_used_at, d.schemas_version, t.scope, d.paused_at, o.directory_sync,
+                    s.client_id
              from tokens t join directories d on d.directory_id = t.directory_id
                  join organizations o on o.organization_id = d.organization_id
+                 left join oauth_secrets s on s.secret_id = t.client_secret_id
              where t.hash = $1 and d.deleted_at is null",
             &[Value::Text(hash.as_str())],
             |row| {
@@ -296,6 +331,7 @@ async fn token(
                     standing: standing(row.optional_time(8)?, row.integer(9)?),
                     expires_at: row.time(4)?,
                     last_used_at: row.optional_time(5)?,
+                    client_id: optional_id(row.optional_text(10)?)?,
                 };
                 Ok((found, row.number(6)?))
             },
@@ -315,6 +351,13 @@ impl DirectoryStore {
     /// Whose.
     pub fn organization_id(&self) -> OrganizationId {
         self.organization_id
+    }
+
+    /// The same, for a request of this name: events of what it changes say so.
+    #[must_use]
+    pub fn in_request(mut self, id: RequestId) -> DirectoryStore {
+        self.cause.request_id = Some(id);
+        self
     }
 
     /// How it behaves.
@@ -353,7 +396,7 @@ impl DirectoryStore {
     pub async fn change<D: Decide>(&self, decide: D) -> Result<D::Answer, Error> {
         self.check_may_write()?;
         let decide = ReadBy { schemas_version: self.types.version(), decide };
-        let changed = self.inner.writer.change(self.id, decide).await;
+        let changed = self.inner.writer.change(self.id, decide, self.cause).await;
         if let Err(Error::Rejected(Rejection::SchemasChanged)) = &changed {
             self.inner.forget_types(self.id);
         }
@@ -708,7 +751,19 @@ struct PageAsked<N> {
 
 impl ApiStore {
     pub(crate) fn new(inner: Arc<Inner>) -> ApiStore {
-        ApiStore(inner, None)
+        ApiStore(inner, None, None)
+    }
+
+    /// The same, for a request of this name: events of what it changes say so.
+    #[must_use]
+    pub fn in_request(self, id: RequestId) -> ApiStore {
+        ApiStore(self.0, self.1, Some(id))
+    }
+
+    /// What is caused by whatever is done with it.
+    pub(crate) fn cause(&self) -> Cause {
+        let by = self.1.as_ref().map_or(By::Operator, |key| By::ApiKey(key.id));
+        Cause::by(by, self.2)
     }
 
     /// The key that opened it.
@@ -896,7 +951,8 @@ impl ApiStore {
             paused_at: None,
             deleted_at: None,
         };
-        self.0.writer.act(Act::OpenDirectory(directory.clone())).await?;
+        let open = Act::OpenDirectory(directory.clone(), self.cause());
+        self.0.writer.act(open).await?;
         Ok(directory)
     }
 
@@ -904,7 +960,7 @@ impl ApiStore {
     /// within a second.
     pub async fn edit_directory(&self, id: DirectoryId, edit: EditDirectory) -> Result<(), Error> {
         self.find(id).await?;
-        self.0.writer.change(id, edit).await?;
+        self.0.writer.change(id, edit, self.cause()).await?;
         self.0.forget_types(id);
         Ok(())
     }
@@ -913,7 +969,7 @@ impl ApiStore {
     /// [`Store::empty_directories`](crate::Store::empty_directories).
     pub async fn delete_directory(&self, id: DirectoryId) -> Result<(), Error> {
         self.find(id).await?;
-        self.0.writer.change(id, DeleteDirectory).await?;
+        self.0.writer.change(id, DeleteDirectory, self.cause()).await?;
         self.0.forget_types(id);
         Ok(())
     }
@@ -1012,6 +1068,7 @@ impl ApiStore {
             scope: TokenScope::ReadWrite,
             standing: Standing::Open,
             token_id: None,
+            cause: self.cause(),
         }))
     }
 
@@ -1029,7 +1086,7 @@ impl ApiStore {
         define: DefineSchema,
     ) -> Result<Defined, Error> {
         self.find(id).await?;
-        let defined = self.0.writer.change(id, define).await?;
+        let defined = self.0.writer.change(id, define, self.cause()).await?;
         self.0.forget_types(id);
         Ok(defined)
     }
@@ -1037,7 +1094,7 @@ impl ApiStore {
     /// Takes a schema that nobody has a value of from a directory.
     pub async fn remove_schema(&self, id: DirectoryId, urn: String) -> Result<(), Error> {
         self.find(id).await?;
-        self.0.writer.change(id, RemoveSchema { urn }).await?;
+        self.0.writer.change(id, RemoveSchema { urn }, self.cause()).await?;
         self.0.forget_types(id);
         Ok(())
     }
@@ -1103,7 +1160,7 @@ impl ApiStore {
         self.find(directory_id).await?;
         let token = self.new_token(secret, scope, lifetime)?;
         let summary = TokenSummary::new(&token);
-        self.0.writer.change(directory_id, CreateToken { token }).await?;
+        self.0.writer.change(directory_id, CreateToken { token }, self.cause()).await?;
         Ok(summary)
     }
 
@@ -1121,7 +1178,7 @@ impl ApiStore {
         let token = self.new_token(secret, TokenScope::ReadWrite, lifetime)?;
         let until = token.created_at.checked_add(overlap).map_err(|_| too_long())?;
         let rotate = RotateToken { id: token_id, token, until: crate::to_the_microsecond(until) };
-        let token = self.0.writer.change(directory_id, rotate).await?;
+        let token = self.0.writer.change(directory_id, rotate, self.cause()).await?;
         self.0.tokens.forget(|found| found.token_id == token_id);
         Ok(TokenSummary::new(&token))
     }
@@ -1156,7 +1213,8 @@ impl ApiStore {
         token_id: TokenId,
     ) -> Result<(), Error> {
         self.find(directory_id).await?;
-        self.0.writer.change(directory_id, RevokeToken { id: token_id }).await?;
+        let revoke = RevokeToken { id: token_id };
+        self.0.writer.change(directory_id, revoke, self.cause()).await?;
         self.0.tokens.forget(|found| found.token_id == token_id);
         Ok(())
     }
@@ -1246,14 +1304,68 @@ impl ApiStore {
         self.administer(Administration::RevokeApiKey(id, self.bound_to())).await.map(drop)
     }
 
-    /// Events after a cursor, or from the beginning; of one directory, or of all.
+    /// The cursor behind an event, for whoever reads with this filter.
+    pub fn cursor(&self, filter: &EventFilter, event: &EventRecord) -> Cursor {
+        FeedStore::new(Arc::clone(&self.0)).cursor(filter, event)
+    }
+
+    /// Events after a cursor, or from the beginning; those that are meant, and that the key may know
+    /// of.
     pub async fn events(
         &self,
         after: Option<Cursor>,
-        directory_id: Option<DirectoryId>,
+        filter: impl Into<EventFilter>,
         count_max: u64,
     ) -> Result<Result<EventPage, BadCursor>, Error> {
-        FeedStore::new(Arc::clone(&self.0)).events(after, directory_id, count_max).await
+        let mut filter = filter.into();
+        // Whoever asks for a directory has looked whose it is; this holds whatever they did.
+        if let Some(bound_to) = self.bound_to() {
+            match filter.directory_id {
+                Some(id) if self.organization_of(id).await? != Some(bound_to) => {
+                    return Err(Error::Rejected(Rejection::UnknownDirectory(id)));
+                }
+                _ => filter.organization_id = Some(bound_to),
+            }
+        }
+        FeedStore::new(Arc::clone(&self.0)).events(after, filter, count_max).await
+    }
+
+    /// Whose a directory is, or was: also of one that was deleted, of which there are events still.
+    pub async fn organization_of(&self, id: DirectoryId) -> Result<Option<OrganizationId>, Error> {
+        let read = move |session: &mut Session| {
+            finish(session.first(
+                "looking whose a directory is",
+                "select organization_id from directories where directory_id = $1",
+                &[Value::Text(&id.to_string())],
+                |row| row.parsed(0),
+            ))
+        };
+        let found: Option<OrganizationId> = self.0.readers.read_key(read).await?;
+        Ok(found.filter(|id| self.may_see(*id)))
+    }
+
+    /// Whether there is, or was, an organization: also one that was deleted, of whose directories
+    /// there are events still.
+    pub async fn was_organization(&self, id: OrganizationId) -> Result<bool, Error> {
+        let read = move |session: &mut Session| {
+            finish(session.first(
+                "looking for an organization",
+                "select 1 from organizations where organization_id = $1",
+                &[Value::Text(&id.to_string())],
+                |_| Ok(()),
+            ))
+        };
+        Ok(self.may_see(id) && self.0.readers.read_key(read).await?.is_some())
+    }
+
+    /// Whether the key opens anything still.
+    pub async fn is_open(&self) -> Result<bool, Error> {
+        let Some(key) = &self.1 else { return Ok(true) };
+        Ok(self.access().good_api_keys().await?.contains(&key.id))
+    }
+
+    fn access(&self) -> Access {
+        Access(Arc::clone(&self.0))
     }
 
     pub(crate) fn now(&self) -> Timestamp {

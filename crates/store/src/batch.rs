@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use directory::{
-    Change, Directory, DirectoryHead, DirectoryId, EventId, Facts, GroupId, Limits, Membership,
-    Moment, ResourceId, Stop, User, Want,
+    Cause, Change, Directory, DirectoryHead, DirectoryId, EventId, Facts, GroupId, Limits,
+    Membership, Moment, ResourceId, Stop, User, Want,
 };
 use jiff::Timestamp;
 
@@ -50,8 +50,8 @@ pub(crate) struct Batch<'a> {
     directories: BTreeMap<DirectoryId, Working>,
     /// In the order in which they were decided.
     changes: Vec<(DirectoryId, Change)>,
-    /// When each of them was decided.
-    times: Vec<Timestamp>,
+    /// When each of them was decided, and what caused it.
+    circumstances: Vec<(Timestamp, Cause)>,
     /// Rows that keeping them will touch, roughly.
     weight: usize,
 }
@@ -118,7 +118,7 @@ impl<'a> Batch<'a> {
             limits,
             directories: BTreeMap::new(),
             changes: Vec::new(),
-            times: Vec::new(),
+            circumstances: Vec::new(),
             weight: 0,
         }
     }
@@ -139,7 +139,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Takes what was decided in a directory that is open.
-    fn take(&mut self, directory_id: DirectoryId, changes: Vec<Change>) {
+    fn take(&mut self, directory_id: DirectoryId, changes: Vec<Change>, cause: Cause) {
         self.weight += changes.iter().map(weight_of).sum::<usize>();
         let is_full = self.is_full();
         let working = self.directories.get_mut(&directory_id).expect("it is open");
@@ -149,7 +149,7 @@ impl<'a> Batch<'a> {
                 working.facts.absorb(&change);
             }
             self.changes.push((directory_id, change));
-            self.times.push(self.moment.now);
+            self.circumstances.push((self.moment.now, cause));
         }
         if is_full {
             self.forget();
@@ -178,7 +178,7 @@ impl<'a> Batch<'a> {
             let decided = catch_unwind(AssertUnwindSafe(|| pending.decide(facts, moment)));
             match decided {
                 Ok(Ok(changes)) => {
-                    self.take(directory_id, changes);
+                    self.take(directory_id, changes, pending.cause());
                     return Ok(Ok(()));
                 }
                 Ok(Err(Stop::Rejected(rejection))) => return Ok(Err(rejection.into())),
@@ -197,11 +197,12 @@ impl<'a> Batch<'a> {
         session: &mut Session,
         directory_id: DirectoryId,
         change: Change,
+        cause: Cause,
     ) -> Result<(), Error> {
         self.open(session, directory_id).await?;
         self.weight += weight_of(&change);
         self.changes.push((directory_id, change));
-        self.times.push(self.moment.now);
+        self.circumstances.push((self.moment.now, cause));
         Ok(())
     }
 
@@ -318,7 +319,7 @@ impl<'a> Batch<'a> {
                     }
                     _ if is_too_early => {}
                     Ok(Ok(changes)) => {
-                        self.take(*directory_id, changes);
+                        self.take(*directory_id, changes, pending.cause());
                         outcomes[place] = Some(Ok(()));
                     }
                     Ok(Err(Stop::Rejected(rejection))) => {
@@ -346,7 +347,7 @@ impl<'a> Batch<'a> {
         }
         let now = self.moment.now;
         let changes = std::mem::take(&mut self.changes);
-        let times = std::mem::take(&mut self.times);
+        let circumstances = std::mem::take(&mut self.circumstances);
         self.forget();
         for (directory_id, change) in &changes {
             let working = self.directories.get_mut(directory_id).expect("it was opened");
@@ -369,9 +370,9 @@ impl<'a> Batch<'a> {
             }
         }
         schemas::keep_uses(session, &changes, now).await?;
-        self.keep_records(session, &changes, &times).await?;
+        self.keep_records(session, &changes, &circumstances).await?;
         keep_memberships(session, &changes).await?;
-        self.keep_events(session, &changes, &times).await?;
+        self.keep_events(session, &changes, &circumstances).await?;
         let changed: BTreeSet<_> = changes.iter().map(|(directory_id, _)| *directory_id).collect();
         self.keep_numbers(session, &changed).await
     }
@@ -423,7 +424,7 @@ impl<'a> Batch<'a> {
         &mut self,
         session: &mut Session,
         changes: &[(DirectoryId, Change)],
-        times: &[Timestamp],
+        circumstances: &[(Timestamp, Cause)],
     ) -> Result<(), Error> {
         let mut last: HashMap<ResourceId, usize> = HashMap::new();
         // Who is new has a place in the order of lists, which is that of the first changes.
@@ -455,7 +456,7 @@ impl<'a> Batch<'a> {
                 Change::User(change) => {
                     // A deletion is remembered even if it undoes a creation of the same batch.
                     if let (Some(before), None) = (change.before(), change.after()) {
-                        former.push((UserRow::new(directory_id, before), times[place]));
+                        former.push((UserRow::new(directory_id, before), circumstances[place].0));
                     }
                     if last[&change.id()] != place {
                         continue;
@@ -514,17 +515,19 @@ impl<'a> Batch<'a> {
         &mut self,
         session: &mut Session,
         changes: &[(DirectoryId, Change)],
-        times: &[Timestamp],
+        circumstances: &[(Timestamp, Cause)],
     ) -> Result<(), Error> {
-        let mut drafts = changes.iter().zip(times).flat_map(|((directory_id, change), at)| {
-            change.events().map(|draft| (*directory_id, draft, *at))
-        });
+        let circumstances = circumstances.iter();
+        let mut drafts =
+            changes.iter().zip(circumstances).flat_map(|((directory_id, change), (at, cause))| {
+                change.events().map(|draft| (*directory_id, draft, *at, *cause))
+            });
         let mut keeping = feed::Keeping::begin(session, self.weight).await?;
         loop {
             let events: Vec<_> = drafts
                 .by_ref()
                 .take(EVENTS_AT_ONCE)
-                .map(|(directory_id, draft, at)| {
+                .map(|(directory_id, draft, at, cause)| {
                     let working = self.directories.get_mut(&directory_id).expect("it was opened");
                     working.event_number += 1;
                     working.latest = at;
@@ -534,6 +537,7 @@ impl<'a> Batch<'a> {
                         id: EventId::new(self.moment.ids),
                         kind: draft.kind.as_str(),
                         occurred_at: at,
+                        cause: cause.text(draft.follows_from),
                         data: draft.data,
                     }
                 })

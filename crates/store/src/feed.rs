@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use directory::event::Draft;
+use directory::event::{Draft, EventKind};
 use directory::secret::{Entropy, hex};
-use directory::{DirectoryId, EventId, OrganizationId};
+use directory::{Cause, DirectoryId, EventId, OrganizationId};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::{SignedDuration, Timestamp};
 use sha2::Sha256;
@@ -35,6 +35,8 @@ pub struct EventRecord {
     pub occurred_at: Timestamp,
     /// What, as JSON.
     pub data: String,
+    /// What it was caused by, as JSON; unknown of what was kept before this was.
+    pub cause: Option<String>,
 }
 
 /// An event that is about to be kept.
@@ -46,7 +48,52 @@ pub(crate) struct NewEvent {
     pub(crate) kind: &'static str,
     pub(crate) occurred_at: Timestamp,
     pub(crate) data: String,
+    pub(crate) cause: String,
 }
+
+/// Which events are to be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Only those of directories of this one. What the server tells of itself is of none.
+    pub organization_id: Option<OrganizationId>,
+    /// Only those of this one.
+    pub directory_id: Option<DirectoryId>,
+    /// Only those of these types; of all, where none is named.
+    pub kinds: Vec<EventKind>,
+}
+
+impl From<Option<DirectoryId>> for EventFilter {
+    fn from(directory_id: Option<DirectoryId>) -> EventFilter {
+        EventFilter { directory_id, ..EventFilter::default() }
+    }
+}
+
+impl EventFilter {
+    /// Whether an event is meant.
+    pub fn matches(&self, event: &EventRecord) -> bool {
+        self.organization_id.is_none_or(|id| event.organization_id == Some(id))
+            && self.directory_id.is_none_or(|id| event.directory_id == Some(id))
+            && self.is_of_kind(&event.kind)
+    }
+
+    fn is_of_kind(&self, kind: &str) -> bool {
+        self.kinds.is_empty() || self.kinds.iter().any(|it| it.as_str() == kind)
+    }
+
+    pub(crate) fn scope(&self) -> Scope {
+        match (self.directory_id, self.organization_id) {
+            (Some(id), _) => Scope::Directory(id),
+            (None, Some(id)) => Scope::Organization(id),
+            (None, None) => Scope::All,
+        }
+    }
+}
+
+/// Events that are looked at for one page, where not each of them is meant: some milliseconds.
+const LOOKED_THROUGH: u64 = 10_000;
+
+/// Bytes of a page, unless its first event has more. A reader holds all of it, and so does the server.
+const PAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Some events, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +102,11 @@ pub struct EventPage {
     pub events: Vec<EventRecord>,
     /// From where to go on, whether or not there is more already.
     pub next: Cursor,
-    /// Whether there was more when this was read.
+    /// Whether there was more when this was read, or more to be looked through: a page may have no
+    /// events and still lead on.
     pub has_more: bool,
+    /// The position up to which everything that is meant is here or was read before.
+    pub read_to: u64,
 }
 
 /// A place in the feed, sealed: its text can be made by nobody but this database, and is good in
@@ -65,6 +115,14 @@ pub struct EventPage {
 pub struct Cursor(String);
 
 impl Cursor {
+    /// The end of the feed, wherever that is when it is read: what follows is what happens then.
+    pub const END: &str = "end";
+
+    /// Of what happens from now on.
+    pub(crate) fn end() -> Cursor {
+        Cursor(Cursor::END.to_owned())
+    }
+
     /// As somebody presents it. Whether it is one is found out when it is used.
     pub fn presented(text: impl Into<String>) -> Cursor {
         Cursor(text.into())
@@ -77,15 +135,21 @@ impl Cursor {
 }
 
 /// Whose events a cursor leads through. With a cursor of one directory, a reader of all would miss
-/// what happened in the others.
+/// what happened in the others. Types are no part of it: whoever asks for others from some place on
+/// has chosen the place.
 #[derive(Clone, Copy)]
-struct Scope(Option<DirectoryId>);
+pub(crate) enum Scope {
+    All,
+    Organization(OrganizationId),
+    Directory(DirectoryId),
+}
 
 impl std::fmt::Display for Scope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            Some(id) => id.fmt(f),
-            None => f.write_str("all"),
+        match self {
+            Scope::All => f.write_str("all"),
+            Scope::Organization(id) => id.fmt(f),
+            Scope::Directory(id) => id.fmt(f),
         }
     }
 }
@@ -93,7 +157,7 @@ impl std::fmt::Display for Scope {
 /// Why a cursor leads nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadCursor {
-    /// This database did not make it, or made it for another directory, or for all of them.
+    /// This database did not make it, or made it for another directory or organization, or for all.
     Malformed,
     /// It was made before the database was restored or replaced: the events after it may not be
     /// those that its reader expects.
@@ -112,18 +176,23 @@ impl FeedStore {
         FeedStore(inner)
     }
 
-    /// Events after a cursor, or from the beginning; of one directory, or of all.
+    /// Events after a cursor, or from the beginning; those that are meant.
     pub async fn events(
         &self,
         after: Option<Cursor>,
-        directory_id: Option<DirectoryId>,
+        filter: impl Into<EventFilter>,
         count_max: u64,
     ) -> Result<Result<EventPage, BadCursor>, Error> {
-        let sealer = self.0.sealer.clone();
+        let (sealer, filter) = (self.0.sealer.clone(), filter.into());
         let read_events = move |session: &mut Session| {
-            finish(read(session, &sealer, after.as_ref(), directory_id, count_max))
+            finish(read(session, &sealer, after.as_ref(), &filter, count_max))
         };
         self.0.readers.read(read_events).await
+    }
+
+    /// The cursor behind an event, for whoever reads with this filter.
+    pub fn cursor(&self, filter: &EventFilter, event: &EventRecord) -> Cursor {
+        self.0.sealer.seal(filter.scope(), event.position, Some(&event.event_id))
     }
 }
 
@@ -145,7 +214,7 @@ impl Sealer {
     ///
     /// The epoch is in the file, and so comes back with a backup of it. What tells a restored
     /// database from the one that handed the cursor out is the event at its position.
-    fn seal(&self, scope: Scope, position: u64, event_id: Option<&str>) -> Cursor {
+    pub(crate) fn seal(&self, scope: Scope, position: u64, event_id: Option<&str>) -> Cursor {
         let open = format!("{}.{position}.{}", self.epoch, self.mark(event_id));
         let seal = self.tag(&format!("{open}.{scope}"));
         Cursor(format!("{open}.{seal}"))
@@ -166,11 +235,6 @@ impl Sealer {
         } else {
             Err(BadCursor::Malformed)
         }
-    }
-
-    /// The position of a cursor that was found good.
-    pub(crate) fn position_of(&self, cursor: &Cursor) -> u64 {
-        self.open(cursor, Scope(None)).map_or(0, |(position, _)| position)
     }
 
     /// What a cursor keeps of the event at its position. There is none at position 0.
@@ -238,7 +302,7 @@ pub(crate) enum Keeping {
         position: u64,
     },
     Unsequenced {
-        bulk: Bulk<6>,
+        bulk: Bulk<7>,
         /// The first and the last number of each directory.
         ranges: BTreeMap<DirectoryId, (u64, u64)>,
     },
@@ -247,16 +311,16 @@ pub(crate) enum Keeping {
 impl Keeping {
     /// Begins to keep about so many.
     pub(crate) async fn begin(session: &mut Session, count: usize) -> Result<Keeping, Error> {
-        const UNSEQUENCED: &Many<6> = &Many {
+        const UNSEQUENCED: &Many<7> = &Many {
             doing: "keeping events",
             sqlite: "",
             postgres: "insert into events
-                       (directory_id, event_id, type, data, number, occurred_at)
+                       (directory_id, event_id, type, data, number, occurred_at, cause)
                        select * from unnest($1::text[], $2::text[], $3::text[], $4::text[],
-                                            $5::bigint[], $6::bigint[])",
+                                            $5::bigint[], $6::bigint[], $7::text[])",
         };
-        const COPY: &str =
-            "copy events (directory_id, event_id, type, data, number, occurred_at) from stdin";
+        const COPY: &str = "copy events
+            (directory_id, event_id, type, data, number, occurred_at, cause) from stdin";
         Ok(match session.engine() {
             Engine::Sqlite => Keeping::Here { position: position(session).await? },
             Engine::Postgres => {
@@ -271,11 +335,11 @@ impl Keeping {
         session: &mut Session,
         events: &[NewEvent],
     ) -> Result<(), Error> {
-        const HERE: Many<7> = Many {
+        const HERE: Many<8> = Many {
             doing: "keeping events",
             sqlite: "insert into events
-                     (directory_id, event_id, type, data, number, occurred_at, position)
-                     values ($1, $2, $3, $4, $5, $6, $7)",
+                     (directory_id, event_id, type, data, number, occurred_at, cause, position)
+                     values ($1, $2, $3, $4, $5, $6, $7, $8)",
             postgres: "",
         };
         let ids: Vec<_> = events
@@ -290,14 +354,16 @@ impl Keeping {
                 Value::Text(&event.data),
                 count(event.number),
                 Value::Time(event.occurred_at),
+                Value::Text(&event.cause),
             ]
         });
         match self {
             Keeping::Here { position } => {
                 let rows: Vec<_> = rows
-                    .map(|[directory_id, id, kind, data, number, occurred_at]| {
+                    .map(|[directory_id, id, kind, data, number, occurred_at, cause]| {
                         *position += 1;
-                        [directory_id, id, kind, data, number, occurred_at, count(*position)]
+                        let position = count(*position);
+                        [directory_id, id, kind, data, number, occurred_at, cause, position]
                     })
                     .collect();
                 session.run_each(&HERE, &rows).await
@@ -443,19 +509,19 @@ async fn sequence_some(session: &mut Session, at_once: i64) -> Result<i64, Error
     Ok(count_taken)
 }
 
-/// Events after a cursor, or from the beginning; of one directory, or of all.
+/// Events after a cursor, or from the beginning; those that are meant.
 pub(crate) async fn read(
     session: &mut Session,
     sealer: &Sealer,
     after: Option<&Cursor>,
-    directory_id: Option<DirectoryId>,
+    filter: &EventFilter,
     count_max: u64,
 ) -> Result<Result<EventPage, BadCursor>, Error> {
     if session.engine() == Engine::Postgres {
         sequence(session).await?;
     }
     session.begin_reading()?;
-    let page = read_in_one_state(session, sealer, after, directory_id, count_max).await;
+    let page = read_in_one_state(session, sealer, after, filter, count_max).await;
     session.roll_back().await?;
     page
 }
@@ -464,57 +530,319 @@ async fn read_in_one_state(
     session: &mut Session,
     sealer: &Sealer,
     after: Option<&Cursor>,
-    directory_id: Option<DirectoryId>,
+    filter: &EventFilter,
     count_max: u64,
 ) -> Result<Result<EventPage, BadCursor>, Error> {
     let end = position(session).await?;
     let (begin, _) = forgotten(session).await?;
-    let scope = Scope(directory_id);
-    let after = match after.map(|cursor| sealer.open(cursor, scope)).transpose() {
-        Ok(None) => begin,
-        Ok(Some((after, mark))) => {
-            if after < begin {
-                return Ok(Err(BadCursor::Forgotten));
+    let scope = filter.scope();
+    let after = match after {
+        None => begin,
+        Some(cursor) if cursor.as_str() == Cursor::END => end,
+        Some(cursor) => match sealer.open(cursor, scope) {
+            Ok((after, _)) if after < begin => return Ok(Err(BadCursor::Forgotten)),
+            Ok((after, mark)) => {
+                let event_id = event_at(session, after).await?.map(|event| event.id);
+                // Another event stands there, or none yet: the database has been set back without a
+                // new epoch.
+                if sealer.mark(event_id.as_deref()) != mark {
+                    return Ok(Err(BadCursor::AnotherEpoch));
+                }
+                after
             }
-            // Another event stands there, or none yet: the database has been set back without a
-            // new epoch.
-            if sealer.mark(event_at(session, after).await?.as_deref()) != mark {
-                return Ok(Err(BadCursor::AnotherEpoch));
-            }
-            after
-        }
-        Err(bad) => return Ok(Err(bad)),
+            Err(bad) => return Ok(Err(bad)),
+        },
     };
-    let directory = directory_id.map(|id| id.to_string());
-    let one_more = count_max.saturating_add(1);
-    let mut events = match session.engine() {
-        Engine::Sqlite => events_after(session, after, directory.as_deref(), one_more).await?,
-        Engine::Postgres => {
-            sequenced_events_after(session, after, directory.as_deref(), one_more).await?
-        }
+    let lanes = match scope {
+        Scope::All => None,
+        Scope::Directory(id) => Some(vec![id.to_string()]),
+        Scope::Organization(id) => Some(directories_of(session, id).await?),
     };
-    let has_more = events.len() as u64 > count_max;
-    match directory_id {
-        None => check_positions(&events, after, end, has_more)?,
-        Some(_) => check_numbers(&events)?,
+    let selection = Selection { after, upto: end, lanes: lanes.as_deref(), filter, count_max };
+    let Found { events, read_to } = selection.read(session).await?;
+    if filter.kinds.is_empty() {
+        match scope {
+            Scope::All => check_positions(&events, after, read_to)?,
+            Scope::Organization(_) | Scope::Directory(_) => check_numbers(&events)?,
+        }
     }
-    events.truncate(usize::try_from(count_max).unwrap_or(usize::MAX));
-    let last = events.last().map_or(after, |event| event.position);
-    // Where nothing more of this directory is to come, the reader need not look again at what
-    // the others did.
-    let next = if has_more { last } else { end };
-    let event_id = event_at(session, next).await?;
-    let next = sealer.seal(scope, next, event_id.as_deref());
-    Ok(Ok(EventPage { events, next, has_more }))
+    // Where nothing more that is meant is to come, the reader need not look again at what is not.
+    let event_id = event_at(session, read_to).await?.map(|event| event.id);
+    let next = sealer.seal(scope, read_to, event_id.as_deref());
+    Ok(Ok(EventPage { events, next, has_more: read_to < end, read_to }))
+}
+
+/// All directories that an organization ever had: what happened in one that was deleted is told too,
+/// or nobody would hear that it was.
+async fn directories_of(session: &mut Session, id: OrganizationId) -> Result<Vec<String>, Error> {
+    session
+        .all(
+            "looking for the directories of an organization",
+            "select directory_id from directories where organization_id = $1 order by directory_id",
+            &[Value::Text(&id.to_string())],
+            |row| row.text(0),
+        )
+        .await
+}
+
+/// Which part of the feed is read.
+struct Selection<'a> {
+    after: u64,
+    upto: u64,
+    /// The directories, in the order of their ids, whose events are meant; all events where there is
+    /// nothing.
+    lanes: Option<&'a [String]>,
+    filter: &'a EventFilter,
+    count_max: u64,
+}
+
+/// What was found.
+struct Found {
+    events: Vec<EventRecord>,
+    /// The position up to which there is nothing else that is meant.
+    read_to: u64,
+}
+
+impl Selection<'_> {
+    /// Reads some of it. What that costs does not depend on how much there is that is not meant: no
+    /// more than so many events are looked at, and where that was not enough, the page ends early.
+    async fn read(&self, session: &mut Session) -> Result<Found, Error> {
+        if self.after >= self.upto {
+            return Ok(Found { events: Vec::new(), read_to: self.upto.max(self.after) });
+        }
+        match session.engine() {
+            Engine::Sqlite => self.read_here(session).await,
+            Engine::Postgres => self.read_sequenced(session).await,
+        }
+    }
+
+    /// How many events, or runs of them, are looked at in each directory.
+    fn share(&self) -> u64 {
+        let wanted = self.count_max.saturating_add(1);
+        let lanes = self.lanes.map_or(1, <[_]>::len).max(1) as u64;
+        let share = (LOOKED_THROUGH / lanes).max(1);
+        match (self.filter.kinds.is_empty(), lanes) {
+            // Each of them is meant.
+            (true, 1) => wanted,
+            (true, _) => share.min(wanted),
+            (false, _) => share,
+        }
+    }
+
+    /// The same, of an embedded database: first where they stand, then what they are.
+    async fn read_here(&self, session: &mut Session) -> Result<Found, Error> {
+        const DOING: &str = "looking for events";
+        let Selection { after, upto, .. } = *self;
+        let all_kinds = self.filter.kinds.is_empty();
+        // Up to here every directory was looked at.
+        let mut horizon = upto;
+        let mut places = Vec::new();
+        let share = self.share();
+        let sql = match (self.lanes, all_kinds) {
+            // There are no gaps.
+            (None, true) => {
+                horizon = upto.min(after.saturating_add(share));
+                places.extend(after + 1..=horizon);
+                ""
+            }
+            (None, false) => {
+                "select position, type from events
+                 where position > $1 and position <= $2 order by position limit $3"
+            }
+            (Some(_), true) => {
+                "select position, '' from events
+                 where directory_id = $4 and position > $1 and position <= $2
+                 order by position limit $3"
+            }
+            (Some(_), false) => {
+                "select position, type from events
+                 where directory_id = $4 and position > $1 and position <= $2
+                 order by position limit $3"
+            }
+        };
+        let everywhere = [String::new()];
+        let lanes: &[String] = if sql.is_empty() { &[] } else { self.lanes.unwrap_or(&everywhere) };
+        for lane in lanes {
+            let mut values = vec![count(after), count(upto), count(share)];
+            values.extend(self.lanes.map(|_| Value::Text(lane)));
+            let (mut looked_at, mut last) = (0, after);
+            session
+                .each(DOING, sql, &values, |row| {
+                    looked_at += 1;
+                    last = row.number(0)?;
+                    if all_kinds || self.filter.is_of_kind(&row.text(1)?) {
+                        places.push(last);
+                    }
+                    Ok(Flow::Continue(()))
+                })
+                .await?;
+            if looked_at == share {
+                horizon = horizon.min(last);
+            }
+        }
+        places.retain(|place| *place <= horizon);
+        places.sort_unstable();
+        let mut taking = Taking::new(self.count_max);
+        for place in places {
+            let sql = "select e.position, e.event_id, e.type, d.organization_id, e.directory_id,
+                              e.number, e.occurred_at, e.cause, e.data
+                       from events e left join directories d on d.directory_id = e.directory_id
+                       where e.position = $1";
+            let found = session.first("reading events", sql, &[count(place)], event).await?;
+            let Some(event) = found else { continue };
+            if taking.take(event).is_break() {
+                break;
+            }
+        }
+        Ok(taking.end(after, horizon))
+    }
+
+    /// The same, on PostgreSQL: first which runs of events stand there, then what they are.
+    async fn read_sequenced(&self, session: &mut Session) -> Result<Found, Error> {
+        const DOING: &str = "reading the order of events";
+        let Selection { after, upto, .. } = *self;
+        let (sql, last_value) = match self.lanes {
+            None => (
+                "select first_position, last_position, first_number, directory_id from sequence
+                 where last_position > $1 and first_position <= $2
+                 order by last_position limit $3",
+                None,
+            ),
+            Some(lanes) => (
+                "select s.first_position, s.last_position, s.first_number, d.directory_id
+                 from unnest($4::text[]) as d (directory_id)
+                 cross join lateral (
+                     select first_position, last_position, first_number from sequence
+                     where directory_id = d.directory_id
+                         and last_position > $1 and first_position <= $2
+                     order by last_position limit $3
+                 ) s
+                 order by s.last_position",
+                Some(Value::Texts(lanes)),
+            ),
+        };
+        let share = self.share();
+        let mut values = vec![count(after), count(upto), count(share)];
+        values.extend(last_value);
+        let runs = session
+            .all(DOING, sql, &values, |row| {
+                Ok(Run {
+                    first: row.number(0)?,
+                    last: row.number(1)?,
+                    number: row.number(2)?,
+                    directory: row.text(3)?,
+                })
+            })
+            .await?;
+        // Up to here every directory was looked at.
+        let mut horizon = upto;
+        let mut runs_of: BTreeMap<&str, u64> = BTreeMap::new();
+        for run in &runs {
+            let lane = if self.lanes.is_none() { "" } else { run.directory.as_str() };
+            let runs_of = runs_of.entry(lane).or_default();
+            *runs_of += 1;
+            if *runs_of == share {
+                horizon = horizon.min(run.last);
+            }
+        }
+        let most = if self.filter.kinds.is_empty() {
+            self.count_max.saturating_add(1)
+        } else {
+            LOOKED_THROUGH
+        };
+        let mut directories = Vec::new();
+        // First and last number, and what makes a position of a number.
+        let mut numbers: [Vec<i64>; 3] = Default::default();
+        let mut wanted = most;
+        for run in runs {
+            // Some of the first one may have been read before.
+            let begin = run.first.max(after + 1);
+            if begin > horizon {
+                break;
+            }
+            let end = run.last.min(horizon).min(begin.saturating_add(wanted - 1));
+            wanted -= end - begin + 1;
+            let number_of = |position: u64| (run.number + (position - run.first)).cast_signed();
+            numbers[0].push(number_of(begin));
+            numbers[1].push(number_of(end));
+            numbers[2].push(run.first.cast_signed() - run.number.cast_signed());
+            directories.push(run.directory);
+            if wanted == 0 {
+                horizon = end;
+                break;
+            }
+        }
+        let kinds: Vec<_> = self.filter.kinds.iter().map(|kind| kind.as_str().to_owned()).collect();
+        let mut taking = Taking::new(self.count_max);
+        session
+            .each(
+                "reading events",
+                "select e.number + s.shift, e.event_id, e.type, d.organization_id, e.directory_id,
+                        e.number, e.occurred_at, e.cause, e.data
+                 from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])
+                      as s (directory_id, first_number, last_number, shift)
+                 join events e on e.directory_id = s.directory_id
+                              and e.number between s.first_number and s.last_number
+                 left join directories d on d.directory_id = e.directory_id
+                 where cardinality($5::text[]) = 0 or e.type = any($5::text[])
+                 order by 1 limit $6",
+                &[
+                    Value::Texts(&directories),
+                    Value::Integers(&numbers[0]),
+                    Value::Integers(&numbers[1]),
+                    Value::Integers(&numbers[2]),
+                    Value::Texts(&kinds),
+                    count(self.count_max.saturating_add(1)),
+                ],
+                |row| Ok(taking.take(event(row)?)),
+            )
+            .await?;
+        Ok(taking.end(after, horizon))
+    }
+}
+
+/// Events that follow upon each other in one directory and in the feed.
+struct Run {
+    first: u64,
+    last: u64,
+    number: u64,
+    directory: String,
+}
+
+/// Takes events, in order, until there are as many as are wanted, or they are long in bytes.
+struct Taking {
+    events: Vec<EventRecord>,
+    count_max: u64,
+    bytes: usize,
+    is_cut: bool,
+}
+
+impl Taking {
+    fn new(count_max: u64) -> Taking {
+        Taking { events: Vec::new(), count_max, bytes: 0, is_cut: false }
+    }
+
+    fn take(&mut self, event: EventRecord) -> Flow {
+        self.bytes = self.bytes.saturating_add(event.data.len());
+        let is_full = self.events.len() as u64 >= self.count_max
+            || self.bytes > PAGE_BYTES_MAX && !self.events.is_empty();
+        if is_full {
+            self.is_cut = true;
+            return Flow::Break(());
+        }
+        self.events.push(event);
+        Flow::Continue(())
+    }
+
+    fn end(self, after: u64, horizon: u64) -> Found {
+        let last = self.events.last().map_or(after, |event| event.position);
+        let read_to = if self.is_cut { last } else { horizon };
+        Found { events: self.events, read_to }
+    }
 }
 
 /// Nobody goes on over a hole in the feed: what is missing there would never be told.
-fn check_positions(
-    events: &[EventRecord],
-    after: u64,
-    end: u64,
-    has_more: bool,
-) -> Result<(), Error> {
+fn check_positions(events: &[EventRecord], after: u64, read_to: u64) -> Result<(), Error> {
     let mut last = after;
     for event in events {
         if event.position != last + 1 {
@@ -522,16 +850,19 @@ fn check_positions(
         }
         last = event.position;
     }
-    if has_more || last == end { Ok(()) } else { Err(hole("the feed", last + 1)) }
+    if last == read_to { Ok(()) } else { Err(hole("the feed", last + 1)) }
 }
 
-/// The same within a directory, whose events have positions with others between them.
+/// The same within directories, whose events have positions with others between them.
 fn check_numbers(events: &[EventRecord]) -> Result<(), Error> {
-    for pair in events.windows(2) {
-        if pair[1].number != pair[0].number + 1 {
-            let whose = pair[0].directory_id.map(|id| format!("the directory `{id}`"));
-            let whose = whose.as_deref().unwrap_or("the server's own");
-            return Err(hole(whose, pair[0].number + 1));
+    let mut last: BTreeMap<Option<DirectoryId>, u64> = BTreeMap::new();
+    for event in events {
+        let before = last.insert(event.directory_id, event.number);
+        if let Some(before) = before
+            && event.number != before + 1
+        {
+            let whose = event.directory_id.map(|id| format!("the directory `{id}`"));
+            return Err(hole(whose.as_deref().unwrap_or("the server's own"), before + 1));
         }
     }
     Ok(())
@@ -543,92 +874,6 @@ fn hole(whose: &str, missing: u64) -> Error {
     ))
 }
 
-/// Events behind a position, of an embedded database.
-async fn events_after(
-    session: &mut Session,
-    after: u64,
-    directory: Option<&str>,
-    count_max: u64,
-) -> Result<Vec<EventRecord>, Error> {
-    let sql = match directory {
-        None => {
-            "select e.position, e.event_id, e.type, d.organization_id, e.directory_id, e.number,
-                    e.occurred_at, e.data
-             from events e left join directories d on d.directory_id = e.directory_id
-             where e.position > $1 order by e.position limit $2"
-        }
-        Some(_) => {
-            "select e.position, e.event_id, e.type, d.organization_id, e.directory_id, e.number,
-                    e.occurred_at, e.data
-             from events e left join directories d on d.directory_id = e.directory_id
-             where e.position > $1 and e.directory_id = $3 order by e.position limit $2"
-        }
-    };
-    let mut values = vec![count(after), count(count_max)];
-    values.extend(directory.map(Value::Text));
-    session.all("reading events", sql, &values, event).await
-}
-
-/// Events behind a position, on PostgreSQL: first which stand there, then what they are.
-async fn sequenced_events_after(
-    session: &mut Session,
-    after: u64,
-    directory: Option<&str>,
-    count_max: u64,
-) -> Result<Vec<EventRecord>, Error> {
-    let sql = match directory {
-        None => {
-            "select first_position, last_position, first_number, directory_id from sequence
-             where last_position > $1 order by last_position limit $2"
-        }
-        Some(_) => {
-            "select first_position, last_position, first_number, directory_id from sequence
-             where last_position > $1 and directory_id = $3 order by last_position limit $2"
-        }
-    };
-    let mut values = vec![count(after), count(count_max)];
-    values.extend(directory.map(Value::Text));
-    let mut directories = Vec::new();
-    // First and last number, and what makes a position of a number.
-    let mut numbers: [Vec<i64>; 3] = Default::default();
-    let mut wanted = count_max;
-    session
-        .each("reading the order of events", sql, &values, |row| {
-            let (first, last, number) = (row.number(0)?, row.number(1)?, row.number(2)?);
-            // Some of the first range may have been read before.
-            let begin = first.max(after + 1);
-            let end = last.min(begin.saturating_add(wanted - 1));
-            wanted -= end - begin + 1;
-            let number_of = |position: u64| (number + (position - first)).cast_signed();
-            directories.push(row.text(3)?);
-            numbers[0].push(number_of(begin));
-            numbers[1].push(number_of(end));
-            numbers[2].push(first.cast_signed() - number.cast_signed());
-            Ok(if wanted == 0 { Flow::Break(()) } else { Flow::Continue(()) })
-        })
-        .await?;
-    session
-        .all(
-            "reading events",
-            "select e.number + s.shift, e.event_id, e.type, d.organization_id, e.directory_id,
-                    e.number, e.occurred_at, e.data
-             from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])
-                  as s (directory_id, first_number, last_number, shift)
-             join events e on e.directory_id = s.directory_id
-                          and e.number between s.first_number and s.last_number
-             left join directories d on d.directory_id = e.directory_id
-             order by 1",
-            &[
-                Value::Texts(&directories),
-                Value::Integers(&numbers[0]),
-                Value::Integers(&numbers[1]),
-                Value::Integers(&numbers[2]),
-            ],
-            event,
-        )
-        .await
-}
-
 fn event(row: &Row<'_>) -> Result<EventRecord, Error> {
     Ok(EventRecord {
         position: row.number(0)?,
@@ -638,7 +883,8 @@ fn event(row: &Row<'_>) -> Result<EventRecord, Error> {
         directory_id: optional_id(Some(row.text(4)?).filter(|it| it != OF_NO_DIRECTORY))?,
         number: row.number(5)?,
         occurred_at: row.time(6)?,
-        data: row.text(7)?,
+        cause: row.optional_text(7)?,
+        data: row.text(8)?,
     })
 }
 
@@ -670,7 +916,7 @@ pub(crate) async fn keep_of_server(
         )
         .await?
         .ok_or_else(|| Error::Corrupt("the feed has no beginning".to_owned()))?;
-    let id = id.to_string();
+    let (id, cause) = (id.to_string(), Cause::server().text(draft.follows_from));
     let mut values = vec![
         Value::Text(OF_NO_DIRECTORY),
         Value::Text(&id),
@@ -678,6 +924,7 @@ pub(crate) async fn keep_of_server(
         Value::Text(&draft.data),
         count(number),
         Value::Time(at),
+        Value::Text(&cause),
     ];
     match session.engine() {
         Engine::Sqlite => {
@@ -685,13 +932,14 @@ pub(crate) async fn keep_of_server(
             let position = session.first(DOING, sql, &[], |row| row.number(0)).await?;
             values.push(count(position.unwrap_or_default()));
             let sql = "insert into events
-                       (directory_id, event_id, type, data, number, occurred_at, position)
-                       values ($1, $2, $3, $4, $5, $6, $7)";
+                       (directory_id, event_id, type, data, number, occurred_at, cause, position)
+                       values ($1, $2, $3, $4, $5, $6, $7, $8)";
             session.run(DOING, sql, &values).await?;
         }
         Engine::Postgres => {
-            let sql = "insert into events (directory_id, event_id, type, data, number, occurred_at)
-                       values ($1, $2, $3, $4, $5, $6)";
+            let sql = "insert into events
+                       (directory_id, event_id, type, data, number, occurred_at, cause)
+                       values ($1, $2, $3, $4, $5, $6, $7)";
             session.run(DOING, sql, &values).await?;
             let sql = "insert into unsequenced (directory_id, first_number, last_number)
                        values ($1, $2, $2)";
@@ -710,6 +958,8 @@ pub struct FeedPart {
     pub read_to: u64,
     /// Up to which position events were let go.
     pub forgotten_to: u64,
+    /// Where the feed ended.
+    pub end: u64,
 }
 
 /// Events behind a position: of one directory, or of all; so many at most, and none behind `upto`.
@@ -717,7 +967,7 @@ pub(crate) async fn part(
     session: &mut Session,
     after: u64,
     upto: Option<u64>,
-    directory: Option<&str>,
+    directory: Option<DirectoryId>,
     count_max: u64,
 ) -> Result<FeedPart, Error> {
     if session.engine() == Engine::Postgres {
@@ -728,18 +978,13 @@ pub(crate) async fn part(
     let (forgotten_to, _) = forgotten(session).await?;
     let after = after.max(forgotten_to);
     let upto = upto.map_or(end, |upto| upto.min(end));
-    let mut events = match session.engine() {
-        _ if after >= upto => Vec::new(),
-        Engine::Sqlite => events_after(session, after, directory, count_max).await?,
-        Engine::Postgres => sequenced_events_after(session, after, directory, count_max).await?,
-    };
+    let lanes = directory.map(|id| vec![id.to_string()]);
+    let filter = EventFilter::from(directory);
+    let lanes = lanes.as_deref();
+    let selection = Selection { after, upto, lanes, filter: &filter, count_max };
+    let Found { events, read_to } = selection.read(session).await?;
     session.roll_back().await?;
-    let found = events.len();
-    events.retain(|event| event.position <= upto);
-    let is_whole = (found as u64) < count_max || events.len() < found;
-    let last = events.last().map_or(after, |event| event.position);
-    let read_to = if is_whole { upto.max(after) } else { last };
-    Ok(FeedPart { events, read_to, forgotten_to })
+    Ok(FeedPart { events, read_to, forgotten_to, end })
 }
 
 /// The position of the last event before which all occurred before a moment, give or take what time
@@ -762,26 +1007,25 @@ pub(crate) async fn event_time_at(
     session: &mut Session,
     position: u64,
 ) -> Result<Option<Timestamp>, Error> {
-    let sql = match session.engine() {
-        Engine::Sqlite => "select occurred_at from events where position = $1",
-        Engine::Postgres => {
-            "select e.occurred_at
-             from (select * from sequence where last_position >= $1
-                   order by last_position limit 1) s
-             join events e on e.directory_id = s.directory_id
-                          and e.number = s.first_number + ($1 - s.first_position)
-             where s.first_position <= $1"
-        }
-    };
-    session.first("reading when an event was", sql, &[count(position)], |row| row.time(0)).await
+    Ok(event_at(session, position).await?.and_then(|event| event.occurred_at))
 }
 
-/// The id of the event at a position.
-async fn event_at(session: &mut Session, position: u64) -> Result<Option<String>, Error> {
+/// The event at a position.
+pub(crate) struct EventAt {
+    pub(crate) id: String,
+    /// Not known of one that was let go.
+    occurred_at: Option<Timestamp>,
+}
+
+/// Finds the event at a position. Of those that were let go, the last is remembered.
+pub(crate) async fn event_at(
+    session: &mut Session,
+    position: u64,
+) -> Result<Option<EventAt>, Error> {
     let sql = match session.engine() {
-        Engine::Sqlite => "select event_id from events where position = $1",
+        Engine::Sqlite => "select event_id, occurred_at from events where position = $1",
         Engine::Postgres => {
-            "select e.event_id
+            "select e.event_id, e.occurred_at
              from (select * from sequence where last_position >= $1
                    order by last_position limit 1) s
              join events e on e.directory_id = s.directory_id
@@ -789,18 +1033,21 @@ async fn event_at(session: &mut Session, position: u64) -> Result<Option<String>
              where s.first_position <= $1"
         }
     };
-    let values = [count(position)];
-    let found = session.first("finding the event of a cursor", sql, &values, |row| row.text(0));
-    if let Some(id) = found.await? {
-        return Ok(Some(id));
+    let found = session
+        .first("finding the event at a position", sql, &[count(position)], |row| {
+            Ok(EventAt { id: row.text(0)?, occurred_at: Some(row.time(1)?) })
+        })
+        .await?;
+    if found.is_some() {
+        return Ok(found);
     }
-    // Of those that were let go, the last is remembered.
     let (end, id) = forgotten(session).await?;
-    Ok(id.filter(|_| end == position))
+    let id = id.filter(|_| end == position);
+    Ok(id.map(|id| EventAt { id, occurred_at: None }))
 }
 
 /// Up to which position events were let go, and which was the last.
-async fn forgotten(session: &mut Session) -> Result<(u64, Option<String>), Error> {
+pub(crate) async fn forgotten(session: &mut Session) -> Result<(u64, Option<String>), Error> {
     let found = session
         .first(
             "looking which events were let go",
@@ -933,7 +1180,7 @@ async fn forget_sequenced(
 
 /// Remembers up to where events are let go, before they are.
 async fn remember_end(session: &mut Session, end: u64) -> Result<(), Error> {
-    let id = event_at(session, end).await?;
+    let id = event_at(session, end).await?.map(|event| event.id);
     session
         .run(
             "remembering which events are let go",

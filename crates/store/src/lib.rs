@@ -30,7 +30,9 @@ mod recent;
 mod rows;
 mod schemas;
 mod session;
+mod snapshot;
 mod sqlite;
+mod tail;
 mod timeline;
 mod tls;
 mod transfer;
@@ -52,7 +54,7 @@ pub use access::{
 pub use administration::OrganizationEdit;
 pub use catalogue::NewEntry;
 pub use error::Error;
-pub use feed::{BadCursor, Cursor, EventPage, EventRecord, FeedPart, FeedStore};
+pub use feed::{BadCursor, Cursor, EventFilter, EventPage, EventRecord, FeedPart, FeedStore};
 pub use list::{AnyRecord, ListRequest, Page, Represent, Start, Stretch, Window};
 pub use oauth::{Given, NotGiven};
 pub use once::{Begun, OnceStore};
@@ -60,6 +62,8 @@ pub use place::BadPageCursor;
 pub use quirks::QuirkCount;
 pub use read::{GroupRecord, GroupReference, UserRecord};
 pub use schemas::UnknownAttribute;
+pub use snapshot::{Snapshot, SnapshotMembership, SnapshotPart};
+pub use tail::{Tail, TailPart};
 pub use timeline::{Timeline, TimelineEvent};
 pub use transfer::{MovedTable, Phase, Progress};
 pub use webhooks::{

@@ -45,6 +45,12 @@ const CREDENTIALS: usize = 2;
 /// seen at once whatever this says; what a command beside it keeps, after this long.
 const SHARED_FOR: Duration = Duration::from_millis(1);
 
+/// Connections that hold one state of the database for minutes, beside the others.
+const HOLDERS: usize = 2;
+
+/// For how long such a connection is waited for.
+const HOLDING_AFTER: Duration = Duration::from_secs(5);
+
 #[derive(Clone, Debug)]
 pub(crate) struct Readers {
     is_embedded: bool,
@@ -52,6 +58,56 @@ pub(crate) struct Readers {
     places: Arc<Semaphore>,
     credentials: Arc<Semaphore>,
     long: Arc<Long>,
+    holders: Arc<Mutex<Vec<Session>>>,
+    holding: Arc<Semaphore>,
+}
+
+/// A connection on which one state of the database is read, step by step. It is given back when this
+/// is dropped, wherever that happens to be: by whoever holds it, or by the step that it is in.
+#[derive(Debug)]
+pub(crate) struct Held(Option<Holder>);
+
+#[derive(Debug)]
+struct Holder {
+    /// There until it is given back.
+    session: Option<Session>,
+    free: Arc<Mutex<Vec<Session>>>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Held {
+    /// Takes a step, away from the threads that serve requests.
+    pub(crate) async fn read<T: Send + 'static>(
+        &mut self,
+        read: impl FnOnce(&mut Session) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        // Where a step was not waited for, or panicked, there is nothing to go on with.
+        let mut holder = self.0.take().ok_or(Error::Abandoned)?;
+        let step = tokio::task::spawn_blocking(move || {
+            let session = holder.session.as_mut().expect("it is held");
+            let outcome = read(session);
+            (holder, outcome)
+        });
+        let (holder, outcome) = step.await.map_err(|_| panicked())?;
+        self.0 = Some(holder);
+        outcome
+    }
+
+    /// Ends it, away from the threads that serve requests.
+    pub(crate) async fn end(self) {
+        // It may have panicked, and is over then too.
+        let _ = tokio::task::spawn_blocking(move || drop(self)).await;
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let Some(mut session) = self.session.take() else { return };
+        // What cannot be ended is not used again by anybody who would notice: a transaction that is
+        // still open is refused when the next is begun, and a lost connection is made anew.
+        let _ = finish(session.roll_back());
+        self.free.lock().expect("nobody panics while holding it").push(session);
+    }
 }
 
 /// Connections that nobody reads with, of which there is one for each place.
@@ -193,8 +249,9 @@ impl Drop for Turn {
 impl Readers {
     /// As many as are wanted, each opened by this.
     pub(crate) fn open(mut open: impl FnMut() -> Result<Session, Error>) -> Result<Readers, Error> {
-        let open = |_| Ok(Reader { session: open()?, stays_in: None });
-        let readers: Vec<_> = (0..READERS).map(open).collect::<Result<_, Error>>()?;
+        let mut reader = || Ok(Reader { session: open()?, stays_in: None });
+        let readers: Vec<_> = (0..READERS).map(|_| reader()).collect::<Result<_, Error>>()?;
+        let holders: Vec<_> = (0..HOLDERS).map(|_| open()).collect::<Result<_, _>>()?;
         let long =
             Long { places: Arc::new(Semaphore::new(LONG)), of_one: Mutex::new(HashMap::new()) };
         Ok(Readers {
@@ -203,6 +260,8 @@ impl Readers {
             credentials: Arc::new(Semaphore::new(CREDENTIALS)),
             free: Arc::new(Free { readers: Mutex::new(readers), ..Free::default() }),
             long: Arc::new(long),
+            holding: Arc::new(Semaphore::new(holders.len())),
+            holders: Arc::new(Mutex::new(holders)),
         })
     }
 
@@ -212,6 +271,20 @@ impl Readers {
         if self.is_embedded {
             self.free.renew();
         }
+    }
+
+    /// Takes a connection to hold one state of the database.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Crowded`] where all of them stay taken.
+    pub(crate) async fn hold(&self) -> Result<Held, Error> {
+        let place = tokio::time::timeout(HOLDING_AFTER, acquire(&self.holding)).await;
+        let place = place.map_err(|_| Error::Crowded)??;
+        let taken = self.holders.lock().expect("nobody panics while holding it").pop();
+        let session = Some(taken.expect("there is a connection for each place"));
+        let free = Arc::clone(&self.holders);
+        Ok(Held(Some(Holder { session, free, _place: place })))
     }
 
     /// Whether a read by a key is done here and now.

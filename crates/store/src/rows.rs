@@ -566,7 +566,7 @@ pub(crate) async fn member(
         .await
 }
 
-fn membership(row: &Row<'_>) -> Result<Membership, Error> {
+pub(crate) fn membership(row: &Row<'_>) -> Result<Membership, Error> {
     let kind = kind_from(&row.text(1)?)?;
     Ok(Membership { id: row.resource_id(0)?, kind, display: row.optional_text(2)? })
 }

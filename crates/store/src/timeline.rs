@@ -36,6 +36,8 @@ pub struct TimelineEvent {
     pub occurred_at: Timestamp,
     /// What, as JSON.
     pub data: String,
+    /// What it was caused by, as JSON; unknown of what was kept before this was.
+    pub cause: Option<String>,
     place: u64,
 }
 
@@ -51,14 +53,14 @@ pub(crate) async fn read(
         Engine::Sqlite => (
             "select max(place) from (select position as place from events
              where directory_id = $1 and position > $2 order by position limit $3) looked",
-            "select position, number, event_id, type, occurred_at, data from events
+            "select position, number, event_id, type, occurred_at, data, cause from events
              where directory_id = $1 and position > $2 and position <= $3 and instr(data, $4) > 0
              order by position limit $5",
         ),
         Engine::Postgres => (
             "select max(place) from (select number as place from events
              where directory_id = $1 and number > $2 order by number limit $3) looked",
-            "select number, number, event_id, type, occurred_at, data from events
+            "select number, number, event_id, type, occurred_at, data, cause from events
              where directory_id = $1 and number > $2 and number <= $3 and strpos(data, $4) > 0
              order by number limit $5",
         ),
@@ -88,6 +90,7 @@ pub(crate) async fn read(
                 kind: row.text(3)?,
                 occurred_at: row.time(4)?,
                 data: row.text(5)?,
+                cause: row.optional_text(6)?,
             })
         })
         .await?;

@@ -118,7 +118,7 @@ const TABLES: &[Table] = &[
     // An embedded database finds the events of a directory by their positions, which are in the
     // order of their numbers.
     table!("events" (
-        "directory_id, number, event_id, type, occurred_at, data"
+        "directory_id, number, event_id, type, occurred_at, data, cause"
     ) by "directory_id, number" from "events" by "directory_id, position"),
     // There each event has its position; here whatever follows upon each other in one directory has
     // one row. From one such run to the next, positions grow by more than numbers do. Long runs are
@@ -148,7 +148,7 @@ const TABLES: &[Table] = &[
     table!("webhook_deliveries" (
         "endpoint_id, delivery_id, state, event_id, type, organization_id, directory_id, number, \
          position, occurred_at, data, lane_id, attempt_count, next_attempt_at, attempts, created_at, \
-         modified_at"
+         modified_at, cause"
     ) by "endpoint_id, delivery_id"),
 ];
 

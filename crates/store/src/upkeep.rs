@@ -1,6 +1,6 @@
 //! What is done now and then, and nobody waits for.
 
-use directory::{DeleteGroup, DeleteUser, DirectoryId, Rejection, ResourceId};
+use directory::{Cause, DeleteGroup, DeleteUser, DirectoryId, Rejection, ResourceId};
 use futures_util::future::join_all;
 
 use crate::Store;
@@ -86,11 +86,11 @@ fn some(
 }
 
 async fn delete_group(writer: &Writer, of: DirectoryId, id: ResourceId) -> Result<(), Error> {
-    writer.change(of, DeleteGroup { id }).await
+    writer.change(of, DeleteGroup { id }, Cause::deleted_directory(of)).await
 }
 
 async fn delete_user(writer: &Writer, of: DirectoryId, id: ResourceId) -> Result<(), Error> {
-    writer.change(of, DeleteUser { id }).await
+    writer.change(of, DeleteUser { id }, Cause::deleted_directory(of)).await
 }
 
 /// Who is gone already was deleted by another node, which slept for a while.

@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 
 use crate::error::Error;
-use crate::feed::{self, EventRecord, FeedPart, optional_id};
+use crate::feed::{self, Cursor, EventFilter, EventRecord, FeedPart, optional_id};
 use crate::session::{Engine, Flow, Many, Row, Session, Value, count, finish};
 use crate::writer::Act;
 use crate::{ApiStore, Inner};
@@ -535,18 +535,14 @@ impl ApiStore {
         let sealer = self.inner().sealer.clone();
         let read = move |session: &mut Session| {
             finish(async {
-                let end = feed::read(session, &sealer, upto.as_ref(), None, 0).await?;
-                let begin = feed::read(session, &sealer, after.as_ref(), None, 0).await?;
-                if let Err(bad) = begin.and(end) {
-                    return Ok(Err(bad));
-                }
-                let place = |cursor: &crate::Cursor| sealer.position_of(cursor);
-                let begin = after.as_ref().map_or(0, place);
+                // Of a page of nothing, what is looked at is where it begins.
+                let all = EventFilter::default();
                 let end = match &upto {
-                    Some(cursor) => place(cursor),
-                    None => feed::position(session).await?,
+                    Some(_) => feed::read(session, &sealer, upto.as_ref(), &all, 0).await?,
+                    None => feed::read(session, &sealer, Some(&Cursor::end()), &all, 0).await?,
                 };
-                Ok(Ok((begin, end)))
+                let begin = feed::read(session, &sealer, after.as_ref(), &all, 0).await?;
+                Ok(begin.and_then(|begin| Ok((begin.read_to, end?.read_to))))
             })
         };
         match self.inner().readers.read(read).await? {
@@ -687,9 +683,8 @@ impl WebhookStore {
         directory: Option<DirectoryId>,
         count_max: u64,
     ) -> Result<FeedPart, Error> {
-        let directory = directory.map(|id| id.to_string());
         let read = move |session: &mut Session| {
-            finish(feed::part(session, after, upto, directory.as_deref(), count_max))
+            finish(feed::part(session, after, upto, directory, count_max))
         };
         self.0.readers.read(read).await
     }
@@ -715,7 +710,7 @@ macro_rules! delivery_columns {
     () => {
         "select delivery_id, state, event_id, type, organization_id, directory_id, number, position,
                 occurred_at, lane_id, attempt_count, next_attempt_at, attempts, created_at,
-                modified_at
+                modified_at, cause
          from webhook_deliveries"
     };
 }
@@ -734,6 +729,7 @@ fn delivery(row: &Row<'_>) -> Result<DeliveryRecord, Error> {
             position: row.number(7)?,
             occurred_at: row.time(8)?,
             data: String::new(),
+            cause: row.optional_text(15)?,
         },
         lane: row.optional_text(9)?,
         attempt_count: row.number(10)?,
@@ -1292,6 +1288,7 @@ async fn test(
         number: 0,
         occurred_at: at,
         data: json!({ "endpoint": { "id": id } }).to_string(),
+        cause: None,
     };
     let outcome = Retried {
         id: delivery_id,
@@ -1488,21 +1485,22 @@ async fn keep_new(
     new: &[NewDelivery],
     at: Timestamp,
 ) -> Result<(), Error> {
-    const INSERT: Many<17> = Many {
+    const INSERT: Many<18> = Many {
         doing: "keeping deliveries",
         sqlite: "insert into webhook_deliveries
                  (endpoint_id, delivery_id, state, event_id, type, organization_id, directory_id,
                   number, position, occurred_at, data, lane_id, attempt_count, next_attempt_at,
-                  attempts, created_at, modified_at)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+                  attempts, created_at, modified_at, cause)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
+                         $18)",
         postgres: "insert into webhook_deliveries
                    (endpoint_id, delivery_id, state, event_id, type, organization_id, directory_id,
                     number, position, occurred_at, data, lane_id, attempt_count, next_attempt_at,
-                    attempts, created_at, modified_at)
+                    attempts, created_at, modified_at, cause)
                    select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
                        $6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[],
                        $11::text[], $12::text[], $13::bigint[], $14::bigint[], $15::text[],
-                       $16::bigint[], $17::bigint[])",
+                       $16::bigint[], $17::bigint[], $18::text[])",
     };
     struct Texts {
         id: String,
@@ -1542,6 +1540,7 @@ async fn keep_new(
                 Value::Text(&texts.attempts),
                 Value::Time(at),
                 Value::Time(at),
+                Value::OptionalText(event.cause.as_deref()),
             ]
         })
         .collect();

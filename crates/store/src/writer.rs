@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use directory::{
-    CatalogueKind, Change, Decide, Directory, DirectoryId, EntryId, Facts, Limits, Moment,
+    CatalogueKind, Cause, Change, Decide, Directory, DirectoryId, EntryId, Facts, Limits, Moment,
     Rejection, Stop, TokenId, open_directory,
 };
 use jiff::Timestamp;
@@ -52,6 +52,9 @@ pub(crate) trait Pending: Send {
     /// Decides, and remembers the answer for when the changes are kept.
     fn decide(&mut self, facts: &Facts, moment: &Moment<'_>) -> Result<Vec<Change>, Stop>;
 
+    /// What it is caused by.
+    fn cause(&self) -> Cause;
+
     /// Tells the caller how it ended.
     fn answer(self: Box<Self>, kept: Result<(), Error>);
 }
@@ -70,7 +73,7 @@ enum Work {
 /// that a directory begins.
 #[derive(Clone, Debug)]
 pub(crate) enum Act {
-    OpenDirectory(Directory),
+    OpenDirectory(Directory, Cause),
     Administer(Administration),
     PutEntry(NewEntry, Timestamp),
     DeleteEntry(CatalogueKind, EntryId),
@@ -94,6 +97,7 @@ pub(crate) enum Act {
 
 struct Deciding<D: Decide> {
     decide: D,
+    cause: Cause,
     decided: Option<D::Answer>,
     answer: oneshot::Sender<Result<D::Answer, Error>>,
 }
@@ -103,6 +107,10 @@ impl<D: Decide> Pending for Deciding<D> {
         let decision = self.decide.decide(facts, moment)?;
         self.decided = Some(decision.answer);
         Ok(decision.changes)
+    }
+
+    fn cause(&self) -> Cause {
+        self.cause
     }
 
     fn answer(self: Box<Self>, kept: Result<(), Error>) {
@@ -134,9 +142,10 @@ impl Writer {
         &self,
         directory_id: DirectoryId,
         decide: D,
+        cause: Cause,
     ) -> Result<D::Answer, Error> {
         let (answer, answered) = oneshot::channel();
-        let deciding = Deciding { decide, decided: None, answer };
+        let deciding = Deciding { decide, cause, decided: None, answer };
         let work = Work::Decision(directory_id, Box::new(deciding));
         self.0.send(work).await.map_err(|_| Error::Closed)?;
         answered.await.map_err(|_| Error::Closed)?
@@ -531,7 +540,7 @@ impl Act {
         batch: &mut Batch<'_>,
     ) -> Result<Result<u64, Rejection>, Error> {
         match self {
-            Act::OpenDirectory(directory) => {
+            Act::OpenDirectory(directory, cause) => {
                 let organization_id = directory.organization_id;
                 let organization = session
                     .first(
@@ -544,7 +553,8 @@ impl Act {
                 if organization.is_none() {
                     return Ok(Err(Rejection::UnknownOrganization(organization_id)));
                 }
-                batch.make(session, directory.id, open_directory(directory.clone())).await?;
+                let change = open_directory(directory.clone());
+                batch.make(session, directory.id, change, *cause).await?;
             }
             Act::Administer(administration) => return administration.keep(session).await,
             Act::PutEntry(entry, at) => {

@@ -11,6 +11,7 @@ mod organizations;
 mod route;
 mod schemas;
 mod server;
+mod snapshot;
 mod tokens;
 mod users;
 mod webhooks;
@@ -34,7 +35,7 @@ use crate::api::clients::{
     ClientView, CreatedClient, CreatedClientSecret, NewClient, NewClientSecret,
 };
 use crate::api::directories::{DirectoryEdit, DirectoryView, NewDirectory, QuirkView};
-use crate::api::events::{EventsPage, EventsQuery};
+use crate::api::events::{EventView, EventsPage, EventsPaging, EventsQuery};
 use crate::api::keys::{ApiKeyView, CreatedApiKey, NewApiKey};
 use crate::api::organizations::{
     EditOrganization, NewOrganization, OrganizationView, OrganizationsQuery,
@@ -49,7 +50,7 @@ use crate::api::webhooks::{
 use crate::body;
 use crate::problem::Problem;
 use crate::scim::{PATH_SHOWN_MAX, cut};
-use crate::{Counter, caller, once};
+use crate::{Counter, RequestId, caller, once};
 
 pub(crate) use crate::api::route::{Needs, Route};
 
@@ -172,6 +173,9 @@ pub(crate) fn table() -> Vec<Route> {
             .says("Read what happened to a group", "Its events in order, those of its members too.")
             .query::<PageQuery>()
             .answers::<TimelineView>(200),
+        Route::get("/directories/{directory}/snapshot", "get_snapshot", UsersRead, snapshot::get)
+            .says("Read all that is in a directory", "In one state: a line of JSON for each user, group and membership, between one that tells of the directory and one that ends it, which has the `cursor` from which to go on: `GET /events?directory_id=…&after=…`. Without the last line it broke off, and is to be read again. It is read within ten minutes.")
+            .streams_lines("application/x-ndjson"),
         Route::get("/directories/{directory}/schemas", "list_schemas", DirectoriesRead, schemas::list)
             .says("List the schemas of a directory", "Without the built-in ones.")
             .answers_page_of::<SchemaView>(),
@@ -228,9 +232,15 @@ pub(crate) fn table() -> Vec<Route> {
             .of_all()
             .answers_nothing(),
         Route::get("/events", "list_events", EventsRead, events::list)
-            .says("Read the feed", "What happened, in order, over all directories or in one. 410: the cursor is of another life of the database, or of events that are not kept any more.")
+            .says("Read the feed", "What happened, in order, over all directories or in some; a key of one organization reads what happened there. `after` is good with the `organization_id` and `directory_id` with which it was made, or without. 410: the cursor is of another life of the database, or of events that are not kept any more.")
             .query::<EventsQuery>()
+            .query::<EventsPaging>()
             .answers::<EventsPage>(200)
+            .refuses(&[404, 410]),
+        Route::get("/events/stream", "stream_events", EventsRead, events::stream)
+            .says("Follow the feed", "The same as server-sent events: `id` is a cursor, `event` the type, `data` the event. A stream that broke off goes on where the header `Last-Event-ID` says, or `after`. Where nothing happens, a comment comes every 15 seconds. What goes wrong later comes as `event: problem`, and ends it.")
+            .query::<EventsQuery>()
+            .streams::<EventView>("text/event-stream")
             .refuses(&[404, 410]),
         Route::get("/webhooks", "list_webhooks", WebhooksRead, webhooks::list)
             .says("List webhook endpoints", "In the order of their creation.")
@@ -325,7 +335,10 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Vendor, Problem> {
         let counter = Arc::<Counter>::from_ref(state);
-        let store = caller::vendor(&counter, parts).await?;
+        let mut store = caller::vendor(&counter, parts).await?;
+        if let Some(RequestId(id)) = parts.extensions.get() {
+            store = store.in_request(*id);
+        }
         // Whoever may not do it is not told whether there is anything to do it with.
         let needs = parts.extensions.get::<Needs>();
         caller::may(&store, *needs.expect("every route says what it needs"))?;

@@ -45,6 +45,12 @@ pub async fn serve(
     application: Application,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
+    let waiting = application.clone();
+    let stop = async move {
+        stop.await;
+        // What they wait for may not happen within the grace.
+        waiting.stop();
+    };
     let answer = move |request| application.clone().answer(request);
     serve_at_most(CONNECTIONS_MAX, listener, answer, stop).await;
     Ok(())

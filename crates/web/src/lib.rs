@@ -9,6 +9,7 @@ mod body;
 mod caller;
 mod connections;
 mod error;
+mod followers;
 mod guesses;
 mod health;
 mod log;
@@ -41,6 +42,7 @@ pub use settings::{BadSetting, Limits, Rate, Settings};
 
 use crate::caller::Rates;
 use crate::error::Refusal;
+use crate::followers::Followers;
 use crate::guesses::Guesses;
 use crate::scim::Explanation;
 
@@ -52,6 +54,7 @@ pub(crate) struct Counter {
     entropy: Chance,
     rates: Option<Rates>,
     guesses: Option<Guesses>,
+    followers: Followers,
 }
 
 /// Where secrets come from. Chance arrives as an argument; the front door has the real one.
@@ -67,6 +70,7 @@ pub fn application(
     entropy: Chance,
 ) -> Application {
     let counter = Arc::new(Counter {
+        followers: Followers::new(access.clone(), settings.limits.readers),
         access,
         ids,
         entropy,
@@ -100,6 +104,11 @@ impl std::fmt::Debug for Application {
 }
 
 impl Application {
+    /// Lets those go who wait for something to happen: the server is to stop.
+    pub(crate) fn stop(&self) {
+        self.counter.followers.stop();
+    }
+
     /// Answers one request.
     pub async fn answer(self, mut request: Request<Body>) -> Response {
         let Application { counter, others } = self;

@@ -94,6 +94,11 @@ impl Problem {
         )
     }
 
+    /// Why it could not be done, where something failed: for the log.
+    pub(crate) fn failure(&self) -> Option<&store::Error> {
+        self.cause.as_deref()
+    }
+
     /// Also for what exists and may not be known of.
     pub(crate) fn not_found(what: &str) -> Problem {
         Problem::new(

@@ -181,7 +181,7 @@ async fn serve(
     {
         return Ok(discovery::service_provider_config(&counter.settings.shared_base_url()));
     }
-    let store = caller::directory(&counter, &parts, named).await?;
+    let store = caller::directory(&counter, &parts, named).await?.in_request(request_id.0);
     explanation.directory_id = Some(store.id());
 
     let allowed = target.methods();

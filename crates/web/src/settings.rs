@@ -35,6 +35,9 @@ pub struct Limits {
     /// Credentials that open nothing, from one address or of one beginning; `None` means any number.
     /// Good ones are served all the same.
     pub guesses: Option<Rate>,
+    /// Readers of the feed that wait for the next event, or are streamed to, at once. Each has a
+    /// connection, of which there are ten times as many, and some kilobytes.
+    pub readers: usize,
 }
 
 /// How many requests.
@@ -70,6 +73,7 @@ impl Default for Limits {
             api_body_bytes: MEBIBYTE,
             rate: Some(Rate::default()),
             guesses: Some(Rate::GUESSES),
+            readers: 1_000,
         }
     }
 }

@@ -28,7 +28,7 @@ pub(crate) struct Reader {
     pub(crate) picture: Picture,
     /// How many events there were.
     pub(crate) number: u64,
-    cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
 }
 
 impl Reader {
@@ -56,7 +56,7 @@ impl Reader {
 
     /// Folds one event in. What it presumes must be so: nobody is created twice, and nothing
     /// happens to who is not there.
-    fn take(&mut self, kind: &str, data: &Value) {
+    pub(crate) fn take(&mut self, kind: &str, data: &Value) {
         let Picture { users, groups } = &mut self.picture;
         let subject = |name: &str| {
             let mut attributes = data[name].as_object().expect("it is told whole").clone();
@@ -160,6 +160,6 @@ fn said(resource: Value) -> (String, Map<String, Value>) {
     (text(&id).to_owned(), attributes)
 }
 
-fn text(value: &Value) -> &str {
+pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("{value} is no text"))
 }

@@ -103,7 +103,7 @@ impl Writer {
 
     /// Does something, and remembers it. False when there was no answer, or one that says nothing
     /// of what is there: 503.
-    async fn write(&mut self, scim: &mut Caller) -> bool {
+    pub(crate) async fn write(&mut self, scim: &mut Caller) -> bool {
         let act = self.some_act();
         let (method, path, body) = self.known.request(&act);
         self.under_way = Some(act.clone());

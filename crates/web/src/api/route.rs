@@ -36,6 +36,8 @@ pub(crate) struct Route {
     query: Vec<Value>,
     input: Option<String>,
     answers: Vec<(u16, Option<String>)>,
+    /// Of an answer that is no JSON, and may have no end: its media type.
+    stream: Option<&'static str>,
     /// Statuses of problems, beside those that every route has.
     problems: Vec<u16>,
     schemas: Schemas,
@@ -88,6 +90,7 @@ impl Route {
             query: Vec::new(),
             input: None,
             answers: Vec::new(),
+            stream: None,
             problems,
             schemas: Schemas::new(),
         }
@@ -109,7 +112,7 @@ impl Route {
     pub(crate) fn query<Q: IntoParams>(mut self) -> Route {
         let parameters = Q::into_params(|| Some(ParameterIn::Query));
         let print = |it| serde_json::to_value(it).expect("a parameter can be printed");
-        self.query = parameters.iter().map(print).collect();
+        self.query.extend(parameters.iter().map(print));
         self
     }
 
@@ -145,6 +148,18 @@ impl Route {
         });
         self.schemas.insert(name.clone(), page);
         self.answers.push((200, Some(name)));
+        self
+    }
+
+    /// It answers 200 with a stream of this media type, in which these are.
+    pub(crate) fn streams<O: ToSchema>(mut self, media_type: &'static str) -> Route {
+        self.learn::<O>();
+        self.streams_lines(media_type)
+    }
+
+    /// The same, of what is described in words.
+    pub(crate) fn streams_lines(mut self, media_type: &'static str) -> Route {
+        self.stream = Some(media_type);
         self
     }
 
@@ -208,6 +223,14 @@ impl Route {
                 None => json!({ "description": "Done" }),
             };
             responses.insert(status.to_string(), answer);
+        }
+        if let Some(media_type) = self.stream {
+            let mut content = json!({ "schema": { "type": "string" } });
+            if !example.is_null() {
+                content["example"] = example["response"].clone();
+            }
+            let answer = json!({ "description": "Done", "content": { media_type: content } });
+            responses.insert("200".to_owned(), answer);
         }
         let idempotency: &[u16] = if self.method == "post" { &[409, 422] } else { &[] };
         let mut problems: Vec<u16> =

@@ -33,6 +33,8 @@ struct LimitsView {
     requests_per_second: Option<u32>,
     /// Requests of one directory at once.
     requests_at_once: Option<u32>,
+    /// Readers of the feed that wait for the next event, or are streamed to, at once.
+    readers: usize,
 }
 
 /// `GET /settings`.
@@ -50,6 +52,7 @@ pub(super) async fn settings(vendor: Vendor) -> Json<SettingsView> {
             api_body_bytes: limits.api_body_bytes,
             requests_per_second: limits.rate.map(|rate| rate.per_second.get()),
             requests_at_once: limits.rate.map(|rate| rate.burst.get()),
+            readers: limits.readers,
         },
     })
 }

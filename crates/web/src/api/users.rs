@@ -14,6 +14,7 @@ use store::{GroupRecord, ListRequest, Start, Stretch, TimelineEvent, UserRecord,
 use utoipa::{IntoParams, ToSchema};
 
 use super::directories::open;
+use super::events::{CauseView, cause_view};
 use super::{PageOf, PageQuery, Path, Query, Vendor};
 use crate::problem::Problem;
 use crate::scim::Represent;
@@ -298,6 +299,8 @@ struct TimelineEventView {
     occurred_at: String,
     /// The place among the events of the directory.
     number: u64,
+    /// `null` of events that were kept before causes were.
+    cause: Option<CauseView>,
     #[schema(value_type = Object)]
     data: Box<RawValue>,
 }
@@ -309,6 +312,7 @@ impl From<TimelineEvent> for TimelineEventView {
             kind: event.kind,
             occurred_at: ::scim::datetime::print(event.occurred_at),
             number: event.number,
+            cause: cause_view(event.cause.as_deref()),
             data: raw(event.data),
         }
     }

@@ -15,6 +15,7 @@ const SMALL: Limits = Limits {
     api_body_bytes: 1_000,
     rate: None,
     guesses: None,
+    readers: 1_000,
 };
 
 const USER: &str = r#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"ana""#;

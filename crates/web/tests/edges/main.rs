@@ -5,6 +5,7 @@ mod addresses;
 mod bulk;
 mod conditions;
 mod disk;
+mod feed;
 mod isolation;
 mod limits;
 mod lists;
@@ -16,6 +17,7 @@ mod schemas;
 #[path = "../server/mod.rs"]
 mod server;
 mod strangers;
+mod stream;
 mod tenants;
 mod texts;
 mod transport;

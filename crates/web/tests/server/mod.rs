@@ -28,7 +28,7 @@ pub(crate) const PUBLIC_URL: &str = "https://roster.example";
 
 /// A server that runs until it is dropped.
 pub(crate) struct Server {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     pub(crate) folder: PathBuf,
     /// Where the database is, when it is not in the folder.
     pub(crate) own: Option<OwnDatabase>,

@@ -1,0 +1,332 @@
+//! All that is in a directory at one moment, and the place in the feed from which to go on.
+//!
+//! Everything is read in one transaction that shows one state of the database, so what it is the sum
+//! of can be said exactly: the row of the directory holds the number of its latest event, which is
+//! written in the transaction that keeps the change. A snapshot with the number N holds the effect of
+//! the events up to N, and of no other.
+//!
+//! The cursor is the place of the event N in the feed, and the events of this directory behind it are
+//! those from N + 1 on. On an embedded database positions are taken in the transaction of the change,
+//! so the end of the feed in the same state is such a place. On PostgreSQL they are given after the
+//! commit, by whoever reads: when the state is taken, the event N may have none yet. So they are given
+//! once more after that, on another connection, and then event N has one: everything that the
+//! state shows was committed before. What was committed in between has a number above N, and within
+//! a directory positions are in the order of numbers, so it comes behind the cursor.
+//!
+//! That is why a snapshot is of one directory and not of several: between two directories, the order
+//! of positions is not the order of commits, and there may be no place in the feed with the
+//! changes of one state on one side and all later ones on the other.
+//!
+//! A state that is read holds something up: on an embedded database the log cannot be begun anew, on
+//! PostgreSQL old rows cannot be swept away. So it is let go after a time, also where the reader is
+//! slow, and there are few at once. Nothing is written meanwhile, and nobody who writes waits. Their
+//! connections are their own, so that a slow reader takes none from those that others wait for.
+
+use std::time::Duration;
+
+use directory::{DirectoryId, GroupId, Membership, OrganizationId, Rejection, ResourceId};
+use tokio::sync::mpsc;
+
+use crate::access::ApiStore;
+use crate::error::Error;
+use crate::feed::{self, Cursor, EventFilter};
+use crate::list;
+use crate::read::{GroupRecord, UserRecord};
+use crate::readers::Held;
+use crate::rows;
+use crate::session::{Engine, Session, Value, count, finish};
+
+/// For how long one state is read. A million people are 1 GB, which takes about a minute to be read,
+/// and a slow line needs more; in ten minutes the log of a busy embedded database grows by a few GB.
+const LASTS: Duration = Duration::from_mins(10);
+
+/// For how long a reader may take nothing.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The same for PostgreSQL, which otherwise ends a transaction in which nothing is asked for ten
+/// seconds.
+const PATIENCE_POSTGRES: &str = "set local idle_in_transaction_session_timeout = '60s'";
+
+/// Users or groups that are read at once, or fewer where they are long.
+const RESOURCES_AT_ONCE: u64 = 500;
+
+/// Memberships that are read at once.
+const MEMBERSHIPS_AT_ONCE: usize = 5_000;
+
+/// All that is in a directory, part by part: first users, then groups, then who belongs to them, then
+/// the end.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Whose the directory is.
+    pub organization_id: OrganizationId,
+    /// The number of the latest event whose effect is in it.
+    pub event_number: u64,
+    /// How many users there are.
+    pub user_count: u64,
+    /// How many groups there are.
+    pub group_count: u64,
+    parts: mpsc::Receiver<Result<SnapshotPart, Error>>,
+}
+
+/// A part of a snapshot.
+#[derive(Debug)]
+pub enum SnapshotPart {
+    /// Some users, without their groups.
+    Users(Vec<UserRecord>),
+    /// Some groups, without their members.
+    Groups(Vec<GroupRecord>),
+    /// Some memberships. Who belongs and to what have both come before.
+    Memberships(Vec<SnapshotMembership>),
+    /// There is no more.
+    End {
+        /// From where the feed of the directory goes on.
+        cursor: Cursor,
+        /// How many memberships there were.
+        membership_count: u64,
+    },
+}
+
+/// That somebody belongs to a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotMembership {
+    /// The group.
+    pub group_id: GroupId,
+    /// Who.
+    pub member: Membership,
+}
+
+impl Snapshot {
+    /// The next part. After the end, and after a failure, there is none. Where there is none and there
+    /// was no end, it broke off.
+    pub async fn next(&mut self) -> Option<Result<SnapshotPart, Error>> {
+        self.parts.recv().await
+    }
+}
+
+impl ApiStore {
+    /// Begins to read all that is in a directory.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::UnknownDirectory`], and [`Error::Crowded`] where several are being read already.
+    pub async fn snapshot(&self, id: DirectoryId) -> Result<Snapshot, Error> {
+        self.find(id).await?;
+        let inner = self.inner();
+        let mut held = inner.readers.hold().await?;
+        let begun = held.read(move |session| finish(begin(session, id))).await?;
+        let state = begun.ok_or(Error::Rejected(Rejection::UnknownDirectory(id)))?;
+        let position = if let Some(position) = state.position {
+            position
+        } else {
+            let number = state.event_number;
+            let read = move |session: &mut Session| finish(position_of(session, id, number));
+            inner.readers.read(read).await?
+        };
+        let scope = EventFilter::from(Some(id)).scope();
+        let cursor = inner.sealer.seal(scope, position, state.event_id.as_deref());
+        let (sender, parts) = mpsc::channel(1);
+        tokio::spawn(async move {
+            let reading = tokio::time::timeout(LASTS, read_all(&mut held, id, &sender)).await;
+            // Before anybody is told how it ended: a reader may be slow to hear it.
+            held.end().await;
+            let last = match reading {
+                Ok(Ok(membership_count)) => Ok(SnapshotPart::End { cursor, membership_count }),
+                Ok(Err(error)) => Err(error),
+                Err(_) => Err(Error::Abandoned),
+            };
+            // Whoever has gone away is not told.
+            let _ = sender.send(last).await;
+        });
+        let State { organization_id, event_number, user_count, group_count, .. } = state;
+        Ok(Snapshot { organization_id, event_number, user_count, group_count, parts })
+    }
+}
+
+/// A directory in the state that is read.
+struct State {
+    organization_id: OrganizationId,
+    event_number: u64,
+    user_count: u64,
+    group_count: u64,
+    /// The place behind the latest event, where it is known in this state.
+    position: Option<u64>,
+    /// Which event is at that place; none at the beginning.
+    event_id: Option<String>,
+}
+
+/// Begins to read one state.
+async fn begin(session: &mut Session, id: DirectoryId) -> Result<Option<State>, Error> {
+    session.begin_reading()?;
+    if session.engine() == Engine::Postgres {
+        session.script("preparing to read a directory", PATIENCE_POSTGRES).await?;
+    }
+    let directory = id.to_string();
+    let found = session
+        .first(
+            "beginning to read a directory",
+            "select organization_id, event_number, user_count, group_count from directories
+             where directory_id = $1 and deleted_at is null",
+            &[Value::Text(&directory)],
+            |row| {
+                Ok(State {
+                    organization_id: row.parsed(0)?,
+                    event_number: row.number(1)?,
+                    user_count: row.number(2)?,
+                    group_count: row.number(3)?,
+                    position: None,
+                    event_id: None,
+                })
+            },
+        )
+        .await?;
+    let Some(mut state) = found else { return Ok(None) };
+    match session.engine() {
+        Engine::Sqlite => {
+            let end = feed::position(session).await?;
+            state.event_id = feed::event_at(session, end).await?.map(|event| event.id);
+            state.position = Some(end);
+        }
+        Engine::Postgres => {
+            let sql = "select event_id from events where directory_id = $1 and number = $2";
+            let values = [Value::Text(&directory), count(state.event_number)];
+            let doing = "looking for the latest event of a directory";
+            state.event_id = session.first(doing, sql, &values, |row| row.text(0)).await?;
+            if state.event_id.is_none() {
+                // It was let go, and what was let go last is not before it.
+                let (position, event_id) = feed::forgotten(session).await?;
+                (state.position, state.event_id) = (Some(position), event_id);
+            }
+        }
+    }
+    Ok(Some(state))
+}
+
+/// The place of an event of a directory in the feed, on PostgreSQL.
+async fn position_of(session: &mut Session, id: DirectoryId, number: u64) -> Result<u64, Error> {
+    feed::sequence(session).await?;
+    let found = session
+        .first(
+            "looking where an event stands",
+            "select first_position + ($2 - first_number) from sequence
+             where directory_id = $1 and first_number <= $2
+                 and last_position >= first_position + ($2 - first_number)
+             order by last_position desc limit 1",
+            &[Value::Text(&id.to_string()), count(number)],
+            |row| row.number(0),
+        )
+        .await?;
+    found.ok_or_else(|| Error::Corrupt(format!("event {number} of `{id}` stands nowhere")))
+}
+
+/// Hands a part on, as soon as the reader has room for it.
+async fn hand_on(
+    sender: &mpsc::Sender<Result<SnapshotPart, Error>>,
+    part: SnapshotPart,
+) -> Result<(), Error> {
+    match tokio::time::timeout(PATIENCE, sender.send(Ok(part))).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(Error::Abandoned),
+    }
+}
+
+/// Hands on everything but the end; says how many memberships there were.
+async fn read_all(
+    held: &mut Held,
+    id: DirectoryId,
+    sender: &mpsc::Sender<Result<SnapshotPart, Error>>,
+) -> Result<u64, Error> {
+    let directory = id.to_string();
+    let mut after = Some(0);
+    while let Some(ordinal) = after {
+        let directory = directory.clone();
+        let read = move |session: &mut Session| {
+            finish(list::after::<UserRecord>(session, &directory, ordinal, RESOURCES_AT_ONCE))
+        };
+        let found = held.read(read).await?;
+        after = found.next;
+        hand_on(sender, SnapshotPart::Users(found.items)).await?;
+    }
+    let mut after = Some(0);
+    while let Some(ordinal) = after {
+        let directory = directory.clone();
+        let read = move |session: &mut Session| {
+            finish(list::after::<GroupRecord>(session, &directory, ordinal, RESOURCES_AT_ONCE))
+        };
+        let found = held.read(read).await?;
+        after = found.next;
+        hand_on(sender, SnapshotPart::Groups(found.items)).await?;
+    }
+    let mut walk = Walk { directory, ..Walk::default() };
+    let mut membership_count = 0;
+    while !walk.is_over {
+        let (next, found) = held.read(move |session| finish(walk.step(session))).await?;
+        walk = next;
+        membership_count += found.len() as u64;
+        hand_on(sender, SnapshotPart::Memberships(found)).await?;
+    }
+    Ok(membership_count)
+}
+
+/// A walk through the members of all groups.
+#[derive(Default)]
+struct Walk {
+    directory: String,
+    /// The last group that was begun, by its ordinal.
+    ordinal: u64,
+    /// Where more of its members are to come: its id, and the last that came.
+    within: Option<(GroupId, String)>,
+    is_over: bool,
+}
+
+impl Walk {
+    /// Some memberships, and the walk behind them.
+    async fn step(
+        mut self,
+        session: &mut Session,
+    ) -> Result<(Walk, Vec<SnapshotMembership>), Error> {
+        let mut found: Vec<SnapshotMembership> = Vec::new();
+        while found.len() < MEMBERSHIPS_AT_ONCE {
+            let (group_id, last) = if let Some(within) = self.within.take() {
+                within
+            } else if let Some(group_id) = self.next_group(session).await? {
+                (group_id, String::new())
+            } else {
+                self.is_over = true;
+                break;
+            };
+            let room = MEMBERSHIPS_AT_ONCE - found.len();
+            let members = session
+                .all(
+                    "reading the members of a group",
+                    "select member_id, kind, display from memberships
+                     where group_id = $1 and member_id > $2 order by member_id limit $3",
+                    &[Value::Text(&group_id.to_string()), Value::Text(&last), count(room as u64)],
+                    rows::membership,
+                )
+                .await?;
+            if members.len() == room {
+                let last = members.last().map(|member| (group_id, member.id.to_string()));
+                self.within = last;
+            }
+            found.extend(members.into_iter().map(|member| SnapshotMembership { group_id, member }));
+        }
+        Ok((self, found))
+    }
+
+    async fn next_group(&mut self, session: &mut Session) -> Result<Option<GroupId>, Error> {
+        let next = session
+            .first(
+                "looking for the next group",
+                "select group_id, ordinal from groups
+                 where directory_id = $1 and ordinal > $2 and member_count > 0
+                 order by ordinal limit 1",
+                &[Value::Text(&self.directory), count(self.ordinal)],
+                |row| Ok((row.resource_id(0)?, row.number(1)?)),
+            )
+            .await?;
+        Ok(next.map(|(id, ordinal): (ResourceId, u64)| {
+            self.ordinal = ordinal;
+            id
+        }))
+    }
+}

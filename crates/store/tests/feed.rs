@@ -1,0 +1,383 @@
+//! The feed as it is read: which events, at which cost; and snapshots of what they have come to.
+
+#[expect(dead_code, reason = "nothing here needs one batch")]
+mod engine;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use directory::event::{EventKind, kept_group, kept_user};
+use directory::{
+    Aside, CreateGroup, CreateUser, DeleteGroup, DeleteUser, DirectoryId, Document, Limits,
+    PatchGroup, PatchUser, Provider, ResourceId, Settings,
+};
+use engine::{Database, directory, on_every_engine, open};
+use scim::admit::admit;
+use scim::dialect::Quirks;
+use scim::group::Member;
+use scim::patch::Patch;
+use scim::{Preset, Resource, ResourceType};
+use serde_json::{Value, json};
+use store::{
+    ApiStore, Cursor, DirectoryStore, Error, EventFilter, EventRecord, SnapshotPart, Store,
+};
+
+fn opened(database: &Database) -> Store {
+    database.open(Limits::default()).unwrap()
+}
+
+fn resource(body: Value, resource_type: &ResourceType) -> Resource {
+    admit(body, resource_type, Preset::Lenient, &mut Quirks::new()).unwrap().resource
+}
+
+async fn add(to: &DirectoryStore, name: &str) -> ResourceId {
+    let body = json!({ "userName": name, "active": true });
+    let document = Document::new(resource(body, &ResourceType::user()));
+    to.change(CreateUser { document, aside: Aside::default() }).await.unwrap().id
+}
+
+async fn group(to: &DirectoryStore, name: &str, members: &[ResourceId]) -> ResourceId {
+    let document = Document::new(resource(json!({ "displayName": name }), &ResourceType::group()));
+    let member = |id: &ResourceId| Member { value: id.to_string(), kind: None, display: None };
+    let members = members.iter().map(member).collect();
+    to.change(CreateGroup { document, members }).await.unwrap().group.id
+}
+
+fn patch(operations: &Value, resource_type: &ResourceType) -> Patch {
+    let body = json!({ "Operations": operations });
+    Patch::parse(body, resource_type, Preset::Lenient, &mut Quirks::new()).unwrap()
+}
+
+async fn patch_user(to: &DirectoryStore, id: ResourceId, value: Value) {
+    let resource_type = Arc::new(ResourceType::user());
+    let patch = patch(&json!([{ "op": "replace", "value": value }]), &resource_type);
+    to.change(PatchUser { id, patch, resource_type }).await.unwrap();
+}
+
+async fn patch_group(to: &DirectoryStore, id: ResourceId, operation: Value) {
+    let resource_type = Arc::new(ResourceType::group());
+    let patch = patch(&json!([operation]), &resource_type);
+    to.change(PatchGroup { id, patch, resource_type }).await.unwrap();
+}
+
+/// What an app makes of what it is told.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Picture {
+    /// Of the latest event whose effect is in it.
+    number: u64,
+    users: BTreeMap<String, Value>,
+    /// With the ids of the members.
+    groups: BTreeMap<String, (Value, BTreeSet<String>)>,
+}
+
+impl Picture {
+    /// As a snapshot has it, and from where to go on.
+    async fn of(api: &ApiStore, id: DirectoryId) -> (Picture, Cursor) {
+        let mut snapshot = api.snapshot(id).await.unwrap();
+        let mut picture = Picture { number: snapshot.event_number, ..Picture::default() };
+        let (users, groups) = (snapshot.user_count, snapshot.group_count);
+        let json = |text: String| serde_json::from_str::<Value>(&text).unwrap();
+        loop {
+            match snapshot.next().await.expect("it has an end").unwrap() {
+                SnapshotPart::Users(users) => {
+                    for user in users {
+                        let told = json(kept_user(user.id, &user.text, user.is_active));
+                        assert_eq!(picture.users.insert(user.id.to_string(), told), None);
+                    }
+                }
+                SnapshotPart::Groups(groups) => {
+                    for group in groups {
+                        let told = (json(kept_group(group.id, &group.text)), BTreeSet::new());
+                        assert_eq!(picture.groups.insert(group.id.to_string(), told), None);
+                    }
+                }
+                SnapshotPart::Memberships(memberships) => {
+                    for it in memberships {
+                        let (_, members) =
+                            picture.groups.get_mut(&it.group_id.to_string()).unwrap();
+                        assert!(members.insert(it.member.id.to_string()));
+                    }
+                }
+                SnapshotPart::End { cursor, membership_count } => {
+                    let members: usize = picture.groups.values().map(|it| it.1.len()).sum();
+                    assert_eq!(membership_count, members as u64);
+                    assert_eq!(users, picture.users.len() as u64);
+                    assert_eq!(groups, picture.groups.len() as u64);
+                    assert!(snapshot.next().await.is_none());
+                    return (picture, cursor);
+                }
+            }
+        }
+    }
+
+    /// Takes an event strictly: nothing is missing, comes twice, or has its effect already.
+    fn take(&mut self, event: &EventRecord) {
+        self.number += 1;
+        assert_eq!(event.number, self.number, "{event:?}");
+        let data: Value = serde_json::from_str(&event.data).unwrap();
+        let id = |name: &str, member: &str| data[name][member].as_str().unwrap().to_owned();
+        match event.kind.parse::<EventKind>().unwrap() {
+            EventKind::UserCreated => {
+                assert_eq!(self.users.insert(id("user", "id"), data["user"].clone()), None);
+            }
+            EventKind::UserUpdated | EventKind::UserDeactivated | EventKind::UserReactivated => {
+                let before = self.users.insert(id("user", "id"), data["user"].clone());
+                assert_ne!(before.unwrap(), data["user"]);
+            }
+            EventKind::UserDeleted => {
+                assert_eq!(self.users.remove(&id("user", "id")).as_ref(), Some(&data["user"]));
+            }
+            EventKind::GroupCreated => {
+                let new = (data["group"].clone(), BTreeSet::new());
+                assert_eq!(self.groups.insert(id("group", "id"), new), None);
+            }
+            EventKind::GroupUpdated => {
+                self.groups.get_mut(&id("group", "id")).unwrap().0 = data["group"].clone();
+            }
+            EventKind::GroupDeleted => {
+                let (_, members) = self.groups.remove(&id("group", "id")).unwrap();
+                assert!(members.is_empty());
+            }
+            EventKind::GroupMemberAdded => {
+                let (_, members) = self.groups.get_mut(&id("group", "id")).unwrap();
+                assert!(members.insert(id("member", "value")));
+            }
+            EventKind::GroupMemberRemoved => {
+                let (_, members) = self.groups.get_mut(&id("group", "id")).unwrap();
+                assert!(members.remove(&id("member", "value")));
+            }
+            _ => {}
+        }
+    }
+
+    async fn read_on(&mut self, api: &ApiStore, of: DirectoryId, after: Option<Cursor>) {
+        let page = api.events(after, Some(of), 100_000).await.unwrap().unwrap();
+        assert!(!page.has_more);
+        page.events.iter().for_each(|event| self.take(event));
+    }
+}
+
+/// Some of everything that may be done, by somebody with people and groups of their own.
+async fn write(directory: DirectoryStore, writer: usize) {
+    let mut ids = Vec::new();
+    for number in 0..4 {
+        ids.push(add(&directory, &format!("person-{writer}-{number}")).await);
+    }
+    for round in 0..6 {
+        let sales = group(&directory, &format!("group-{writer}-{round}"), &ids).await;
+        patch_user(&directory, ids[0], json!({ "active": round % 2 == 1 })).await;
+        patch_user(&directory, ids[1], json!({ "title": format!("title {round}") })).await;
+        let leaves = json!({ "op": "remove", "path": format!("members[value eq \"{}\"]", ids[2]) });
+        patch_group(&directory, sales, leaves).await;
+        directory.change(DeleteUser { id: ids[3] }).await.unwrap();
+        ids[3] = add(&directory, &format!("person-{writer}-3")).await;
+        let renamed =
+            json!({ "op": "replace", "value": { "displayName": format!("g-{writer}-{round}") } });
+        patch_group(&directory, sales, renamed).await;
+        if round % 2 == 0 {
+            directory.change(DeleteGroup { id: sales }).await.unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_and_the_events_behind_it_are_what_is_there() {
+    on_every_engine(async |database| {
+        // Nodes of one database; on PostgreSQL each gives positions to what either has kept.
+        let nodes = [opened(&database), opened(&database)];
+        let one = directory(&nodes[0], Settings::default()).await.id();
+        let other = directory(&nodes[1], Settings::default()).await.id();
+        let mut writing = Vec::new();
+        for writer in 0..8 {
+            let to = if writer % 3 == 0 { other } else { one };
+            let directory = open(&nodes[writer % 2], to).await;
+            writing.push(tokio::spawn(write(directory, writer)));
+        }
+        let mut snapshots = Vec::new();
+        while !writing.iter().all(tokio::task::JoinHandle::is_finished) {
+            let api = nodes[snapshots.len() % 2].api();
+            snapshots.push(Picture::of(&api, one).await);
+        }
+        for task in writing {
+            task.await.unwrap();
+        }
+        let api = nodes[0].api();
+        let mut whole = Picture::default();
+        whole.read_on(&api, one, None).await;
+        snapshots.push(Picture::of(&api, one).await);
+        assert!(snapshots.len() > 2, "some were taken in the middle");
+        assert_eq!(snapshots.last().unwrap().0, whole);
+        for (mut picture, cursor) in snapshots {
+            picture.read_on(&api, one, Some(cursor)).await;
+            assert_eq!(picture, whole);
+        }
+        for node in nodes {
+            node.close().await;
+        }
+    });
+}
+
+#[test]
+fn a_snapshot_without_its_latest_event_goes_on_too() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let (api, to) = (store.api(), directory(&store, Settings::default()).await);
+        add(&to, "ana").await;
+        // Nobody has read the feed, and then all of it is let go.
+        database.clock.move_by(60);
+        let now = store.access().now();
+        while store.forget_events("here", now).await.unwrap() > 0 {}
+        let (picture, cursor) = Picture::of(&api, to.id()).await;
+        assert_eq!(picture.users.len(), 1);
+        add(&to, "ben").await;
+        let page = api.events(Some(cursor), Some(to.id()), 10).await.unwrap().unwrap();
+        let kinds: Vec<_> = page.events.iter().map(|event| event.kind.as_str()).collect();
+        assert_eq!(kinds, ["directory.user.created"]);
+        assert_eq!(page.events[0].number, picture.number + 1);
+    });
+}
+
+#[test]
+fn the_tail_remembers_the_latest_and_passes_over_what_nobody_looked_at() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let (api, to) = (store.api(), directory(&store, Settings::default()).await);
+        let end = async || {
+            let page = api.events(Some(Cursor::presented(Cursor::END)), None, 1).await;
+            page.unwrap().unwrap().read_to
+        };
+        let tail = store.access().tail().await.unwrap();
+        let begin = end().await;
+        assert_eq!(tail.has_none(begin, |_| true), Some(begin));
+        let mut people = Vec::new();
+        for number in 0..250 {
+            people.push(add(&to, &format!("person-{number}")).await);
+        }
+        for round in 0..4 {
+            let id = group(&to, &format!("group-{round}"), &people).await;
+            to.change(DeleteGroup { id }).await.unwrap();
+        }
+        // Nothing is known before somebody looks, and then not everything is remembered.
+        assert_eq!(tail.has_none(begin, |_| true), Some(begin));
+        tail.look().await.unwrap();
+        let now = end().await;
+        assert!(now - begin > 2_000);
+        assert_eq!(tail.has_none(begin, |_| false), None, "there may be one");
+        assert_eq!(tail.has_none(now, |_| true), Some(now));
+        let part = tail.events(begin, 10).await.unwrap();
+        assert_eq!((part.events.len(), part.read_to), (10, begin + 10));
+        // What comes now is.
+        let mut moved = tail.watch();
+        add(&to, "ana").await;
+        tail.look().await.unwrap();
+        assert_eq!(*moved.borrow_and_update(), now + 1);
+        assert_eq!(tail.has_none(now, |event| event.kind == "directory.user.created"), None);
+        assert_eq!(tail.has_none(now, |event| event.kind == "directory.deleted"), Some(now + 1));
+    });
+}
+
+/// Whether the log of an embedded database can be begun anew.
+fn can_be_begun_anew(database: &Database) -> bool {
+    let connection = rusqlite::Connection::open(database.path()).unwrap();
+    let sql = "pragma wal_checkpoint(truncate)";
+    connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap() == 0
+}
+
+/// On one thread, whose clock jumps to whatever is waited for as soon as it is told to stand still.
+fn in_no_time(check: impl AsyncFnOnce(Database)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.unwrap().block_on(check(Database::new(None)));
+}
+
+#[test]
+fn a_slow_reader_of_a_snapshot_holds_nothing_up_for_ever() {
+    in_no_time(async |database| {
+        let store = opened(&database);
+        let to = directory(&store, Settings::default()).await;
+        let ana = add(&to, "ana").await;
+        group(&to, "Sales", &[ana]).await;
+        let mut snapshot = store.api().snapshot(to.id()).await.unwrap();
+        add(&to, "ben").await;
+        assert!(!can_be_begun_anew(&database), "it is read in the state that was");
+        // It takes nothing.
+        tokio::time::pause();
+        tokio::time::sleep(Duration::from_mins(2)).await;
+        assert!(can_be_begun_anew(&database));
+        assert!(matches!(snapshot.next().await, Some(Ok(SnapshotPart::Users(_)))));
+        // There is no end, so it is known to be incomplete.
+        assert!(matches!(snapshot.next().await, Some(Err(Error::Abandoned))));
+        assert!(snapshot.next().await.is_none());
+    });
+}
+
+#[test]
+fn there_are_few_snapshots_at_once_and_who_is_gone_holds_none() {
+    in_no_time(async |database| {
+        let store = opened(&database);
+        let (api, to) = (store.api(), directory(&store, Settings::default()).await);
+        let ana = add(&to, "ana").await;
+        group(&to, "Sales", &[ana]).await;
+        let held = [api.snapshot(to.id()).await.unwrap(), api.snapshot(to.id()).await.unwrap()];
+        tokio::time::pause();
+        let refused = api.snapshot(to.id()).await;
+        assert!(matches!(refused, Err(Error::Crowded)), "{refused:?}");
+        tokio::time::resume();
+        // Nobody else waits for them.
+        assert_eq!(api.directories(None, None, 10).await.unwrap().len(), 1);
+        drop(held);
+        let (picture, _) = Picture::of(&api, to.id()).await;
+        assert_eq!((picture.users.len(), picture.groups.len()), (1, 1));
+        add(&to, "ben").await;
+        assert!(can_be_begun_anew(&database));
+    });
+}
+
+#[test]
+fn what_is_not_meant_costs_a_page_little() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let api = store.api();
+        let of_acme = directory(&store, Settings::default()).await;
+        let acme = of_acme.organization_id();
+        let made = api.create_directory(acme, "Labs".into(), Provider::Okta, Settings::default());
+        let labs = open(&store, made.await.unwrap().id).await;
+        let busy = directory(&store, Settings::default()).await;
+        let mut people = Vec::new();
+        for number in 0..250 {
+            people.push(add(&busy, &format!("person-{number}")).await);
+        }
+        // More than are looked at for one page, and between them what is looked for.
+        add(&of_acme, "ana").await;
+        for round in 0..25 {
+            let id = group(&busy, &format!("group-{round}"), &people).await;
+            busy.change(DeleteGroup { id }).await.unwrap();
+        }
+        add(&labs, "lea").await;
+        add(&of_acme, "ben").await;
+        let users = vec![EventKind::UserCreated];
+        let all = EventFilter { kinds: users.clone(), ..EventFilter::default() };
+        let of_one = EventFilter { organization_id: Some(acme), ..EventFilter::default() };
+        let both = EventFilter { organization_id: Some(acme), kinds: users, directory_id: None };
+        let rare =
+            EventFilter { kinds: vec![EventKind::DirectoryDeleted], ..EventFilter::default() };
+        for (filter, pages_min) in [(all, 2), (of_one, 1), (both, 1), (rare, 2)] {
+            let (mut after, mut pages, mut found) = (None, 0, Vec::new());
+            loop {
+                let page = api.events(after, filter.clone(), 1_000).await.unwrap().unwrap();
+                pages += 1;
+                found.extend(page.events.into_iter().map(|event| event.event_id));
+                after = Some(page.next);
+                if !page.has_more {
+                    break;
+                }
+                assert!(pages < 10, "each page leads on");
+            }
+            assert!(pages >= pages_min, "{filter:?}: {pages}");
+            let every = api.events(None, None, 100_000).await.unwrap().unwrap().events;
+            let meant = every.into_iter().filter(|event| filter.matches(event));
+            let meant: Vec<_> = meant.map(|event| event.event_id).collect();
+            assert_eq!(found, meant, "{filter:?}");
+        }
+    });
+}

@@ -6,8 +6,8 @@ use directory::secret::{Secret, SecretHash};
 use directory::{
     ApiKey, ApiScopes, CatalogueEntry, CatalogueKind, Contact, CreateToken, CustomSchema, Decide,
     DefineSchema, Defined, DeleteDirectory, Directory, DirectoryId, EditDirectory, EntryId,
-    Metadata, Organization, OrganizationId, Provider, ReadBy, Rejection, RemoveSchema, ResourceId,
-    RevokeToken, RotateToken, Settings, Token, TokenId, TokenScope, Types,
+    Guarded, Metadata, Organization, OrganizationId, Provider, ReadBy, Rejection, RemoveSchema,
+    ResourceId, RevokeToken, RotateToken, Settings, Token, TokenId, TokenScope, Types,
 };
 use jiff::{SignedDuration, Timestamp};
 use scim::dialect::Quirks;
@@ -27,7 +27,7 @@ use crate::read::{self, GroupRecord, Record, UserRecord};
 use crate::rows;
 use crate::schemas::{self, KnownTypes, UnknownAttribute};
 use crate::session::{Row, Session, Value, count, finish};
-use crate::timeline::{self, Timeline};
+use crate::timeline::{self, Timeline, TimelineEvent};
 use crate::walks::{Answered, Resumed, total_of_walk};
 use crate::writer::Act;
 
@@ -459,6 +459,13 @@ impl DirectoryStore {
         self.inner.readers.read_long(directory, read).await
     }
 
+    /// An event of the directory by its number; `None` where there is none, or it was let go.
+    pub async fn event(&self, number: u64) -> Result<Option<TimelineEvent>, Error> {
+        let directory = self.id;
+        let read = move |session: &mut Session| finish(timeline::one(session, directory, number));
+        self.inner.readers.read_key(read).await
+    }
+
     /// Some users. A page may be shorter than its window, where it would be long in bytes.
     ///
     /// # Errors
@@ -781,8 +788,9 @@ impl ApiStore {
     pub async fn edit_organization(
         &self,
         id: OrganizationId,
-        edit: OrganizationEdit,
+        edit: impl Into<Guarded<OrganizationEdit>> + Send,
     ) -> Result<Organization, Error> {
+        let edit = edit.into();
         let unknown = || Error::Rejected(Rejection::UnknownOrganization(id));
         if !self.may_see(id) {
             return Err(unknown());
@@ -793,11 +801,15 @@ impl ApiStore {
     }
 
     /// Deletes an organization that has no directory (any more), with its keys.
-    pub async fn delete_organization(&self, id: OrganizationId) -> Result<(), Error> {
-        if !self.may_see(id) {
-            return Err(Error::Rejected(Rejection::UnknownOrganization(id)));
+    pub async fn delete_organization(
+        &self,
+        id: impl Into<Guarded<OrganizationId>> + Send,
+    ) -> Result<(), Error> {
+        let guarded = id.into();
+        if !self.may_see(guarded.what) {
+            return Err(Error::Rejected(Rejection::UnknownOrganization(guarded.what)));
         }
-        self.administer(Administration::DeleteOrganization(id, self.now())).await.map(drop)
+        self.administer(Administration::DeleteOrganization(guarded, self.now())).await.map(drop)
     }
 
     /// The organization with the vendor's own identifier.
@@ -902,7 +914,12 @@ impl ApiStore {
 
     /// Changes a directory. From when this returns `Ok`, it behaves so on this node, and on others
     /// within a second.
-    pub async fn edit_directory(&self, id: DirectoryId, edit: EditDirectory) -> Result<(), Error> {
+    pub async fn edit_directory(
+        &self,
+        id: DirectoryId,
+        edit: impl Into<Guarded<EditDirectory>> + Send,
+    ) -> Result<(), Error> {
+        let edit = edit.into();
         self.find(id).await?;
         self.0.writer.change(id, edit).await?;
         self.0.forget_types(id);
@@ -911,9 +928,13 @@ impl ApiStore {
 
     /// Deletes a directory: it opens for nobody any more. Who is in it is deleted after that, by
     /// [`Store::empty_directories`](crate::Store::empty_directories).
-    pub async fn delete_directory(&self, id: DirectoryId) -> Result<(), Error> {
+    pub async fn delete_directory(
+        &self,
+        id: impl Into<Guarded<DirectoryId>> + Send,
+    ) -> Result<(), Error> {
+        let Guarded { precondition, what: id } = id.into();
         self.find(id).await?;
-        self.0.writer.change(id, DeleteDirectory).await?;
+        self.0.writer.change(id, Guarded { precondition, what: DeleteDirectory }).await?;
         self.0.forget_types(id);
         Ok(())
     }
@@ -1026,8 +1047,9 @@ impl ApiStore {
     pub async fn define_schema(
         &self,
         id: DirectoryId,
-        define: DefineSchema,
+        define: impl Into<Guarded<DefineSchema>> + Send,
     ) -> Result<Defined, Error> {
+        let define = define.into();
         self.find(id).await?;
         let defined = self.0.writer.change(id, define).await?;
         self.0.forget_types(id);
@@ -1035,9 +1057,15 @@ impl ApiStore {
     }
 
     /// Takes a schema that nobody has a value of from a directory.
-    pub async fn remove_schema(&self, id: DirectoryId, urn: String) -> Result<(), Error> {
+    pub async fn remove_schema(
+        &self,
+        id: DirectoryId,
+        urn: impl Into<Guarded<String>> + Send,
+    ) -> Result<(), Error> {
+        let Guarded { precondition, what: urn } = urn.into();
         self.find(id).await?;
-        self.0.writer.change(id, RemoveSchema { urn }).await?;
+        let guarded = Guarded { precondition, what: RemoveSchema { urn } };
+        self.0.writer.change(id, guarded).await?;
         self.0.forget_types(id);
         Ok(())
     }
@@ -1071,15 +1099,23 @@ impl ApiStore {
     }
 
     /// Adds a role or an entitlement, or changes it; says how it is then.
-    pub async fn put_entry(&self, entry: NewEntry) -> Result<Option<CatalogueEntry>, Error> {
-        let (kind, id) = (entry.kind, entry.id.clone());
+    pub async fn put_entry(
+        &self,
+        entry: impl Into<Guarded<NewEntry>> + Send,
+    ) -> Result<Option<CatalogueEntry>, Error> {
+        let entry = entry.into();
+        let (kind, id) = (entry.what.kind, entry.what.id.clone());
         self.0.writer.act(Act::PutEntry(entry, self.now())).await?;
         self.0.catalogue_entry(kind, id).await
     }
 
     /// Takes a role or an entitlement out of the catalogue. Users who have it keep it.
-    pub async fn delete_entry(&self, kind: CatalogueKind, id: EntryId) -> Result<(), Error> {
-        self.0.writer.act(Act::DeleteEntry(kind, id)).await.map(drop)
+    pub async fn delete_entry(
+        &self,
+        kind: CatalogueKind,
+        id: impl Into<Guarded<EntryId>> + Send,
+    ) -> Result<(), Error> {
+        self.0.writer.act(Act::DeleteEntry(kind, id.into())).await.map(drop)
     }
 
     /// Keeps a new token of a directory, for a provider. The secret itself is not kept.
@@ -1296,7 +1332,7 @@ fn standing(paused_at: Option<Timestamp>, directory_sync: i64) -> Standing {
     }
 }
 
-fn api_key(row: &Row<'_>) -> Result<ApiKey, Error> {
+pub(crate) fn api_key(row: &Row<'_>) -> Result<ApiKey, Error> {
     let of = row.optional_text(4)?;
     let of = of.map(|id| id.parse().map_err(|_| Error::Corrupt("whose a key is".to_owned())));
     Ok(ApiKey {

@@ -224,7 +224,7 @@ impl ApiStore {
     }
 }
 
-fn client(row: &Row<'_>) -> Result<OAuthClient, Error> {
+pub(crate) fn client(row: &Row<'_>) -> Result<OAuthClient, Error> {
     Ok(OAuthClient {
         id: row.parsed(0)?,
         directory_id: row.parsed(1)?,
@@ -233,7 +233,7 @@ fn client(row: &Row<'_>) -> Result<OAuthClient, Error> {
     })
 }
 
-fn client_secret(row: &Row<'_>) -> Result<ClientSecret, Error> {
+pub(crate) fn client_secret(row: &Row<'_>) -> Result<ClientSecret, Error> {
     Ok(ClientSecret {
         id: row.parsed(0)?,
         client_id: row.parsed(1)?,

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use directory::{
-    CatalogueKind, Change, Decide, Directory, DirectoryId, EntryId, Facts, Limits, Moment,
+    CatalogueKind, Change, Decide, Directory, DirectoryId, EntryId, Facts, Guarded, Limits, Moment,
     Rejection, Stop, TokenId, open_directory,
 };
 use jiff::Timestamp;
@@ -66,13 +66,13 @@ enum Work {
 }
 
 /// Administrative acts. They are not changes of people: no directory's log tells of them, except
-/// that a directory begins.
+/// that a directory begins, and who may ask for its access tokens.
 #[derive(Clone, Debug)]
 pub(crate) enum Act {
     OpenDirectory(Directory),
     Administer(Administration),
-    PutEntry(NewEntry, Timestamp),
-    DeleteEntry(CatalogueKind, EntryId),
+    PutEntry(Guarded<NewEntry>, Timestamp),
+    DeleteEntry(CatalogueKind, Guarded<EntryId>),
     /// A token was used. Noted once a minute, not at every request.
     TokenUsed {
         id: TokenId,
@@ -466,6 +466,7 @@ async fn decide_together<'a>(
     for (work, outcome) in works.iter().zip(&mut outcomes) {
         if let Work::Act(act, _) = work
             && (is_alone || !work.is_upkeep())
+            && work.directory().is_none_or(|id| batch.has(id))
         {
             *outcome = Some(act.keep(session, &mut batch).await?.map_err(Error::from));
         }
@@ -500,6 +501,7 @@ impl Work {
     fn directory(&self) -> Option<DirectoryId> {
         match self {
             Work::Decision(directory_id, _) => Some(*directory_id),
+            Work::Act(Act::Administer(administration), _) => administration.directory(),
             Work::Act(..) | Work::Close => None,
         }
     }
@@ -535,7 +537,7 @@ impl Act {
                 }
                 batch.make(session, directory.id, open_directory(directory.clone())).await?;
             }
-            Act::Administer(administration) => return administration.keep(session).await,
+            Act::Administer(administration) => return administration.keep(session, batch).await,
             Act::PutEntry(entry, at) => {
                 return Ok(catalogue::put(session, entry, *at).await?.map(|()| 0));
             }
@@ -559,7 +561,7 @@ impl Act {
                 session.run("noting the use of a token", sql, &values).await?;
             }
             Act::CountQuirks(gathered) => quirks::count_more(session, gathered).await?,
-            Act::Webhook(write) => return Ok(Ok(write.keep(session, batch.moment()).await?)),
+            Act::Webhook(write) => return write.keep(session, batch.moment()).await,
         }
         Ok(Ok(0))
     }

@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 use store::{BadCursor, Cursor, EventRecord};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{PageQuery, Query, Vendor};
+use super::directories::open;
+use super::{PageQuery, Path, Query, Vendor};
 use crate::problem::Problem;
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -91,6 +92,29 @@ pub(super) async fn list(
         data: events.events.into_iter().map(EventView::from).collect(),
         next: events.next.as_str().to_owned(),
         has_more: events.has_more,
+    }))
+}
+
+/// `GET /directories/{directory}/events/{number}`: one event, whole.
+pub(super) async fn get(
+    vendor: Vendor,
+    Path((directory, number)): Path<(String, String)>,
+) -> Result<Json<EventView>, Problem> {
+    let store = open(&vendor, &directory).await?;
+    let number = number.parse::<u64>().ok().filter(|it| i64::try_from(*it).is_ok());
+    let found = match number {
+        Some(number) => store.event(number).await?,
+        None => None,
+    };
+    let event = found.ok_or_else(|| Problem::not_found("event"))?;
+    Ok(Json(EventView {
+        id: event.event_id,
+        kind: event.kind,
+        occurred_at: scim::datetime::print(event.occurred_at),
+        organization_id: Some(store.organization_id().to_string()),
+        directory_id: Some(store.id().to_string()),
+        number: event.number,
+        data: RawValue::from_string(event.data).expect("events are kept as JSON"),
     }))
 }
 

@@ -38,6 +38,10 @@ pub(crate) struct Route {
     answers: Vec<(u16, Option<String>)>,
     /// Statuses of problems, beside those that every route has.
     problems: Vec<u16>,
+    /// Whether what it answers has an `ETag`.
+    is_tagged: bool,
+    /// Whether `If-Match` and `If-None-Match` are looked at.
+    is_guarded: bool,
     schemas: Schemas,
 }
 
@@ -89,6 +93,8 @@ impl Route {
             input: None,
             answers: Vec::new(),
             problems,
+            is_tagged: false,
+            is_guarded: false,
             schemas: Schemas::new(),
         }
     }
@@ -154,6 +160,19 @@ impl Route {
         self
     }
 
+    /// What it answers has an `ETag`.
+    pub(crate) fn tagged(mut self) -> Route {
+        self.is_tagged = true;
+        self
+    }
+
+    /// It is done only where `If-Match` and `If-None-Match` hold.
+    pub(crate) fn guarded(mut self) -> Route {
+        self.is_guarded = true;
+        self.problems.push(412);
+        self
+    }
+
     /// It may also refuse with these.
     pub(crate) fn refuses(mut self, statuses: &[u16]) -> Route {
         self.problems.extend(statuses);
@@ -186,6 +205,11 @@ impl Route {
         if self.method == "post" {
             parameters.push(json!({ "$ref": "#/components/parameters/IdempotencyKey" }));
         }
+        if self.is_guarded {
+            for name in ["IfMatch", "IfNoneMatch"] {
+                parameters.push(json!({ "$ref": format!("#/components/parameters/{name}") }));
+            }
+        }
         let content = |name: &str, example: &Value| {
             let mut content =
                 json!({ "schema": { "$ref": format!("#/components/schemas/{name}") } });
@@ -203,7 +227,13 @@ impl Route {
                     } else {
                         &Value::Null
                     };
-                    json!({ "description": "Done", "content": content(name, example) })
+                    let mut answer =
+                        json!({ "description": "Done", "content": content(name, example) });
+                    if self.is_tagged {
+                        answer["headers"] =
+                            json!({ "ETag": { "$ref": "#/components/headers/ETag" } });
+                    }
+                    answer
                 }
                 None => json!({ "description": "Done" }),
             };
@@ -264,6 +294,7 @@ fn path_parameter(name: &str) -> Value {
         "key" => "The id of an API key: `tok-…`",
         "user" => "The id of a user, as SCIM has it",
         "group" => "The id of a group, as SCIM has it",
+        "number" => "The `number` of an event",
         "urn" => "The URN of a schema, in any case",
         _ => "Its id",
     };

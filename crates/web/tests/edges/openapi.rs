@@ -256,6 +256,8 @@ fn tell_all() -> Map<String, Value> {
     story.tell("get_settings", "GET", "/settings", &null);
     story.tell("list_events", "GET", &format!("/events?directory_id={made}&limit=2"), &null);
 
+    story.tell("get_event", "GET", &of("/events/1"), &null);
+
     let path = of(&format!("/tokens/{}", text(&token, "id")));
     story.tell("revoke_token", "DELETE", &path, &null);
     story.tell("delete_directory", "DELETE", &directory, &null);

@@ -22,6 +22,12 @@ pub(crate) struct Arguments {
     /// Events that three nodes on PostgreSQL make while one after the other is killed
     #[arg(long, default_value_t = 1_000_000)]
     events: u64,
+    /// `kill -9` of servers that bring events to webhook endpoints: of one, and of three on PostgreSQL
+    #[arg(long, default_value_t = 200)]
+    webhook_kills: u64,
+    /// Events that are brought to six webhook endpoints, of which half are faulty
+    #[arg(long, default_value_t = 100_000)]
+    webhook_events: u64,
     /// With which seed to begin; a failure names its own
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -35,6 +41,8 @@ pub(crate) fn prove(root: &Path, arguments: &Arguments) -> anyhow::Result<()> {
         ("roster", "crash", "ROSTER_KILLS", arguments.kills),
         ("roster", "postmaster", "ROSTER_KILLS", arguments.postgres_kills),
         ("roster", "nodes", "ROSTER_EVENTS", arguments.events),
+        ("roster", "webhooks", "ROSTER_WEBHOOK_KILLS", arguments.webhook_kills),
+        ("courier", "webhooks", "ROSTER_WEBHOOK_EVENTS", arguments.webhook_events),
     ] {
         play_one(root, package, test, variable, count, arguments.seed)?;
     }

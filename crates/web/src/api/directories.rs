@@ -35,7 +35,7 @@ pub(super) struct NewDirectory {
 #[serde(deny_unknown_fields)]
 pub(super) struct DirectoryEdit {
     name: Option<String>,
-    #[schema(schema_with = describe::provider)]
+    #[schema(schema_with = describe::provider_if_any, required = false)]
     provider: Option<Provider>,
     #[serde(default)]
     settings: SettingsInput,
@@ -49,13 +49,13 @@ pub(super) struct DirectoryEdit {
 struct SettingsInput {
     /// `lenient`: what providers really send is straightened. `strict`: what the RFCs do not allow
     /// is refused.
-    #[schema(schema_with = describe::preset)]
+    #[schema(schema_with = describe::preset_if_any, required = false)]
     preset: Option<SettingsPreset>,
     /// Members of a group that nobody knows: left out, or the whole write refused.
-    #[schema(schema_with = describe::unknown_members)]
+    #[schema(schema_with = describe::unknown_members_if_any, required = false)]
     unknown_members: Option<UnknownMembers>,
     /// What a `PUT` of a group does that leaves `members` out.
-    #[schema(schema_with = describe::omitted_members)]
+    #[schema(schema_with = describe::omitted_members_if_any, required = false)]
     omitted_members: Option<OmittedMembers>,
     /// Whether a token is also taken as the password of HTTP Basic, with the id of the directory as
     /// the user name.

@@ -25,7 +25,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use directory::{ApiScope, Guarded, NAME_MAX, Precondition, Revision};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use store::ApiStore;
 use utoipa::IntoParams;
 
@@ -409,6 +409,15 @@ where
             }
         }
     }
+}
+
+/// A part of a body that is an object. Without this, a list would be read as the fields of it in their
+/// order, as at its top.
+pub(crate) fn from_object<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    let object = serde_json::Map::deserialize(deserializer)?;
+    T::deserialize(serde_json::Value::Object(object)).map_err(serde::de::Error::custom)
 }
 
 /// What a request asks of the state of what it is to change (RFC 9110 §13.1): it is looked at in the

@@ -12,7 +12,8 @@ use store::{DirectoryStore, DirectorySummary, QuirkCount, Standing};
 use utoipa::ToSchema;
 
 use super::{
-    Input, PageOf, PageQuery, Path, Query, Tagged, Vendor, When, check_name, describe, id, page_of,
+    Input, PageOf, PageQuery, Path, Query, Tagged, Vendor, When, check_name, describe, from_object,
+    id, page_of,
 };
 use crate::Counter;
 use crate::problem::Problem;
@@ -26,7 +27,7 @@ pub(super) struct NewDirectory {
     /// nobody says.
     #[schema(schema_with = describe::provider)]
     provider: Provider,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "from_object")]
     settings: SettingsInput,
 }
 
@@ -37,7 +38,7 @@ pub(super) struct DirectoryEdit {
     name: Option<String>,
     #[schema(schema_with = describe::provider_if_any, required = false)]
     provider: Option<Provider>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "from_object")]
     settings: SettingsInput,
     /// Paused, its provider is answered 403, and what is in it stays.
     paused: Option<bool>,

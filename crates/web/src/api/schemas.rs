@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::directories::open;
 use super::users::ordinal_after;
-use super::{Input, PageOf, PageQuery, Path, Query, Tagged, Vendor, When};
+use super::{Input, PageOf, PageQuery, Path, Query, Tagged, Vendor, When, from_object};
 use crate::problem::Problem;
 use crate::scim::shortened;
 
@@ -33,6 +33,7 @@ pub(super) struct NewSchema {
     required: bool,
     /// As RFC 7643 §7 writes it.
     #[schema(value_type = Object)]
+    #[serde(deserialize_with = "from_object")]
     schema: Definition,
 }
 

@@ -15,6 +15,7 @@ mod tokens;
 mod users;
 mod webhooks;
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use axum::Router;
@@ -24,7 +25,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use directory::{ApiScope, Guarded, NAME_MAX, Precondition, Revision};
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use store::ApiStore;
 use utoipa::IntoParams;
@@ -413,11 +415,24 @@ where
 
 /// A part of a body that is an object. Without this, a list would be read as the fields of it in their
 /// order, as at its top.
-pub(crate) fn from_object<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+pub(crate) fn from_object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
-    let object = serde_json::Map::deserialize(deserializer)?;
-    T::deserialize(serde_json::Value::Object(object)).map_err(serde::de::Error::custom)
+    deserializer.deserialize_map(OfObject(PhantomData))
+}
+
+struct OfObject<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for OfObject<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(object))
+    }
 }
 
 /// What a request asks of the state of what it is to change (RFC 9110 §13.1): it is looked at in the

@@ -25,6 +25,12 @@ pub(crate) struct Arguments {
     /// Rounds of an app that is killed at random while others write, on each kind of database
     #[arg(long, default_value_t = 1_000)]
     rounds: u64,
+    /// `kill -9` of servers that bring events to webhook endpoints: of one, and of three on PostgreSQL
+    #[arg(long, default_value_t = 200)]
+    webhook_kills: u64,
+    /// Events that are brought to six webhook endpoints, of which half are faulty
+    #[arg(long, default_value_t = 100_000)]
+    webhook_events: u64,
     /// With which seed to begin; a failure names its own
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -39,6 +45,8 @@ pub(crate) fn prove(root: &Path, arguments: &Arguments) -> anyhow::Result<()> {
         ("roster", "postmaster", "ROSTER_KILLS", arguments.postgres_kills),
         ("roster", "nodes", "ROSTER_EVENTS", arguments.events),
         ("roster", "consumer", "ROSTER_ROUNDS", arguments.rounds),
+        ("roster", "webhooks", "ROSTER_WEBHOOK_KILLS", arguments.webhook_kills),
+        ("courier", "webhooks", "ROSTER_WEBHOOK_EVENTS", arguments.webhook_events),
     ] {
         play_one(root, package, test, variable, count, arguments.seed)?;
     }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use jiff::{SignedDuration, Timestamp};
@@ -349,6 +349,17 @@ impl fmt::Display for NotAnAddressRange {
 impl std::error::Error for NotAnAddressRange {}
 
 impl AddressRange {
+    pub(crate) const fn v4(first: [u8; 4], bits: u8) -> AddressRange {
+        let [a, b, c, d] = first;
+        AddressRange { first: IpAddr::V4(Ipv4Addr::new(a, b, c, d)), bits }
+    }
+
+    /// Of the first three of eight parts; the others are zero.
+    pub(crate) const fn v6(first: [u16; 3], bits: u8) -> AddressRange {
+        let [a, b, c] = first;
+        AddressRange { first: IpAddr::V6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0)), bits }
+    }
+
     /// Whether the address is one of them. An IPv4 address written as IPv6 is the same address.
     ///
     /// ```
@@ -366,6 +377,9 @@ impl AddressRange {
         }
     }
 }
+
+/// Bits before an address of version 4 that is written as one of version 6.
+const MAPPED_BITS: u8 = 96;
 
 /// The address with all but its first bits cleared.
 fn masked(address: IpAddr, bits: u8) -> IpAddr {
@@ -398,8 +412,13 @@ impl FromStr for AddressRange {
                 Some(_) => return None,
             };
             // Bits beyond the range would be somebody's mistake.
-            (bits <= most && masked(address, bits) == address)
-                .then_some(AddressRange { first: address, bits })
+            if bits > most || masked(address, bits) != address {
+                return None;
+            }
+            // Addresses of version 4 are those wherever they are written.
+            let first = if bits >= MAPPED_BITS { address.to_canonical() } else { address };
+            let bits = if first == address { bits } else { bits - MAPPED_BITS };
+            Some(AddressRange { first, bits })
         };
         let shown = || NotAnAddressRange(text.chars().take(NAME_MAX).collect());
         read().ok_or_else(shown)
@@ -564,8 +583,22 @@ mod tests {
         check("0.0.0.0/0", Some("0.0.0.0/0"));
         check("2001:DB8::/32", Some("2001:db8::/32"));
         check("::/0", Some("::/0"));
-        for wrong in ["", "192.0.2.1/24", "192.0.2.0/33", "192.0.2.0/+8", "/8", "a/8", "192.0.2.0/"]
-        {
+        check("::ffff:192.0.2.0/120", Some("192.0.2.0/24"));
+        check("::ffff:192.0.2.7", Some("192.0.2.7/32"));
+        check("::ffff:0.0.0.0/96", Some("0.0.0.0/0"));
+        for wrong in [
+            "",
+            "192.0.2.1/24",
+            "192.0.2.0/33",
+            "192.0.2.0/+8",
+            "192.0.2.0/-1",
+            "192.0.2/24",
+            "::/129",
+            "/8",
+            "a/8",
+            "192.0.2.0/",
+            "example.com",
+        ] {
             check(wrong, None);
         }
     }
@@ -585,6 +618,11 @@ mod tests {
         check("2001:db8::/32", "2001:db8:ffff::1", true);
         check("2001:db8::/32", "2001:db9::1", false);
         check("192.0.2.7", "192.0.2.7", true);
+        // However it is written, an address of version 4 is one.
+        check("192.0.2.0/24", "::ffff:192.0.2.9", true);
+        check("::ffff:192.0.2.0/120", "192.0.2.9", true);
+        check("::ffff:192.0.2.0/120", "::ffff:192.0.3.9", false);
+        check("::/0", "::ffff:192.0.2.9", false);
     }
 
     #[test]

@@ -8,6 +8,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
+use serde_json::json;
+
+use crate::condition::Revision;
 
 /// Entries of one kind at most: a provider reads all of them at each import.
 pub const CATALOGUE_MAX: usize = 1_000;
@@ -89,6 +92,13 @@ pub struct CatalogueEntry {
     pub created_at: Timestamp,
     /// When it last changed.
     pub modified_at: Timestamp,
+}
+
+impl CatalogueEntry {
+    /// What can be edited of it.
+    pub fn revision(&self) -> Revision {
+        Revision::of(&json!([self.display_name, self.description]))
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use scim::group::MemberKind;
 use scim::schema::builtin::ENTERPRISE_USER;
 use serde_json::Value;
 
+use crate::administration::{ClientSecret, OAuthClient};
 use crate::cause::Consequence;
 use crate::event::{self, Draft};
 use crate::group::Group;
@@ -29,6 +30,8 @@ pub enum Change {
     Token(TokenChange),
     /// Of one of its schemas.
     Schema(SchemaChange),
+    /// Of one of its clients of OAuth.
+    Client(ClientChange),
 }
 
 /// What happened to a user.
@@ -68,6 +71,20 @@ pub struct TokenChange {
 pub struct SchemaChange {
     pub(crate) before: Option<CustomSchema>,
     pub(crate) after: Option<CustomSchema>,
+}
+
+/// What happened to a client of OAuth, or to its secrets. They are rows that stand by themselves: who
+/// keeps these says what happened, in the same transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientChange {
+    /// It was made, with its first secret.
+    Created(OAuthClient, ClientSecret),
+    /// It was given another secret.
+    SecretAdded(OAuthClient, ClientSecret),
+    /// A secret was taken back, with all that was given for it.
+    SecretRemoved(OAuthClient, ClientSecret),
+    /// It was deleted, with all its secrets.
+    Deleted(OAuthClient),
 }
 
 /// An attribute that is not of a built-in schema, of which some users or groups have a value.
@@ -113,6 +130,7 @@ impl Change {
             Change::Directory(change) => Box::new(event::of_directory(change).into_iter()),
             Change::Token(change) => Box::new(event::of_token(change).into_iter()),
             Change::Schema(change) => Box::new(event::of_schema(change).into_iter()),
+            Change::Client(change) => Box::new(std::iter::once(event::of_client(change))),
         }
     }
 
@@ -131,7 +149,9 @@ impl Change {
             Change::Group(GroupChange { before, after, .. }) => {
                 Counts { groups: one(after.is_some()) - one(before.is_some()), ..Counts::default() }
             }
-            Change::Directory(_) | Change::Token(_) | Change::Schema(_) => Counts::default(),
+            Change::Directory(_) | Change::Token(_) | Change::Schema(_) | Change::Client(_) => {
+                Counts::default()
+            }
         }
     }
 
@@ -157,7 +177,7 @@ impl Change {
                     note_values(group.document.resource(), MemberKind::Group, sign, &mut uses);
                 }
             }
-            Change::Directory(_) | Change::Token(_) | Change::Schema(_) => {}
+            Change::Directory(_) | Change::Token(_) | Change::Schema(_) | Change::Client(_) => {}
         }
         uses.retain(|_, (difference, _)| *difference != 0);
         uses

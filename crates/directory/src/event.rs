@@ -12,9 +12,10 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 
+use crate::administration::ApiKey;
 use crate::cause::{Consequence, Of};
 use crate::change::{
-    DirectoryChange, GroupChange, Membership, SchemaChange, TokenChange, UserChange,
+    ClientChange, DirectoryChange, GroupChange, Membership, SchemaChange, TokenChange, UserChange,
 };
 use crate::group::Group;
 use crate::id::ResourceId;
@@ -35,6 +36,10 @@ pub enum EventKind {
     SchemaDefined,
     SchemaRemoved,
     TokenRevoked,
+    ClientCreated,
+    ClientSecretAdded,
+    ClientSecretRemoved,
+    ClientDeleted,
     UserCreated,
     UserUpdated,
     UserDeactivated,
@@ -46,11 +51,13 @@ pub enum EventKind {
     GroupMemberAdded,
     GroupMemberRemoved,
     WebhookEndpointDisabled,
+    ApiKeyCreated,
+    ApiKeyRevoked,
 }
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [EventKind; 21] = [
+    pub const ALL: [EventKind; 27] = [
         EventKind::DirectoryCreated,
         EventKind::DirectoryUpdated,
         EventKind::DirectoryPaused,
@@ -59,6 +66,10 @@ impl EventKind {
         EventKind::TokenCreated,
         EventKind::TokenUpdated,
         EventKind::TokenRevoked,
+        EventKind::ClientCreated,
+        EventKind::ClientSecretAdded,
+        EventKind::ClientSecretRemoved,
+        EventKind::ClientDeleted,
         EventKind::SchemaDefined,
         EventKind::SchemaRemoved,
         EventKind::UserCreated,
@@ -72,6 +83,8 @@ impl EventKind {
         EventKind::GroupMemberAdded,
         EventKind::GroupMemberRemoved,
         EventKind::WebhookEndpointDisabled,
+        EventKind::ApiKeyCreated,
+        EventKind::ApiKeyRevoked,
     ];
 
     /// The `type` of the event.
@@ -85,6 +98,10 @@ impl EventKind {
             EventKind::TokenCreated => "directory.token.created",
             EventKind::TokenUpdated => "directory.token.updated",
             EventKind::TokenRevoked => "directory.token.revoked",
+            EventKind::ClientCreated => "directory.oauth_client.created",
+            EventKind::ClientSecretAdded => "directory.oauth_client.secret_added",
+            EventKind::ClientSecretRemoved => "directory.oauth_client.secret_removed",
+            EventKind::ClientDeleted => "directory.oauth_client.deleted",
             EventKind::SchemaDefined => "directory.schema.defined",
             EventKind::SchemaRemoved => "directory.schema.removed",
             EventKind::UserCreated => "directory.user.created",
@@ -98,6 +115,8 @@ impl EventKind {
             EventKind::GroupMemberAdded => "directory.group.member_added",
             EventKind::GroupMemberRemoved => "directory.group.member_removed",
             EventKind::WebhookEndpointDisabled => "webhook.endpoint_disabled",
+            EventKind::ApiKeyCreated => "api_key.created",
+            EventKind::ApiKeyRevoked => "api_key.revoked",
         }
     }
 }
@@ -254,6 +273,55 @@ pub(crate) fn of_token(change: &TokenChange) -> Option<Draft> {
         "expires_at": scim::datetime::print(token.expires_at),
     }});
     Some(Draft::new(kind, data.to_string()))
+}
+
+/// Who may ask for access tokens, and with which secrets: without these themselves.
+pub(crate) fn of_client(change: &ClientChange) -> Draft {
+    let (kind, client, secret) = match change {
+        ClientChange::Created(client, secret) => (EventKind::ClientCreated, client, Some(secret)),
+        ClientChange::SecretAdded(client, secret) => {
+            (EventKind::ClientSecretAdded, client, Some(secret))
+        }
+        ClientChange::SecretRemoved(client, secret) => {
+            (EventKind::ClientSecretRemoved, client, Some(secret))
+        }
+        ClientChange::Deleted(client) => (EventKind::ClientDeleted, client, None),
+    };
+    let mut data = json!({ "client": { "id": client.id.to_string(), "name": client.name } });
+    if let Some(secret) = secret {
+        data["secret"] = json!({
+            "id": secret.id.to_string(),
+            "last_four": secret.last_four,
+            "expires_at": scim::datetime::print(secret.expires_at),
+        });
+    }
+    Draft::new(kind, data.to_string())
+}
+
+/// What is told of a key that was made, or taken back. Keys are of no directory.
+pub fn of_api_key(key: &ApiKey, kind: ApiKeyEvent) -> Draft {
+    let kind = match kind {
+        ApiKeyEvent::Created => EventKind::ApiKeyCreated,
+        ApiKeyEvent::Revoked => EventKind::ApiKeyRevoked,
+    };
+    let data = json!({ "api_key": {
+        "id": key.id.to_string(),
+        "name": key.name,
+        "last_four": key.last_four,
+        "scopes": key.scopes.as_names().collect::<Vec<_>>(),
+        "organization_id": key.organization_id.map(|id| id.to_string()),
+        "expires_at": key.expires_at.map(scim::datetime::print),
+    }});
+    Draft::new(kind, data.to_string())
+}
+
+/// What happens to a key of the management API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApiKeyEvent {
+    /// It was made.
+    Created,
+    /// It was taken back, by itself or with its organization.
+    Revoked,
 }
 
 /// The URN is enough: whoever wants the attributes asks for them.

@@ -446,6 +446,8 @@ impl Facts {
                     head.schemas_version += 1;
                 }
             }
+            // No decision asks for them.
+            Change::Client(_) => {}
             Change::Token(change) => {
                 self.tokens.insert(change.id(), change.after().cloned());
             }

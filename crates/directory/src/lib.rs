@@ -39,10 +39,12 @@ pub use aside::{
 pub use catalogue::{CATALOGUE_MAX, CatalogueEntry, CatalogueKind, EntryId, NotAnEntryId};
 pub use cause::{By, Cause, Consequence, Of};
 pub use change::{
-    Change, Counts, DirectoryChange, GroupChange, Membership, SchemaChange, TokenChange, Use,
-    UserChange,
+    Change, ClientChange, Counts, DirectoryChange, GroupChange, Membership, SchemaChange,
+    TokenChange, Use, UserChange,
 };
-pub use condition::{Condition, Conditional, Existing, ReadBy, Versions};
+pub use condition::{
+    Condition, Conditional, Existing, Guarded, Precondition, ReadBy, Revised, Revision, Versions,
+};
 pub use decide::{Decide, Decision, Moment, Stop};
 pub use facts::{Facts, Missing, Taken, Want};
 pub use group::{CreateGroup, DeleteGroup, Group, GroupOutcome, PatchGroup, ReplaceGroup};

@@ -6,9 +6,11 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use scim::Preset;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::administration::{ACCESS_TOKEN_MINUTES_DEFAULT, AddressRange, Metadata};
 use crate::change::{Change, DirectoryChange, TokenChange};
+use crate::condition::Revision;
 use crate::decide::{Decide, Decision, Moment, Stop};
 use crate::facts::Facts;
 use crate::id::{DirectoryId, OrganizationId, TokenId};
@@ -49,6 +51,14 @@ pub struct Organization {
     pub created_at: Timestamp,
 }
 
+impl Organization {
+    /// What can be edited of it.
+    pub fn revision(&self) -> Revision {
+        let Organization { name, external_id, directory_sync, metadata, .. } = self;
+        Revision::of(&json!([name, external_id, directory_sync, metadata]))
+    }
+}
+
 /// One SCIM connection of an organization to one provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Directory {
@@ -68,6 +78,14 @@ pub struct Directory {
     pub paused_at: Option<Timestamp>,
     /// When it was deleted. What was in it goes step by step.
     pub deleted_at: Option<Timestamp>,
+}
+
+impl Directory {
+    /// What can be edited of it.
+    pub fn revision(&self) -> Revision {
+        let Directory { name, provider, settings, paused_at, .. } = self;
+        Revision::of(&json!([name, provider, settings, paused_at.is_some()]))
+    }
 }
 
 /// Who is at the other end. It chooses a guide and defaults; tolerance for every dialect is

@@ -19,6 +19,8 @@ pub enum Rejection {
         /// The version that it has.
         version: u64,
     },
+    /// What the vendor edits is not of a revision that the caller is content with.
+    RevisionFailed,
     /// Another user of this directory has the name.
     UserNameTaken,
     /// Another group of this directory has the name.
@@ -93,6 +95,7 @@ impl fmt::Display for Rejection {
             Rejection::UnknownUser(id) => write!(f, "no user has the id `{id}`"),
             Rejection::UnknownGroup(id) => write!(f, "no group has the id `{id}`"),
             Rejection::ConditionFailed { version } => write!(f, "the record has version {version}"),
+            Rejection::RevisionFailed => f.write_str("it was changed meanwhile"),
             Rejection::UserNameTaken => f.write_str("the `userName` is taken"),
             Rejection::GroupNameTaken => f.write_str("the `displayName` is taken"),
             Rejection::UnknownMembers(ids) => write!(f, "{} members are unknown", ids.len()),

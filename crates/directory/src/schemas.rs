@@ -13,8 +13,10 @@ use scim::group::MemberKind;
 use scim::project::Projection;
 use scim::schema::custom::overlap;
 use scim::{Attribute, ResourceType, Schema};
+use serde_json::json;
 
 use crate::change::{Change, SchemaChange};
+use crate::condition::Revision;
 use crate::decide::{Decide, Decision, Moment, Stop};
 use crate::facts::Facts;
 use crate::rejection::Rejection;
@@ -36,6 +38,13 @@ pub struct CustomSchema {
     pub created_at: Timestamp,
     /// When its definition last changed.
     pub modified_at: Timestamp,
+}
+
+impl CustomSchema {
+    /// What can be edited of it.
+    pub fn revision(&self) -> Revision {
+        Revision::of(&json!([self.extends.as_str(), self.required, *self.schema]))
+    }
 }
 
 /// What users and groups of one directory are made of. Made once for each state of its schemas, and

@@ -2,7 +2,7 @@
 //! ever brought, because it is inside.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
 use base64::Engine as _;
@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use url::{Host, Url};
 
+use crate::administration::AddressRange;
 use crate::event::{Draft, EventKind};
 use crate::id::{DirectoryId, EndpointId, OrganizationId};
 use crate::secret::Entropy;
@@ -154,73 +155,10 @@ impl fmt::Debug for SigningSecret {
 
 /// Networks that are inside and may be reached all the same, because the operator says so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Networks(Vec<Network>);
+pub struct Networks(Vec<AddressRange>);
 
-/// Addresses that begin with the same bits, such as `10.1.0.0/16`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    first: IpAddr,
-    prefix: u8,
-}
-
-impl Network {
-    const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> Network {
-        Network { first: IpAddr::V4(Ipv4Addr::new(a, b, c, d)), prefix }
-    }
-
-    const fn v6(first: [u16; 3], prefix: u8) -> Network {
-        let [a, b, c] = first;
-        Network { first: IpAddr::V6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0)), prefix }
-    }
-
-    /// Whether an address is in it. Addresses of the other family never are.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let (one, other, length) = match (self.first, address) {
-            (IpAddr::V4(one), IpAddr::V4(other)) => {
-                (u128::from(one.to_bits()), u128::from(other.to_bits()), 32)
-            }
-            (IpAddr::V6(one), IpAddr::V6(other)) => (one.to_bits(), other.to_bits(), 128),
-            _ => return false,
-        };
-        let shift = length - u32::from(self.prefix);
-        one.checked_shr(shift).unwrap_or(0) == other.checked_shr(shift).unwrap_or(0)
-    }
-}
-
-/// The text is not a network.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotANetwork(String);
-
-impl fmt::Display for NotANetwork {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let NotANetwork(text) = self;
-        write!(f, "`{text}` is not a network; write one such as `10.1.0.0/16` or `127.0.0.1`")
-    }
-}
-
-impl std::error::Error for NotANetwork {}
-
-impl FromStr for Network {
-    type Err = NotANetwork;
-
-    fn from_str(text: &str) -> Result<Network, NotANetwork> {
-        let wrong = || NotANetwork(text.to_owned());
-        let (first, prefix) = match text.split_once('/') {
-            Some((first, prefix)) => (first, Some(prefix)),
-            None => (text, None),
-        };
-        let first: IpAddr = first.parse().map_err(|_| wrong())?;
-        let length = if first.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
-            None => length,
-            Some(prefix) => prefix.parse().ok().filter(|it| *it <= length).ok_or_else(wrong)?,
-        };
-        Ok(Network { first, prefix })
-    }
-}
-
-impl FromIterator<Network> for Networks {
-    fn from_iter<T: IntoIterator<Item = Network>>(networks: T) -> Networks {
+impl FromIterator<AddressRange> for Networks {
+    fn from_iter<T: IntoIterator<Item = AddressRange>>(networks: T) -> Networks {
         Networks(networks.into_iter().collect())
     }
 }
@@ -228,47 +166,47 @@ impl FromIterator<Network> for Networks {
 /// What is not the internet, of the addresses of version 4.
 ///
 /// <https://www.iana.org/assignments/iana-ipv4-special-registry>
-const INSIDE_V4: &[Network] = &[
+const INSIDE_V4: &[AddressRange] = &[
     // This network: the machine itself, where a system takes it for an address.
-    Network::v4(0, 0, 0, 0, 8),
-    Network::v4(10, 0, 0, 0, 8),
+    AddressRange::v4([0, 0, 0, 0], 8),
+    AddressRange::v4([10, 0, 0, 0], 8),
     // Shared by the customers of a carrier; Alibaba's metadata are here.
-    Network::v4(100, 64, 0, 0, 10),
-    Network::v4(127, 0, 0, 0, 8),
+    AddressRange::v4([100, 64, 0, 0], 10),
+    AddressRange::v4([127, 0, 0, 0], 8),
     // Link-local, with the metadata of most clouds.
-    Network::v4(169, 254, 0, 0, 16),
-    Network::v4(172, 16, 0, 0, 12),
+    AddressRange::v4([169, 254, 0, 0], 16),
+    AddressRange::v4([172, 16, 0, 0], 12),
     // Of protocols; Oracle's metadata are here.
-    Network::v4(192, 0, 0, 0, 24),
-    Network::v4(192, 0, 2, 0, 24),
+    AddressRange::v4([192, 0, 0, 0], 24),
+    AddressRange::v4([192, 0, 2, 0], 24),
     // Relays of 6to4.
-    Network::v4(192, 88, 99, 0, 24),
-    Network::v4(192, 168, 0, 0, 16),
-    Network::v4(198, 18, 0, 0, 15),
-    Network::v4(198, 51, 100, 0, 24),
-    Network::v4(203, 0, 113, 0, 24),
+    AddressRange::v4([192, 88, 99, 0], 24),
+    AddressRange::v4([192, 168, 0, 0], 16),
+    AddressRange::v4([198, 18, 0, 0], 15),
+    AddressRange::v4([198, 51, 100, 0], 24),
+    AddressRange::v4([203, 0, 113, 0], 24),
     // Multicast, reserved, and broadcast.
-    Network::v4(224, 0, 0, 0, 3),
+    AddressRange::v4([224, 0, 0, 0], 3),
     // Azure's machines are told about themselves here, at an address that looks like any other.
-    Network::v4(168, 63, 129, 16, 32),
+    AddressRange::v4([168, 63, 129, 16], 32),
 ];
 
 /// What is the internet, of the addresses of version 6, and what of it is not.
 ///
 /// <https://www.iana.org/assignments/iana-ipv6-special-registry>
-const OUTSIDE_V6: Network = Network::v6([0x2000, 0, 0], 3);
-const INSIDE_V6: &[Network] = &[
+const OUTSIDE_V6: AddressRange = AddressRange::v6([0x2000, 0, 0], 3);
+const INSIDE_V6: &[AddressRange] = &[
     // Of protocols, with Teredo, ORCHID and benchmarks.
-    Network::v6([0x2001, 0, 0], 23),
-    Network::v6([0x2001, 0xdb8, 0], 32),
-    Network::v6([0x3fff, 0, 0], 20),
+    AddressRange::v6([0x2001, 0, 0], 23),
+    AddressRange::v6([0x2001, 0xdb8, 0], 32),
+    AddressRange::v6([0x3fff, 0, 0], 20),
 ];
 
 /// Prefixes behind which stands an address of version 4, and at which bit it begins.
-const WITH_V4: &[(Network, u32)] = &[
+const WITH_V4: &[(AddressRange, u32)] = &[
     // NAT64, and 6to4.
-    (Network::v6([0x64, 0xff9b, 0], 96), 96),
-    (Network::v6([0x2002, 0, 0], 16), 16),
+    (AddressRange::v6([0x64, 0xff9b, 0], 96), 96),
+    (AddressRange::v6([0x2002, 0, 0], 16), 16),
 ];
 
 /// Whether an address is one of the internet, whatever it is dressed up as.
@@ -276,7 +214,7 @@ pub fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(_) => !INSIDE_V4.iter().any(|it| it.contains(address.to_canonical())),
         IpAddr::V6(v6) => {
-            let within = |(network, begin): &(Network, u32)| {
+            let within = |(network, begin): &(AddressRange, u32)| {
                 let bits = v6.to_bits() << begin >> 96;
                 let bits = u32::try_from(bits).expect("it was shifted to 32 bits");
                 network.contains(address).then(|| Ipv4Addr::from_bits(bits))
@@ -296,10 +234,10 @@ pub fn is_public(address: IpAddr) -> bool {
 }
 
 impl Networks {
-    /// Whether the operator allows an address that is inside.
+    /// Whether the operator allows an address that is inside. One of version 4 that is written as one
+    /// of version 6 is reached as what it is, and allowed as that: `::/0` does not allow it.
     pub fn contain(&self, address: IpAddr) -> bool {
-        let canonical = address.to_canonical();
-        self.0.iter().any(|it| it.contains(canonical) || it.contains(address))
+        self.0.iter().any(|it| it.contains(address))
     }
 
     /// Whether an endpoint may be at an address: at one of the internet encrypted, at one that the
@@ -395,7 +333,7 @@ mod tests {
     use super::*;
 
     fn networks(texts: &[&str]) -> Networks {
-        texts.iter().map(|it| it.parse::<Network>().unwrap()).collect()
+        texts.iter().map(|it| it.parse::<AddressRange>().unwrap()).collect()
     }
 
     /// Addresses, and whether they are of the internet: a line each, `public` or `inside` first.
@@ -458,11 +396,15 @@ mod tests {
         {
             assert_eq!(EndpointUrl::parse(text, &allowed), Err(BadUrl::Inside), "{text}");
         }
-        for text in ["", "10.0.0.0/33", "10.0.0/8", "example.com", "::/129", "10.0.0.0/-1"] {
-            assert!(text.parse::<Network>().is_err(), "{text}");
-        }
         assert!(networks(&["0.0.0.0/0"]).contain("169.254.169.254".parse().unwrap()));
         assert!(!networks(&["0.0.0.0/0"]).contain("::1".parse().unwrap()));
+        // Written as one of version 6, an address of version 4 is still one of version 4.
+        let mapped: IpAddr = "::ffff:10.1.2.3".parse().unwrap();
+        assert!(networks(&["10.1.0.0/16"]).contain(mapped));
+        assert!(networks(&["::ffff:10.1.0.0/112"]).contain(mapped));
+        assert!(networks(&["::ffff:10.1.0.0/112"]).contain("10.1.2.3".parse().unwrap()));
+        assert!(!networks(&["::/0"]).contain(mapped));
+        assert!(networks(&["::/0"]).contain("fd00::1".parse().unwrap()));
     }
 
     #[test]

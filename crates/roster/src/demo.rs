@@ -62,7 +62,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let limits = web::Limits { rate: None, ..web::Limits::default() };
     let settings = web::Settings::new(&here, SCIM_PATH, limits)?;
     let key = Secret::new(SecretKind::ApiKey, environment::entropy());
-    store.create_api_key("demo", &key).await?;
+    store.create_first_api_key("demo", &key).await?;
     let application = web::application(
         store.access(),
         settings.clone(),

@@ -12,7 +12,7 @@ use clap::Args;
 use courier::{Courier, Names, Patience, Poster, RealTime, SystemNames};
 use directory::AddressRange;
 use directory::secret::{Secret, SecretKind};
-use directory::webhook::{Network, Networks};
+use directory::webhook::Networks;
 use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
@@ -48,7 +48,7 @@ pub(crate) struct Arguments {
     /// Networks that are not of the internet and may have webhook endpoints all the same, such as
     /// `10.1.0.0/16`; with them, also without encryption. Several are separated by commas
     #[arg(long, env = "ROSTER_WEBHOOK_ALLOW", value_name = "CIDR", value_delimiter = ',')]
-    webhook_allow: Vec<Network>,
+    webhook_allow: Vec<AddressRange>,
     /// Form of the log, which goes to standard error
     #[arg(long, env = "ROSTER_LOG_FORMAT", value_name = "FORM", default_value = "text")]
     log_format: LogFormat,

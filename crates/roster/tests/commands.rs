@@ -555,16 +555,116 @@ fn every_command_explains_itself() {
     assert_eq!(run(&["serv"]).status.code(), Some(2));
 }
 
+/// Credentials of every kind, as somebody came by them.
+struct Planted {
+    token: String,
+    key: String,
+    /// Of the management API: a key that was made there, and one of one organization.
+    keys: [String; 2],
+    client_secret: String,
+    access_token: String,
+    webhook: String,
+    webhook_secrets: [String; 2],
+}
+
+impl Planted {
+    /// Has one of each made, and uses it.
+    async fn plant(server: &Server, created: &Value) -> Planted {
+        let key = server.api_key();
+        let mut api = Caller::new(&server.url, &key);
+        let mut make = async |path: &str, body: Value| {
+            let path = format!("/api/v1{path}");
+            let (status, made) = api.send(Method::Post, &path, Some(&body)).await;
+            assert_eq!(status, 201, "{path}: {made}");
+            made
+        };
+        let directory = format!("/directories/{}", field(created, "directory_id"));
+        let full = make("/api-keys", json!({ "name": "full", "scopes": ["full"] })).await;
+        let bound = json!({
+            "name": "bound", "scopes": ["read"], "organization_id": created["organization_id"],
+        });
+        let bound = make("/api-keys", bound).await;
+        let client = make(&format!("{directory}/oauth-clients"), json!({ "name": "Entra" })).await;
+        // Nobody listens there, so what is brought there fails, and is told of.
+        let url = json!({ "url": "https://127.0.0.1:1/hooks/Sesam", "description": "hooks" });
+        let refused = json!({ "url": "https://ana:Sesam@app.example/" });
+        let (status, _) = api_post(server, &key, "/webhooks", &refused).await;
+        assert_eq!(status, 400);
+        let webhook = make("/webhooks", url).await;
+        let id = field(&webhook, "id").to_owned();
+        let rotated = make(&format!("/webhooks/{id}/secret"), json!({})).await;
+        let [full, bound] = [full, bound].map(|made| field(&made, "api_key").to_owned());
+        let client_secret = field(&client, "client_secret").to_owned();
+        let access_token = access_token(server, field(&client, "id"), &client_secret);
+        let mut scim = Caller::new(field(created, "base_url"), &access_token);
+        assert_eq!(scim.send(Method::Get, "/Users", None).await.0, 200);
+        for key in [&full, &bound] {
+            let path = "/api/v1/organizations";
+            assert_eq!(Caller::new(&server.url, key).send(Method::Get, path, None).await.0, 200);
+        }
+        Planted {
+            token: field(created, "token").to_owned(),
+            key,
+            keys: [full, bound],
+            client_secret,
+            access_token,
+            webhook: id,
+            webhook_secrets: [&webhook, &rotated].map(|it| field(it, "secret").to_owned()),
+        }
+    }
+
+    /// All but the secrets that the server signs with, which it has to keep.
+    fn hashed(&self) -> Vec<&str> {
+        let Planted { token, key, keys: [full, bound], client_secret, access_token, .. } = self;
+        vec![token, key, full, bound, client_secret, access_token]
+    }
+}
+
+async fn api_post(server: &Server, key: &str, path: &str, body: &Value) -> (u16, Value) {
+    Caller::new(&server.url, key).send(Method::Post, &format!("/api/v1{path}"), Some(body)).await
+}
+
+/// What a client is given for its secret, as Entra asks for it.
+fn access_token(server: &Server, id: &str, secret: &str) -> String {
+    let form = format!("grant_type=client_credentials&client_id={id}&client_secret={secret}");
+    let head = format!(
+        "POST /oauth/token HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
+        form.len()
+    );
+    let (status, body) = say(server, &format!("{head}{form}"));
+    assert_eq!(status, 200, "{body}");
+    field(&serde_json::from_str(&body).expect("it is JSON"), "access_token").to_owned()
+}
+
+/// Sends these bytes, and reads the answer's status and body.
+fn say(server: &Server, request: &str) -> (u16, String) {
+    let address = server.url.strip_prefix("http://").expect("it is on this machine");
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    let status = answer.split(' ').nth(1).and_then(|it| it.parse().ok());
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a head ends");
+    (status.expect("a status"), body.to_owned())
+}
+
 /// Proves S-SEC-2, S-AUTH-6.
 #[tokio::test]
 async fn no_secret_and_nobody_s_name_is_in_the_log() {
-    for form in ["text", "json"] {
+    for (form, level) in [
+        ("text", "trace"),
+        ("json", "trace"),
+        ("text", "debug"),
+        ("json", "info"),
+        ("text", "warn"),
+    ] {
         let home = Home::new();
-        let arguments = ["--log", "debug", "--log-format", form];
+        let arguments = ["--log", level, "--log-format", form, "--webhook-allow", "127.0.0.0/8"];
         let server = Server::start(&home, &arguments);
-        let key = server.api_key();
         let created = connect(&home, &server);
-        let token = field(&created, "token");
+        let planted = Planted::plant(&server, &created).await;
+        let (key, token) = (planted.key.clone(), planted.token.as_str());
         let mut scim = Caller::new(field(&created, "shared_base_url"), token);
         let ana = json!({
             "userName": "ana.secret@example.com",
@@ -595,6 +695,16 @@ async fn no_secret_and_nobody_s_name_is_in_the_log() {
         ] {
             scim.send(method, path, body).await;
         }
+        // A client's secret and an access token where they are good for nothing.
+        for wrong in [&planted.client_secret, &planted.access_token, &planted.webhook_secrets[0]] {
+            let scim = Caller::new(field(&created, "shared_base_url"), &format!("{wrong}x"));
+            assert_eq!(scim.clone().send(Method::Get, "/Users", None).await.0, 401);
+            let api = Caller::new(&server.url, wrong);
+            assert_eq!(api.clone().send(Method::Get, "/api/v1/events", None).await.0, 401);
+        }
+        // What cannot be delivered is tried, and that is told.
+        let path = format!("/webhooks/{}/test", planted.webhook);
+        assert_eq!(api_post(&server, &key, &path, &json!(null)).await.0, 202);
         // A token in the address opens nothing, and is not written down (RFC 9700 §4.3.2).
         let nobody = Caller::new(field(&created, "shared_base_url"), "");
         for parameter in ["access_token", "token", "bearer"] {
@@ -611,10 +721,13 @@ async fn no_secret_and_nobody_s_name_is_in_the_log() {
             .await;
         Caller::new(&server.url, "Marzipan").send(Method::Get, "/api/v1/events", None).await;
         let log = stop(server).join("\n");
-        assert!(log.lines().filter(|line| line.contains("/scim/v2")).count() > 10, "{log}");
-        let secrets =
-            [token, &key, "ana.secret", "@", "%40", "Anabel", "Obrador", "Tr0ub4dor", "Marzipan"];
-        for secret in secrets {
+        if matches!(level, "trace" | "debug") {
+            assert!(log.lines().filter(|line| line.contains("/scim/v2")).count() > 10, "{log}");
+        }
+        let people = ["ana.secret", "@", "%40", "Anabel", "Obrador", "Tr0ub4dor", "Marzipan"];
+        // The address of an endpoint may hold a secret, too.
+        let secrets = planted.hashed().into_iter().chain(people).chain(["Sesam"]);
+        for secret in secrets.chain(planted.webhook_secrets.iter().map(String::as_str)) {
             let lines: Vec<_> = log.lines().filter(|line| line.contains(secret)).collect();
             assert!(lines.is_empty(), "`{secret}` is in the log: {lines:#?}");
         }
@@ -625,10 +738,10 @@ async fn no_secret_and_nobody_s_name_is_in_the_log() {
 #[tokio::test]
 async fn what_is_on_the_disk_opens_nothing() {
     let home = Home::new();
-    let server = Server::start(&home, &[]);
-    let key = server.api_key();
+    let server = Server::start(&home, &["--webhook-allow", "127.0.0.0/8"]);
     let created = connect(&home, &server);
-    let token = field(&created, "token").to_owned();
+    let planted = Planted::plant(&server, &created).await;
+    let (key, token) = (planted.key.clone(), planted.token.clone());
     let mut scim = Caller::new(field(&created, "base_url"), &token);
     let ana = json!({ "userName": "ana@example.com", "password": "Tr0ub4dor" });
     let (status, body) = scim.send(Method::Post, "/Users", Some(&ana)).await;
@@ -664,17 +777,154 @@ async fn what_is_on_the_disk_opens_nothing() {
     let has = |bytes: &[u8], text: &str| bytes.windows(text.len()).any(|it| it == text.as_bytes());
     let check = |bytes: &[u8]| {
         assert!(has(bytes, "ana@example.com"), "this is where things are kept");
-        // Nor the part of a token or a key that is chance.
-        let chance = |secret: &str| secret.rsplit('-').next().expect("a part").to_owned();
-        let (of_token, of_key) = (chance(&token), chance(&key));
-        assert_eq!((of_token.len(), of_key.len()), (64, 64));
-        for secret in [&of_token, &of_key].into_iter().map(String::as_str).chain(passwords) {
-            assert!(!has(bytes, secret), "{secret} is on the disk");
+        // Nor the part of a credential that is chance.
+        for secret in planted.hashed() {
+            let chance = secret.rsplit('-').next().expect("a part");
+            assert_eq!(chance.len(), 64);
+            assert!(!has(bytes, chance), "{secret} is on the disk");
+        }
+        for password in passwords {
+            assert!(!has(bytes, password), "{password} is on the disk");
+        }
+        // What the server signs with it has to keep: in one column, beside whose it is.
+        for secret in &planted.webhook_secrets {
+            let beside = match &home.own {
+                None => format!("{}{secret}", planted.webhook),
+                Some(_) => format!("webhook_secrets: ({},{secret},", planted.webhook),
+            };
+            let count =
+                |text: &str| bytes.windows(text.len()).filter(|it| *it == text.as_bytes()).count();
+            assert!(count(secret) > 0, "it is kept");
+            assert_eq!(count(secret), count(&beside), "{secret} is where it does not belong");
         }
     };
     check(&kept());
     stop(server);
     check(&kept());
+}
+
+/// A proxy says for whom it speaks, and is believed where the operator says so.
+#[tokio::test]
+async fn a_directory_takes_requests_from_where_it_was_told() {
+    let ask = |server: &Server, created: &Value, said: &[&str]| {
+        let said: String = said.iter().flat_map(|it| ["X-Forwarded-For: ", it, "\r\n"]).collect();
+        let request = format!(
+            "GET /scim/v2/{}/Users HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\
+             Authorization: Bearer {}\r\n{said}\r\n",
+            field(created, "directory_id"),
+            field(created, "token"),
+        );
+        say(server, &request)
+    };
+    let allow = async |server: &Server, created: &Value, ranges: Value| {
+        let mut api = Caller::new(&server.url, &server.api_key());
+        let path = format!("/api/v1/directories/{}", field(created, "directory_id"));
+        let edit = json!({ "settings": { "allowed_addresses": ranges } });
+        assert_eq!(api.send(Method::Patch, &path, Some(&edit)).await.0, 200);
+    };
+    for (proxies, is_believed) in [("", false), ("127.0.0.0/8,10.0.0.0/8", true)] {
+        let home = Home::new();
+        let trusted = ["--trusted-proxies", proxies];
+        let arguments = if is_believed { &trusted[..] } else { &[] };
+        let server = Server::start(&home, arguments);
+        let created = connect(&home, &server);
+        assert_eq!(ask(&server, &created, &["198.51.100.1"]).0, 200, "from everywhere");
+        allow(&server, &created, json!(["203.0.113.0/24"])).await;
+        let check = |said: &[&str], expected: bool| {
+            let (status, body) = ask(&server, &created, said);
+            let expected = if expected && is_believed { 200 } else { 403 };
+            assert_eq!(status, expected, "{said:?}: {body}");
+            if status == 403 {
+                assert!(body.contains("takes requests from some addresses only"), "{body}");
+            }
+        };
+        check(&["203.0.113.7"], true);
+        check(&["203.0.113.7, 10.9.9.9"], true);
+        check(&["198.51.100.1, 203.0.113.7"], true);
+        check(&["198.51.100.1", "203.0.113.7"], true);
+        check(&["::ffff:203.0.113.7"], true);
+        // What the client itself has written before the proxy did.
+        check(&["203.0.113.7, 198.51.100.1"], false);
+        check(&["203.0.113.7", "198.51.100.1"], false);
+        check(&["203.0.113.7, nonsense"], false);
+        check(&["nonsense"], false);
+        check(&[], false);
+        // Whoever is not believed is who they are.
+        allow(&server, &created, json!(["127.0.0.1"])).await;
+        assert_eq!(ask(&server, &created, &["203.0.113.7"]).0, if is_believed { 403 } else { 200 });
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_made_on_the_command_line_does_what_it_was_told() {
+    let home = Home::new();
+    let server = Server::start(&home, &[]);
+    let created = connect(&home, &server);
+    let organization = field(&created, "organization_id");
+    let create = |arguments: &[&str]| {
+        let mut command = binary();
+        command.args(["api-key", "create", "--name", "report", "--json"]).args(arguments);
+        home.tell(&mut command);
+        command.output().expect("it starts")
+    };
+    let made = |arguments: &[&str]| -> Value {
+        let output = create(arguments);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        serde_json::from_str(&text(&output.stdout)).expect("it is JSON")
+    };
+    let scopes = ["--scopes", "events:read,users:read", "--organization", organization];
+    let made_key = made(&[&scopes[..], &["--days", "90"]].concat());
+    let full = made(&[]);
+    let status = async |made: &Value, path: &str| {
+        let mut api = Caller::new(&server.url, field(made, "api_key"));
+        api.send(Method::Get, &format!("/api/v1{path}"), None).await.0
+    };
+    let directory = field(&created, "directory_id");
+    let users = format!("/directories/{directory}/users");
+    assert_eq!(status(&made_key, &users).await, 200);
+    assert_eq!(status(&made_key, &format!("/events?directory_id={directory}")).await, 200);
+    // Of all directories it is told nothing, and what is of another scope it may not do.
+    assert_eq!(status(&made_key, "/events").await, 403);
+    assert_eq!(status(&made_key, "/organizations").await, 403);
+    for path in ["/organizations", "/events", "/settings", &users] {
+        assert_eq!(status(&full, path).await, 200, "{path}");
+    }
+    let listed = Caller::new(&server.url, &server.api_key()).get("/api/v1/api-keys").await;
+    let of = |made: &Value| {
+        let mut keys = listed["data"].as_array().expect("a list").iter();
+        keys.find(|it| it["id"] == made["id"]).expect("it is listed").clone()
+    };
+    let (bound, free) = (of(&made_key), of(&full));
+    assert_eq!(bound["scopes"], json!(["users:read", "events:read"]));
+    assert_eq!(
+        (&bound["name"], &bound["organization_id"]),
+        (&json!("report"), &json!(organization))
+    );
+    assert_eq!((&free["scopes"], &free["organization_id"]), (&json!(["full"]), &json!(null)));
+    assert_eq!(free["expires_at"], json!(null));
+    let time = |name: &str| -> jiff::Timestamp { field(&bound, name).parse().expect("a time") };
+    let days = time("expires_at").duration_since(time("created_at"));
+    assert_eq!(days, jiff::SignedDuration::from_hours(24 * 90));
+
+    // What cannot be is refused with a reason, and nothing is made.
+    for (arguments, says) in [
+        (&["--scopes", "everything"][..], "is not a scope"),
+        (&["--scopes", ""], "is not a scope"),
+        (&["--days", "0"], "--days"),
+        (&["--days", "3651"], "--days"),
+        (&["--organization", "Acme"], "--organization"),
+        (&["--organization", "org-01kc2x4n0s00000000000000zz"], "no organization has the id"),
+    ] {
+        let output = create(arguments);
+        let said = text(&output.stderr);
+        assert!(!output.status.success() && said.contains(says), "{arguments:?}: {said}");
+    }
+    let after = Caller::new(&server.url, &server.api_key()).get("/api/v1/api-keys").await;
+    assert_eq!(after["data"].as_array().map(Vec::len), listed["data"].as_array().map(Vec::len));
+    // The feed tells of both.
+    let told = Caller::new(&server.url, &server.api_key()).get("/api/v1/events").await;
+    let told = told["data"].as_array().expect("a list").iter();
+    assert_eq!(told.filter(|event| event["type"] == "api_key.created").count(), 2);
 }
 
 /// Proves S-TENANT-4.

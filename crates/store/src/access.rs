@@ -7,9 +7,9 @@ use directory::secret::{Secret, SecretHash};
 use directory::{
     ApiKey, ApiScopes, By, CatalogueEntry, CatalogueKind, Cause, ClientId, Contact, CreateToken,
     CustomSchema, Decide, DefineSchema, Defined, DeleteDirectory, Directory, DirectoryId,
-    EditDirectory, EntryId, Metadata, Organization, OrganizationId, Provider, ReadBy, Rejection,
-    RemoveSchema, RequestId, ResourceId, RevokeToken, RotateToken, Settings, Token, TokenId,
-    TokenScope, Types,
+    EditDirectory, EntryId, Guarded, Metadata, Organization, OrganizationId, Provider, ReadBy,
+    Rejection, RemoveSchema, RequestId, ResourceId, RevokeToken, RotateToken, Settings, Token,
+    TokenId, TokenScope, Types,
 };
 use jiff::{SignedDuration, Timestamp};
 use scim::dialect::Quirks;
@@ -30,7 +30,7 @@ use crate::rows;
 use crate::schemas::{self, KnownTypes, UnknownAttribute};
 use crate::session::{Row, Session, Value, count, finish};
 use crate::tail::Tail;
-use crate::timeline::{self, Timeline};
+use crate::timeline::{self, Timeline, TimelineEvent};
 use crate::walks::{Answered, Resumed, total_of_walk};
 use crate::webhooks::WebhookStore;
 use crate::writer::Act;
@@ -215,7 +215,7 @@ impl Access {
             self.0.contacts.note(directory_id, status, is_change, at)
         {
             let note = Administration::NoteContact { directory_id, at, has_changed, refused_with };
-            self.0.writer.act_sometime(Act::Administer(note));
+            self.0.writer.act_sometime(Act::Administer(note, Cause::server()));
         }
     }
 
@@ -241,7 +241,7 @@ impl Access {
         let Some(key) = found.filter(is_good) else { return Ok(None) };
         if key.last_used_at.is_none_or(|last| now.duration_since(last) >= USE_NOTED_EVERY) {
             let used = Administration::ApiKeyUsed(key.id, now);
-            self.0.writer.act_sometime(Act::Administer(used));
+            self.0.writer.act_sometime(Act::Administer(used, Cause::server()));
         }
         Ok(Some(ApiStore(Arc::clone(&self.0), Some(Arc::new(key)), None)))
     }
@@ -500,6 +500,13 @@ impl DirectoryStore {
             finish(timeline::read(session, directory, id, after, count_max))
         };
         self.inner.readers.read_long(directory, read).await
+    }
+
+    /// An event of the directory by its number; `None` where there is none, or it was let go.
+    pub async fn event(&self, number: u64) -> Result<Option<TimelineEvent>, Error> {
+        let directory = self.id;
+        let read = move |session: &mut Session| finish(timeline::one(session, directory, number));
+        self.inner.readers.read_key(read).await
     }
 
     /// Some users. A page may be shorter than its window, where it would be long in bytes.
@@ -800,7 +807,7 @@ impl ApiStore {
 
     /// Keeps an administrative act.
     pub(crate) async fn administer(&self, administration: Administration) -> Result<u64, Error> {
-        self.0.writer.act(Act::Administer(administration)).await
+        self.0.writer.act(Act::Administer(administration, self.cause())).await
     }
 
     /// Keeps a new organization.
@@ -836,8 +843,9 @@ impl ApiStore {
     pub async fn edit_organization(
         &self,
         id: OrganizationId,
-        edit: OrganizationEdit,
+        edit: impl Into<Guarded<OrganizationEdit>> + Send,
     ) -> Result<Organization, Error> {
+        let edit = edit.into();
         let unknown = || Error::Rejected(Rejection::UnknownOrganization(id));
         if !self.may_see(id) {
             return Err(unknown());
@@ -848,11 +856,15 @@ impl ApiStore {
     }
 
     /// Deletes an organization that has no directory (any more), with its keys.
-    pub async fn delete_organization(&self, id: OrganizationId) -> Result<(), Error> {
-        if !self.may_see(id) {
-            return Err(Error::Rejected(Rejection::UnknownOrganization(id)));
+    pub async fn delete_organization(
+        &self,
+        id: impl Into<Guarded<OrganizationId>> + Send,
+    ) -> Result<(), Error> {
+        let guarded = id.into();
+        if !self.may_see(guarded.what) {
+            return Err(Error::Rejected(Rejection::UnknownOrganization(guarded.what)));
         }
-        self.administer(Administration::DeleteOrganization(id, self.now())).await.map(drop)
+        self.administer(Administration::DeleteOrganization(guarded, self.now())).await.map(drop)
     }
 
     /// The organization with the vendor's own identifier.
@@ -958,7 +970,12 @@ impl ApiStore {
 
     /// Changes a directory. From when this returns `Ok`, it behaves so on this node, and on others
     /// within a second.
-    pub async fn edit_directory(&self, id: DirectoryId, edit: EditDirectory) -> Result<(), Error> {
+    pub async fn edit_directory(
+        &self,
+        id: DirectoryId,
+        edit: impl Into<Guarded<EditDirectory>> + Send,
+    ) -> Result<(), Error> {
+        let edit = edit.into();
         self.find(id).await?;
         self.0.writer.change(id, edit, self.cause()).await?;
         self.0.forget_types(id);
@@ -967,9 +984,14 @@ impl ApiStore {
 
     /// Deletes a directory: it opens for nobody any more. Who is in it is deleted after that, by
     /// [`Store::empty_directories`](crate::Store::empty_directories).
-    pub async fn delete_directory(&self, id: DirectoryId) -> Result<(), Error> {
+    pub async fn delete_directory(
+        &self,
+        id: impl Into<Guarded<DirectoryId>> + Send,
+    ) -> Result<(), Error> {
+        let Guarded { precondition, what: id } = id.into();
         self.find(id).await?;
-        self.0.writer.change(id, DeleteDirectory, self.cause()).await?;
+        let guarded = Guarded { precondition, what: DeleteDirectory };
+        self.0.writer.change(id, guarded, self.cause()).await?;
         self.0.forget_types(id);
         Ok(())
     }
@@ -1083,8 +1105,9 @@ impl ApiStore {
     pub async fn define_schema(
         &self,
         id: DirectoryId,
-        define: DefineSchema,
+        define: impl Into<Guarded<DefineSchema>> + Send,
     ) -> Result<Defined, Error> {
+        let define = define.into();
         self.find(id).await?;
         let defined = self.0.writer.change(id, define, self.cause()).await?;
         self.0.forget_types(id);
@@ -1092,9 +1115,15 @@ impl ApiStore {
     }
 
     /// Takes a schema that nobody has a value of from a directory.
-    pub async fn remove_schema(&self, id: DirectoryId, urn: String) -> Result<(), Error> {
+    pub async fn remove_schema(
+        &self,
+        id: DirectoryId,
+        urn: impl Into<Guarded<String>> + Send,
+    ) -> Result<(), Error> {
+        let Guarded { precondition, what: urn } = urn.into();
         self.find(id).await?;
-        self.0.writer.change(id, RemoveSchema { urn }, self.cause()).await?;
+        let guarded = Guarded { precondition, what: RemoveSchema { urn } };
+        self.0.writer.change(id, guarded, self.cause()).await?;
         self.0.forget_types(id);
         Ok(())
     }
@@ -1128,15 +1157,23 @@ impl ApiStore {
     }
 
     /// Adds a role or an entitlement, or changes it; says how it is then.
-    pub async fn put_entry(&self, entry: NewEntry) -> Result<Option<CatalogueEntry>, Error> {
-        let (kind, id) = (entry.kind, entry.id.clone());
+    pub async fn put_entry(
+        &self,
+        entry: impl Into<Guarded<NewEntry>> + Send,
+    ) -> Result<Option<CatalogueEntry>, Error> {
+        let entry = entry.into();
+        let (kind, id) = (entry.what.kind, entry.what.id.clone());
         self.0.writer.act(Act::PutEntry(entry, self.now())).await?;
         self.0.catalogue_entry(kind, id).await
     }
 
     /// Takes a role or an entitlement out of the catalogue. Users who have it keep it.
-    pub async fn delete_entry(&self, kind: CatalogueKind, id: EntryId) -> Result<(), Error> {
-        self.0.writer.act(Act::DeleteEntry(kind, id)).await.map(drop)
+    pub async fn delete_entry(
+        &self,
+        kind: CatalogueKind,
+        id: impl Into<Guarded<EntryId>> + Send,
+    ) -> Result<(), Error> {
+        self.0.writer.act(Act::DeleteEntry(kind, id.into())).await.map(drop)
     }
 
     /// Keeps a new token of a directory, for a provider. The secret itself is not kept.
@@ -1408,7 +1445,7 @@ fn standing(paused_at: Option<Timestamp>, directory_sync: i64) -> Standing {
     }
 }
 
-fn api_key(row: &Row<'_>) -> Result<ApiKey, Error> {
+pub(crate) fn api_key(row: &Row<'_>) -> Result<ApiKey, Error> {
     let of = row.optional_text(4)?;
     let of = of.map(|id| id.parse().map_err(|_| Error::Corrupt("whose a key is".to_owned())));
     Ok(ApiKey {

@@ -1,15 +1,21 @@
 //! Administrative acts: of organizations, keys, clients of OAuth, and of the bookkeeping beside them.
 //!
-//! They are kept by the writer like everything else, and no directory's log tells of them.
+//! They are kept by the writer like everything else. Of credentials that are given or taken back, an
+//! event tells, in the same transaction; of the others none does.
 
+use directory::event::{ApiKeyEvent, of_api_key};
 use directory::secret::SecretHash;
 use directory::{
-    ApiKey, CLIENT_SECRETS_MAX, CLIENTS_MAX, ClientId, ClientSecret, DirectoryId, Metadata,
-    OAuthClient, Organization, OrganizationId, Rejection, TokenId,
+    ApiKey, CLIENT_SECRETS_MAX, CLIENTS_MAX, Cause, Change, ClientChange, ClientId, ClientSecret,
+    DirectoryId, EventId, Guarded, Metadata, Moment, OAuthClient, Organization, OrganizationId,
+    Rejection, TokenId,
 };
 use jiff::{SignedDuration, Timestamp};
 
+use crate::access::api_key;
+use crate::batch::Batch;
 use crate::error::Error;
+use crate::oauth::{client, client_secret};
 use crate::session::{Engine, Row, Session, Value, count};
 use crate::{feed, lease};
 
@@ -55,11 +61,23 @@ pub(crate) struct Once {
     pub(crate) key_hash: String,
 }
 
+/// Takes keys back, and says which these were.
+macro_rules! revoked_keys {
+    ($which:literal) => {
+        concat!(
+            "delete from api_keys where ",
+            $which,
+            " returning api_key_id, name, last_four, scopes, organization_id, created_at, \
+             expires_at, last_used_at"
+        )
+    };
+}
+
 #[derive(Clone, Debug)]
 pub(crate) enum Administration {
     CreateOrganization(Organization),
-    EditOrganization(OrganizationId, OrganizationEdit),
-    DeleteOrganization(OrganizationId, Timestamp),
+    EditOrganization(OrganizationId, Guarded<OrganizationEdit>),
+    DeleteOrganization(Guarded<OrganizationId>, Timestamp),
     CreateApiKey {
         key: ApiKey,
         hash: SecretHash,
@@ -111,9 +129,22 @@ impl Administration {
         matches!(self, Administration::TidyUp(_) | Administration::ForgetDirectory(..))
     }
 
+    /// In which directory it is done, where its log tells of it.
+    pub(crate) fn directory(&self) -> Option<DirectoryId> {
+        match self {
+            Administration::CreateClient(client, _) => Some(client.directory_id),
+            Administration::CreateClientSecret(id, _)
+            | Administration::DeleteClient(id, _)
+            | Administration::DeleteClientSecret(id, ..) => Some(*id),
+            _ => None,
+        }
+    }
+
     pub(crate) async fn keep(
         &self,
         session: &mut Session,
+        batch: &mut Batch<'_>,
+        cause: Cause,
     ) -> Result<Result<u64, Rejection>, Error> {
         match self {
             Administration::CreateOrganization(organization) => {
@@ -122,19 +153,21 @@ impl Administration {
             Administration::EditOrganization(id, edit) => {
                 edit_organization(session, *id, edit).await
             }
-            Administration::DeleteOrganization(id, at) => {
-                delete_organization(session, *id, *at).await
+            Administration::DeleteOrganization(guarded, at) => {
+                delete_organization(session, guarded, *at, (batch.moment(), cause)).await
             }
             Administration::CreateApiKey { key, hash, is_first } => {
-                create_api_key(session, key, hash, *is_first).await.map(Ok)
+                create_api_key(session, key, hash, *is_first, (batch.moment(), cause)).await.map(Ok)
             }
             Administration::RevokeApiKey(id, of) => {
                 let of = of.map(|id| id.to_string());
                 let values = [Value::Text(&id.to_string()), Value::OptionalText(of.as_deref())];
-                let sql = "delete from api_keys where api_key_id = $1
-                           and (cast($2 as text) is null or organization_id = $2)";
-                let gone = session.run("revoking an API key", sql, &values).await?;
-                Ok(if gone == 0 { Err(Rejection::UnknownApiKey(*id)) } else { Ok(1) })
+                let sql = revoked_keys!(
+                    "api_key_id = $1 and (cast($2 as text) is null or organization_id = $2)"
+                );
+                let gone = session.all("revoking an API key", sql, &values, api_key).await?;
+                tell_of_revoked(session, &gone, (batch.moment(), cause)).await?;
+                Ok(if gone.is_empty() { Err(Rejection::UnknownApiKey(*id)) } else { Ok(1) })
             }
             Administration::ApiKeyUsed(id, at) => {
                 let sql = "update api_keys set last_used_at = $2 where api_key_id = $1";
@@ -142,20 +175,11 @@ impl Administration {
                 session.run("noting the use of an API key", sql, &values).await?;
                 Ok(Ok(0))
             }
-            Administration::CreateClient(client, secret) => {
-                create_client(session, client, secret).await
-            }
-            Administration::DeleteClient(directory_id, id) => {
-                delete_client(session, *directory_id, *id).await
-            }
-            Administration::CreateClientSecret(directory_id, secret) => {
-                if !has_client(session, *directory_id, secret.client_id).await? {
-                    return Ok(Err(Rejection::UnknownClient(secret.client_id)));
-                }
-                create_client_secret(session, secret).await
-            }
-            Administration::DeleteClientSecret(directory_id, client_id, id) => {
-                delete_client_secret(session, *directory_id, *client_id, *id).await
+            Administration::CreateClient(..)
+            | Administration::DeleteClient(..)
+            | Administration::CreateClientSecret(..)
+            | Administration::DeleteClientSecret(..) => {
+                self.keep_client(session, batch, cause).await
             }
             Administration::GiveAccessToken(new) => give_access_token(session, new).await.map(Ok),
             Administration::NoteContact { directory_id, at, has_changed, refused_with } => {
@@ -217,6 +241,40 @@ impl Administration {
     }
 }
 
+impl Administration {
+    /// What is done with a client of OAuth, and the event that tells of it.
+    async fn keep_client(
+        &self,
+        session: &mut Session,
+        batch: &mut Batch<'_>,
+        cause: Cause,
+    ) -> Result<Result<u64, Rejection>, Error> {
+        let (directory_id, done) = match self {
+            Administration::CreateClient(client, secret) => {
+                (client.directory_id, create_client(session, client, secret).await?)
+            }
+            Administration::DeleteClient(directory_id, id) => {
+                (*directory_id, delete_client(session, *directory_id, *id).await?)
+            }
+            Administration::CreateClientSecret(directory_id, secret) => {
+                (*directory_id, add_client_secret(session, *directory_id, secret).await?)
+            }
+            Administration::DeleteClientSecret(directory_id, client_id, id) => {
+                let deleted = delete_client_secret(session, *directory_id, *client_id, *id);
+                (*directory_id, deleted.await?)
+            }
+            _ => return Ok(Ok(0)),
+        };
+        match done {
+            Err(rejection) => Ok(Err(rejection)),
+            Ok(change) => {
+                batch.make(session, directory_id, Change::Client(change), cause).await?;
+                Ok(Ok(1))
+            }
+        }
+    }
+}
+
 impl Once {
     fn values(&self) -> [Value<'_>; 2] {
         [Value::Text(&self.holder), Value::Text(&self.key_hash)]
@@ -268,11 +326,11 @@ async fn create_organization(
     Ok(Ok(0))
 }
 
-async fn edit_organization(
+/// An organization that stays as it is until the end of the transaction.
+async fn organization_to_change(
     session: &mut Session,
     id: OrganizationId,
-    edit: &OrganizationEdit,
-) -> Result<Result<u64, Rejection>, Error> {
+) -> Result<Option<Organization>, Error> {
     let sql = match session.engine() {
         Engine::Sqlite => {
             "select organization_id, name, external_id, directory_sync, metadata, created_at
@@ -285,12 +343,21 @@ async fn edit_organization(
              for no key update"
         }
     };
-    let found = session
-        .first("loading an organization", sql, &[Value::Text(&id.to_string())], organization)
-        .await?;
-    let Some(mut organization) = found else {
+    let values = [Value::Text(&id.to_string())];
+    session.first("loading an organization", sql, &values, organization).await
+}
+
+async fn edit_organization(
+    session: &mut Session,
+    id: OrganizationId,
+    Guarded { precondition, what: edit }: &Guarded<OrganizationEdit>,
+) -> Result<Result<u64, Rejection>, Error> {
+    let Some(mut organization) = organization_to_change(session, id).await? else {
         return Ok(Err(Rejection::UnknownOrganization(id)));
     };
+    if let Err(rejection) = precondition.check(Some(&organization.revision())) {
+        return Ok(Err(rejection));
+    }
     let OrganizationEdit { name, external_id, directory_sync, metadata } = edit.clone();
     organization.name = name.unwrap_or(organization.name);
     organization.external_id = external_id.unwrap_or(organization.external_id);
@@ -322,9 +389,16 @@ async fn edit_organization(
 /// Its row stays as long as a directory names it; its own identifier is free again.
 async fn delete_organization(
     session: &mut Session,
-    id: OrganizationId,
+    Guarded { precondition, what: id }: &Guarded<OrganizationId>,
     at: Timestamp,
+    (moment, cause): (Moment<'_>, Cause),
 ) -> Result<Result<u64, Rejection>, Error> {
+    let Some(organization) = organization_to_change(session, *id).await? else {
+        return Ok(Err(Rejection::UnknownOrganization(*id)));
+    };
+    if let Err(rejection) = precondition.check(Some(&organization.revision())) {
+        return Ok(Err(rejection));
+    }
     let text = id.to_string();
     let sql = "select count(*) from directories where organization_id = $1 and deleted_at is null";
     let directories = session
@@ -336,12 +410,25 @@ async fn delete_organization(
     let sql = "update organizations set deleted_at = $2, external_id = null, metadata = '{}'
                where organization_id = $1 and deleted_at is null";
     let values = [Value::Text(&text), Value::Time(at)];
-    if session.run("deleting an organization", sql, &values).await? == 0 {
-        return Ok(Err(Rejection::UnknownOrganization(id)));
-    }
-    let sql = "delete from api_keys where organization_id = $1";
-    session.run("revoking the keys of an organization", sql, &[Value::Text(&text)]).await?;
+    session.run("deleting an organization", sql, &values).await?;
+    let sql = revoked_keys!("organization_id = $1");
+    let doing = "revoking the keys of an organization";
+    let gone = session.all(doing, sql, &[Value::Text(&text)], api_key).await?;
+    tell_of_revoked(session, &gone, (moment, cause)).await?;
     Ok(Ok(1))
+}
+
+/// Keys are of no directory, and so are the events that tell of them.
+async fn tell_of_revoked(
+    session: &mut Session,
+    keys: &[ApiKey],
+    (moment, cause): (Moment<'_>, Cause),
+) -> Result<(), Error> {
+    for key in keys {
+        let draft = of_api_key(key, ApiKeyEvent::Revoked);
+        feed::keep_of_server(session, EventId::new(moment.ids), &draft, moment.now, cause).await?;
+    }
+    Ok(())
 }
 
 async fn create_api_key(
@@ -349,6 +436,7 @@ async fn create_api_key(
     key: &ApiKey,
     hash: &SecretHash,
     is_first: bool,
+    (moment, cause): (Moment<'_>, Cause),
 ) -> Result<u64, Error> {
     if session.engine() == Engine::Postgres {
         // Several nodes may start together. The feed has one row, and whoever holds it is alone.
@@ -376,31 +464,37 @@ async fn create_api_key(
             ],
         )
         .await?;
+    // The first key of a server is there before anybody who could be told.
+    if kept > 0 && !is_first {
+        let draft = of_api_key(key, ApiKeyEvent::Created);
+        feed::keep_of_server(session, EventId::new(moment.ids), &draft, moment.now, cause).await?;
+    }
     Ok(kept as u64)
 }
 
-async fn has_client(
+async fn find_client(
     session: &mut Session,
     directory_id: DirectoryId,
     id: ClientId,
-) -> Result<bool, Error> {
+) -> Result<Result<OAuthClient, Rejection>, Error> {
     let found = session
         .first(
             "looking for a client",
-            "select 1 from oauth_clients c join directories d on d.directory_id = c.directory_id
+            "select c.client_id, c.directory_id, c.name, c.created_at
+             from oauth_clients c join directories d on d.directory_id = c.directory_id
              where c.directory_id = $1 and c.client_id = $2 and d.deleted_at is null",
             &[Value::Text(&directory_id.to_string()), Value::Text(&id.to_string())],
-            |_| Ok(()),
+            client,
         )
         .await?;
-    Ok(found.is_some())
+    Ok(found.ok_or(Rejection::UnknownClient(id)))
 }
 
 async fn create_client(
     session: &mut Session,
     client: &OAuthClient,
     secret: &ClientSecret,
-) -> Result<Result<u64, Rejection>, Error> {
+) -> Result<Result<ClientChange, Rejection>, Error> {
     let directory = client.directory_id.to_string();
     let sql = "select (select count(*) from oauth_clients where directory_id = $1)
                from directories where directory_id = $1 and deleted_at is null";
@@ -425,21 +519,30 @@ async fn create_client(
             ],
         )
         .await?;
-    create_client_secret(session, secret).await
+    keep_client_secret(session, secret).await?;
+    Ok(Ok(ClientChange::Created(client.clone(), secret.clone())))
 }
 
-async fn create_client_secret(
+async fn add_client_secret(
     session: &mut Session,
+    directory_id: DirectoryId,
     secret: &ClientSecret,
-) -> Result<Result<u64, Rejection>, Error> {
-    let client = secret.client_id.to_string();
+) -> Result<Result<ClientChange, Rejection>, Error> {
+    let client = match find_client(session, directory_id, secret.client_id).await? {
+        Ok(client) => client,
+        Err(rejection) => return Ok(Err(rejection)),
+    };
     let sql = "select count(*) from oauth_secrets where client_id = $1";
-    let secrets = session
-        .first("counting secrets", sql, &[Value::Text(&client)], |row| row.number(0))
-        .await?;
+    let values = [Value::Text(&client.id.to_string())];
+    let secrets = session.first("counting secrets", sql, &values, |row| row.number(0)).await?;
     if let Some(CLIENT_SECRETS_MAX..) = secrets {
         return Ok(Err(Rejection::ClientSecretsFull(CLIENT_SECRETS_MAX)));
     }
+    keep_client_secret(session, secret).await?;
+    Ok(Ok(ClientChange::SecretAdded(client, secret.clone())))
+}
+
+async fn keep_client_secret(session: &mut Session, secret: &ClientSecret) -> Result<(), Error> {
     session
         .run(
             "keeping a new secret",
@@ -448,15 +551,15 @@ async fn create_client_secret(
              values ($1, $2, $3, $4, $5, $6)",
             &[
                 Value::Text(&secret.id.to_string()),
-                Value::Text(&client),
+                Value::Text(&secret.client_id.to_string()),
                 Value::Text(secret.hash.as_str()),
                 Value::Text(&secret.last_four),
                 Value::Time(secret.created_at),
                 Value::Time(secret.expires_at),
             ],
         )
-        .await?;
-    Ok(Ok(0))
+        .await
+        .map(drop)
 }
 
 /// What was given for it goes with it.
@@ -465,29 +568,31 @@ async fn delete_client_secret(
     directory_id: DirectoryId,
     client_id: ClientId,
     id: TokenId,
-) -> Result<Result<u64, Rejection>, Error> {
-    if !has_client(session, directory_id, client_id).await? {
-        return Ok(Err(Rejection::UnknownClient(client_id)));
-    }
+) -> Result<Result<ClientChange, Rejection>, Error> {
+    let client = match find_client(session, directory_id, client_id).await? {
+        Ok(client) => client,
+        Err(rejection) => return Ok(Err(rejection)),
+    };
     let text = id.to_string();
-    let sql = "delete from oauth_secrets where secret_id = $1 and client_id = $2";
+    let sql = "delete from oauth_secrets where secret_id = $1 and client_id = $2
+               returning secret_id, client_id, last_four, created_at, expires_at, last_used_at";
     let values = [Value::Text(&text), Value::Text(&client_id.to_string())];
-    if session.run("deleting a secret", sql, &values).await? == 0 {
-        return Ok(Err(Rejection::UnknownToken(id)));
-    }
+    let deleted = session.all("deleting a secret", sql, &values, client_secret).await?.pop();
+    let Some(deleted) = deleted else { return Ok(Err(Rejection::UnknownToken(id))) };
     let sql = "delete from tokens where client_secret_id = $1";
     session.run("deleting access tokens", sql, &[Value::Text(&text)]).await?;
-    Ok(Ok(1))
+    Ok(Ok(ClientChange::SecretRemoved(client, deleted)))
 }
 
 async fn delete_client(
     session: &mut Session,
     directory_id: DirectoryId,
     id: ClientId,
-) -> Result<Result<u64, Rejection>, Error> {
-    if !has_client(session, directory_id, id).await? {
-        return Ok(Err(Rejection::UnknownClient(id)));
-    }
+) -> Result<Result<ClientChange, Rejection>, Error> {
+    let client = match find_client(session, directory_id, id).await? {
+        Ok(client) => client,
+        Err(rejection) => return Ok(Err(rejection)),
+    };
     let values = [Value::Text(&id.to_string())];
     for sql in [
         "delete from tokens where client_secret_id in
@@ -497,7 +602,7 @@ async fn delete_client(
     ] {
         session.run("deleting a client", sql, &values).await?;
     }
-    Ok(Ok(1))
+    Ok(Ok(ClientChange::Deleted(client)))
 }
 
 /// All credentials of a directory: nobody gets in any more.

@@ -366,7 +366,8 @@ impl<'a> Batch<'a> {
                     None => rows::delete_token(session, *directory_id, change.id()).await?,
                 },
                 Change::Schema(change) => schemas::keep(session, *directory_id, change).await?,
-                Change::User(_) | Change::Group(_) => {}
+                // The rows of a client are there already.
+                Change::User(_) | Change::Group(_) | Change::Client(_) => {}
             }
         }
         schemas::keep_uses(session, &changes, now).await?;
@@ -435,7 +436,9 @@ impl<'a> Batch<'a> {
             let (id, is_new) = match change {
                 Change::User(change) => (change.id(), change.before().is_none()),
                 Change::Group(change) => (change.id(), change.before().is_none()),
-                Change::Directory(_) | Change::Token(_) | Change::Schema(_) => continue,
+                Change::Directory(_) | Change::Token(_) | Change::Schema(_) | Change::Client(_) => {
+                    continue;
+                }
             };
             if let Change::User(change) = change
                 && let Some(before) = change.before()
@@ -491,7 +494,8 @@ impl<'a> Batch<'a> {
                         }
                     }
                 }
-                Change::Directory(_) | Change::Token(_) | Change::Schema(_) => {}
+                Change::Directory(_) | Change::Token(_) | Change::Schema(_) | Change::Client(_) => {
+                }
             }
         }
         rows::keep_former_users(session, &former).await?;

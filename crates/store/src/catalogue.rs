@@ -1,14 +1,14 @@
 //! The roles and entitlements of the vendor's app. There are few, so a list is made in memory: every
 //! filter and order that SCIM has, over all of them.
 
-use directory::{CATALOGUE_MAX, CatalogueEntry, CatalogueKind, EntryId, Rejection};
+use directory::{CATALOGUE_MAX, CatalogueEntry, CatalogueKind, EntryId, Guarded, Rejection};
 use jiff::Timestamp;
 use scim::sort::BoundSort;
 
 use crate::error::Error;
 use crate::list::{Found, ListRequest, Ranked, Seek};
 use crate::place::Place;
-use crate::session::{Row, Session, Value, count};
+use crate::session::{Engine, Row, Session, Value, count};
 
 /// What is to be kept of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,13 +108,30 @@ pub(crate) async fn page(
     Ok(Found { total, items, has_more })
 }
 
+/// Has nobody else add or change an entry of the kind until the end of the transaction: as many as
+/// are counted there are, and what is compared stays as it is. An embedded database has one writer.
+async fn lock(session: &mut Session, kind: CatalogueKind) -> Result<(), Error> {
+    if session.engine() == Engine::Postgres {
+        let sql = "insert into catalogue_ordinals (kind, latest) values ($1, 0)
+                   on conflict (kind) do update set latest = catalogue_ordinals.latest";
+        session.run("locking the catalogue", sql, &[Value::Text(kind.as_str())]).await?;
+    }
+    Ok(())
+}
+
 /// Keeps an entry. One that is as it was asked for is left alone.
 pub(crate) async fn put(
     session: &mut Session,
-    new: &NewEntry,
+    Guarded { precondition, what: new }: &Guarded<NewEntry>,
     at: Timestamp,
 ) -> Result<Result<(), Rejection>, Error> {
+    lock(session, new.kind).await?;
     let before = one(session, new.kind, &new.id).await?;
+    if let Err(rejection) =
+        precondition.check(before.as_ref().map(CatalogueEntry::revision).as_ref())
+    {
+        return Ok(Err(rejection));
+    }
     let is_same = before.as_ref().is_some_and(|before| {
         (&before.display_name, &before.description) == (&new.display_name, &new.description)
     });
@@ -184,8 +201,15 @@ pub(crate) async fn put(
 pub(crate) async fn delete(
     session: &mut Session,
     kind: CatalogueKind,
-    id: &EntryId,
+    Guarded { precondition, what: id }: &Guarded<EntryId>,
 ) -> Result<Result<(), Rejection>, Error> {
+    lock(session, kind).await?;
+    let Some(before) = one(session, kind, id).await? else {
+        return Ok(Err(Rejection::UnknownEntry(kind)));
+    };
+    if let Err(rejection) = precondition.check(Some(&before.revision())) {
+        return Ok(Err(rejection));
+    }
     let deleted = session
         .run(
             "deleting an entry of the catalogue",

@@ -905,6 +905,7 @@ pub(crate) async fn keep_of_server(
     id: EventId,
     draft: &Draft,
     at: Timestamp,
+    cause: Cause,
 ) -> Result<(), Error> {
     const DOING: &str = "keeping an event of the server";
     let number = session
@@ -916,7 +917,7 @@ pub(crate) async fn keep_of_server(
         )
         .await?
         .ok_or_else(|| Error::Corrupt("the feed has no beginning".to_owned()))?;
-    let (id, cause) = (id.to_string(), Cause::server().text(draft.follows_from));
+    let (id, cause) = (id.to_string(), cause.text(draft.follows_from));
     let mut values = vec![
         Value::Text(OF_NO_DIRECTORY),
         Value::Text(&id),

@@ -45,7 +45,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use directory::secret::{Entropy, Secret};
-use directory::{ApiKey, ApiScopes, Ids, Limits, TokenId};
+use directory::{ApiKey, ApiScopes, By, Cause, Ids, Limits, TokenId};
 use jiff::Timestamp;
 
 pub use access::{
@@ -304,7 +304,10 @@ impl Store {
             last_used_at: None,
         };
         let hash = secret.hash();
-        let act = Act::Administer(Administration::CreateApiKey { key, hash, is_first });
+        let act = Act::Administer(
+            Administration::CreateApiKey { key, hash, is_first },
+            Cause::by(By::Operator, None),
+        );
         self.inner.writer.act(act).await?;
         Ok(id)
     }

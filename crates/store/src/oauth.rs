@@ -4,7 +4,9 @@
 //! signed: whoever takes a secret back takes back what was given for it, at once.
 
 use directory::secret::{Secret, SecretHash};
-use directory::{ClientId, ClientSecret, DirectoryId, OAuthClient, Rejection, Settings, TokenId};
+use directory::{
+    Cause, ClientId, ClientSecret, DirectoryId, OAuthClient, Rejection, Settings, TokenId,
+};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::access::{Access, ApiStore, after};
@@ -89,7 +91,7 @@ impl Access {
             created_at: now,
             expires_at: after(now, lifetime)?,
         };
-        let give = Act::Administer(Administration::GiveAccessToken(new));
+        let give = Act::Administer(Administration::GiveAccessToken(new), Cause::server());
         if inner.writer.act(give).await? == 0 {
             return Ok(Err(NotGiven::Unknown));
         }
@@ -224,7 +226,7 @@ impl ApiStore {
     }
 }
 
-fn client(row: &Row<'_>) -> Result<OAuthClient, Error> {
+pub(crate) fn client(row: &Row<'_>) -> Result<OAuthClient, Error> {
     Ok(OAuthClient {
         id: row.parsed(0)?,
         directory_id: row.parsed(1)?,
@@ -233,7 +235,7 @@ fn client(row: &Row<'_>) -> Result<OAuthClient, Error> {
     })
 }
 
-fn client_secret(row: &Row<'_>) -> Result<ClientSecret, Error> {
+pub(crate) fn client_secret(row: &Row<'_>) -> Result<ClientSecret, Error> {
     Ok(ClientSecret {
         id: row.parsed(0)?,
         client_id: row.parsed(1)?,

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use directory::TokenId;
+use directory::{Cause, TokenId};
 
 use crate::Inner;
 use crate::access::ApiStore;
@@ -96,6 +96,6 @@ impl OnceStore {
     }
 
     async fn act(&self, administration: Administration) -> Result<u64, Error> {
-        self.inner.writer.act(Act::Administer(administration)).await
+        self.inner.writer.act(Act::Administer(administration, Cause::server())).await
     }
 }

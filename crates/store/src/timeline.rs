@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use crate::error::Error;
-use crate::session::{Engine, Session, Value, count};
+use crate::feed;
+use crate::session::{Engine, Row, Session, Value, count};
 
 /// Events that are looked through for one page: a fraction of a second.
 const LOOKED_THROUGH: u64 = 50_000;
@@ -81,19 +82,7 @@ pub(crate) async fn read(
     let one_more = count_max.saturating_add(1);
     let values =
         [Value::Text(&directory), count(after), count(end), Value::Text(&text), count(one_more)];
-    let found = session
-        .all("reading a timeline", found, &values, |row| {
-            Ok(TimelineEvent {
-                place: row.number(0)?,
-                number: row.number(1)?,
-                event_id: row.text(2)?,
-                kind: row.text(3)?,
-                occurred_at: row.time(4)?,
-                data: row.text(5)?,
-                cause: row.optional_text(6)?,
-            })
-        })
-        .await?;
+    let found = session.all("reading a timeline", found, &values, event).await?;
     let values = [Value::Text(&directory), count(end), count(1)];
     let more = match session.engine() {
         Engine::Sqlite => "select 1 from events where directory_id = $1 and position > $2 limit $3",
@@ -110,6 +99,66 @@ pub(crate) async fn read(
     };
     events.retain(|event| is_about(&event.data, &text));
     Ok(Timeline { events, next })
+}
+
+/// An event of a directory by its number; `None` where there is none, or it was let go.
+pub(crate) async fn one(
+    session: &mut Session,
+    directory_id: DirectoryId,
+    number: u64,
+) -> Result<Option<TimelineEvent>, Error> {
+    const DOING: &str = "reading an event";
+
+    let directory = directory_id.to_string();
+    if session.engine() == Engine::Postgres {
+        let sql = "select number, number, event_id, type, occurred_at, data, cause from events
+                   where directory_id = $1 and number = $2";
+        return session.first(DOING, sql, &[Value::Text(&directory), count(number)], event).await;
+    }
+    // An embedded database has them by position, in the order of their numbers: each look halves where
+    // it may be.
+    session.begin_reading()?;
+    let (mut first, mut end) = (0, feed::position(session).await?.saturating_add(1));
+    let mut found = None;
+    while first < end {
+        let middle = first + (end - first) / 2;
+        let values = [Value::Text(&directory), count(middle), count(end)];
+        let sql = "select position, number from events
+                   where directory_id = $1 and position >= $2 and position < $3
+                   order by position limit 1";
+        let read = |row: &Row<'_>| Ok((row.number(0)?, row.number(1)?));
+        match session.first(DOING, sql, &values, read).await? {
+            Some((position, at)) if at == number => {
+                found = Some(position);
+                break;
+            }
+            Some((position, at)) if at < number => first = position + 1,
+            Some(_) | None => end = middle,
+        }
+    }
+    let found = match found {
+        Some(position) => {
+            let sql =
+                "select position, number, event_id, type, occurred_at, data, cause from events
+                       where directory_id = $1 and position = $2";
+            session.first(DOING, sql, &[Value::Text(&directory), count(position)], event).await?
+        }
+        None => None,
+    };
+    session.roll_back().await?;
+    Ok(found)
+}
+
+fn event(row: &Row<'_>) -> Result<TimelineEvent, Error> {
+    Ok(TimelineEvent {
+        place: row.number(0)?,
+        number: row.number(1)?,
+        event_id: row.text(2)?,
+        kind: row.text(3)?,
+        occurred_at: row.time(4)?,
+        data: row.text(5)?,
+        cause: row.optional_text(6)?,
+    })
 }
 
 /// Whether an event is of this user or group, or of their membership. Their id may also stand in an

@@ -60,7 +60,7 @@ impl Store {
     }
 
     async fn administer(&self, administration: Administration) -> Result<u64, Error> {
-        self.inner.writer.act(Act::Administer(administration)).await
+        self.inner.writer.act(Act::Administer(administration, Cause::server())).await
     }
 }
 

@@ -11,7 +11,10 @@ use std::sync::Arc;
 use directory::webhook::{
     DisabledReason, ENDPOINTS_MAX, Filter, SECRETS_MAX, SigningSecret, endpoint_disabled,
 };
-use directory::{DeliveryId, DirectoryId, EndpointId, EventId, Moment};
+use directory::{
+    Cause, DeliveryId, DirectoryId, EndpointId, EventId, Guarded, Moment, OrganizationId,
+    Rejection, Revision,
+};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 
@@ -64,6 +67,15 @@ pub struct Endpoint {
     pub created_at: Timestamp,
     /// When it was changed last.
     pub modified_at: Timestamp,
+}
+
+impl Endpoint {
+    /// What can be edited of it.
+    pub fn revision(&self) -> Revision {
+        let Endpoint { url, description, filter, is_ordered, disabled, .. } = self;
+        let filter = filter_text(filter);
+        Revision::of(&json!([url, description, filter, is_ordered, disabled.is_some()]))
+    }
 }
 
 /// That nothing is brought to an endpoint.
@@ -131,8 +143,12 @@ pub struct EndpointChange {
     pub url: Option<String>,
     /// What the vendor says of it.
     pub description: Option<Option<String>>,
-    /// Which events it is brought.
-    pub filter: Option<Filter>,
+    /// Of which types the events are that it is brought.
+    pub types: Option<Vec<String>>,
+    /// Of which customers.
+    pub organizations: Option<Vec<OrganizationId>>,
+    /// Of which directories.
+    pub directories: Option<Vec<DirectoryId>>,
     /// Whether events of one directory wait for each other.
     pub is_ordered: Option<bool>,
     /// Whether anything is brought to it.
@@ -358,8 +374,8 @@ pub struct Settlement {
 #[derive(Clone, Debug)]
 pub(crate) enum Write {
     Create { endpoint_id: EndpointId, new: NewEndpoint, at: Timestamp },
-    Change { endpoint_id: EndpointId, change: EndpointChange, at: Timestamp },
-    Delete { endpoint_id: EndpointId },
+    Change { endpoint_id: EndpointId, change: Guarded<EndpointChange>, at: Timestamp },
+    Delete { endpoint: Guarded<EndpointId> },
     Rotate { endpoint_id: EndpointId, secret: SigningSecret, until: Timestamp, at: Timestamp },
     Test { endpoint_id: EndpointId, delivery_id: DeliveryId, event_id: EventId, at: Timestamp },
     ReplayOne { endpoint_id: EndpointId, delivery_id: DeliveryId, at: Timestamp },
@@ -406,15 +422,18 @@ impl ApiStore {
     pub async fn change_endpoint(
         &self,
         id: EndpointId,
-        change: EndpointChange,
+        change: impl Into<Guarded<EndpointChange>> + Send,
     ) -> Result<bool, Error> {
-        let write = Write::Change { endpoint_id: id, change, at: self.now() };
+        let write = Write::Change { endpoint_id: id, change: change.into(), at: self.now() };
         Ok(self.write(write).await? > 0)
     }
 
     /// Takes an endpoint away, with all that was on its way to it; says whether there was one.
-    pub async fn delete_endpoint(&self, id: EndpointId) -> Result<bool, Error> {
-        Ok(self.write(Write::Delete { endpoint_id: id }).await? > 0)
+    pub async fn delete_endpoint(
+        &self,
+        id: impl Into<Guarded<EndpointId>> + Send,
+    ) -> Result<bool, Error> {
+        Ok(self.write(Write::Delete { endpoint: id.into() }).await? > 0)
     }
 
     /// Gives an endpoint a new secret; those before it stay good for a while. Says whether there is
@@ -1049,15 +1068,41 @@ impl Write {
         &self,
         session: &mut Session,
         moment: Moment<'_>,
-    ) -> Result<u64, Error> {
+    ) -> Result<Result<u64, Rejection>, Error> {
+        match self.refusal(session).await? {
+            Some(rejection) => Ok(Err(rejection)),
+            None => self.carry_out(session, moment).await.map(Ok),
+        }
+    }
+
+    /// Why it is not done: the endpoint is not as whoever asks believes.
+    async fn refusal(&self, session: &mut Session) -> Result<Option<Rejection>, Error> {
+        let (id, precondition) = match self {
+            Write::Change { endpoint_id, change, .. } => (*endpoint_id, &change.precondition),
+            Write::Delete { endpoint } => (endpoint.what, &endpoint.precondition),
+            _ => return Ok(None),
+        };
+        let sql = match session.engine() {
+            Engine::Sqlite => concat!(endpoint_columns!(), " where endpoint_id = $1"),
+            // Another node may be changing it too, or be about to switch it off.
+            Engine::Postgres => {
+                concat!(endpoint_columns!(), " where endpoint_id = $1 for no key update")
+            }
+        };
+        let values = [Value::Text(&id.to_string())];
+        let found = session.first("loading a webhook to change", sql, &values, endpoint).await?;
+        Ok(found.and_then(|(found, _)| precondition.check(Some(&found.revision())).err()))
+    }
+
+    async fn carry_out(&self, session: &mut Session, moment: Moment<'_>) -> Result<u64, Error> {
         match self {
             Write::Create { endpoint_id, new, at } => create(session, *endpoint_id, new, *at).await,
             Write::Change { endpoint_id, change: it, at } => {
-                change(session, &endpoint_id.to_string(), it, *at).await
+                change(session, &endpoint_id.to_string(), &it.what, *at).await
             }
-            Write::Delete { endpoint_id } => {
+            Write::Delete { endpoint } => {
                 const DOING: &str = "deleting a webhook endpoint";
-                let id = endpoint_id.to_string();
+                let id = endpoint.what.to_string();
                 for sql in [
                     "delete from webhook_deliveries where endpoint_id = $1",
                     "delete from webhook_lanes where endpoint_id = $1",
@@ -1216,6 +1261,11 @@ async fn change(
         // It begins anew, or the first failure would switch it off again.
         failing_since = None;
     }
+    let filter = Filter {
+        types: change.types.clone().unwrap_or(now.filter.types),
+        organizations: change.organizations.clone().unwrap_or(now.filter.organizations),
+        directories: change.directories.clone().unwrap_or(now.filter.directories),
+    };
     let changed = session
         .run(
             "changing a webhook endpoint",
@@ -1230,7 +1280,7 @@ async fn change(
                 Value::OptionalText(
                     change.description.as_ref().unwrap_or(&now.description).as_deref(),
                 ),
-                Value::Text(&filter_text(change.filter.as_ref().unwrap_or(&now.filter))),
+                Value::Text(&filter_text(&filter)),
                 Value::Integer(change.is_ordered.unwrap_or(now.is_ordered).into()),
                 maybe(disabled.map(|it| it.at)),
                 Value::OptionalText(disabled.map(|it| it.reason.as_str())),
@@ -1473,7 +1523,8 @@ async fn settle(session: &mut Session, it: &Settlement, moment: Moment<'_>) -> R
             )
             .await?;
         let draft = endpoint_disabled(it.id, reason, it.health.failing_since);
-        feed::keep_of_server(session, EventId::new(moment.ids), &draft, it.now).await?;
+        feed::keep_of_server(session, EventId::new(moment.ids), &draft, it.now, Cause::server())
+            .await?;
     }
     Ok(1)
 }

@@ -10,8 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use directory::{
-    CatalogueKind, Cause, Change, Decide, Directory, DirectoryId, EntryId, Facts, Limits, Moment,
-    Rejection, Stop, TokenId, open_directory,
+    CatalogueKind, Cause, Change, Decide, Directory, DirectoryId, EntryId, Facts, Guarded, Limits,
+    Moment, Rejection, Stop, TokenId, open_directory,
 };
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
@@ -70,13 +70,13 @@ enum Work {
 }
 
 /// Administrative acts. They are not changes of people: no directory's log tells of them, except
-/// that a directory begins.
+/// that a directory begins, and who may ask for its access tokens.
 #[derive(Clone, Debug)]
 pub(crate) enum Act {
     OpenDirectory(Directory, Cause),
-    Administer(Administration),
-    PutEntry(NewEntry, Timestamp),
-    DeleteEntry(CatalogueKind, EntryId),
+    Administer(Administration, Cause),
+    PutEntry(Guarded<NewEntry>, Timestamp),
+    DeleteEntry(CatalogueKind, Guarded<EntryId>),
     /// A token was used. Noted once a minute, not at every request.
     TokenUsed {
         id: TokenId,
@@ -486,6 +486,7 @@ async fn decide_together<'a>(
     for (work, outcome) in works.iter().zip(&mut outcomes) {
         if let Work::Act(act, _) = work
             && (is_alone || !work.is_upkeep())
+            && work.directory().is_none_or(|id| batch.has(id))
         {
             *outcome = Some(act.keep(session, &mut batch).await?.map_err(Error::from));
         }
@@ -512,7 +513,7 @@ impl Work {
     fn is_upkeep(&self) -> bool {
         match self {
             Work::Act(Act::ForgetEvents { .. }, _) => true,
-            Work::Act(Act::Administer(administration), _) => administration.is_upkeep(),
+            Work::Act(Act::Administer(administration, _), _) => administration.is_upkeep(),
             _ => false,
         }
     }
@@ -520,6 +521,7 @@ impl Work {
     fn directory(&self) -> Option<DirectoryId> {
         match self {
             Work::Decision(directory_id, _) => Some(*directory_id),
+            Work::Act(Act::Administer(administration, _), _) => administration.directory(),
             Work::Act(..) | Work::Close => None,
         }
     }
@@ -556,7 +558,9 @@ impl Act {
                 let change = open_directory(directory.clone());
                 batch.make(session, directory.id, change, *cause).await?;
             }
-            Act::Administer(administration) => return administration.keep(session).await,
+            Act::Administer(administration, cause) => {
+                return administration.keep(session, batch, *cause).await;
+            }
             Act::PutEntry(entry, at) => {
                 return Ok(catalogue::put(session, entry, *at).await?.map(|()| 0));
             }
@@ -580,7 +584,7 @@ impl Act {
                 session.run("noting the use of a token", sql, &values).await?;
             }
             Act::CountQuirks(gathered) => quirks::count_more(session, gathered).await?,
-            Act::Webhook(write) => return Ok(Ok(write.keep(session, batch.moment()).await?)),
+            Act::Webhook(write) => return write.keep(session, batch.moment()).await,
         }
         Ok(Ok(0))
     }

@@ -1199,7 +1199,7 @@ fn a_walk_comes_to_an_entry_that_is_added_where_others_were_deleted() {
         let (names, next) = page(next).await;
         assert_eq!(names, ["two"]);
         for name in ["three", "two"] {
-            api.delete_entry(kind, name.parse().unwrap()).await.unwrap();
+            api.delete_entry(kind, name.parse::<directory::EntryId>().unwrap()).await.unwrap();
         }
         put("four").await;
         assert_eq!(page(next).await, (vec!["four".to_owned()], None));

@@ -4,19 +4,26 @@
 #[expect(dead_code, reason = "other tests need more of it")]
 mod engine;
 
+use std::cell::Cell;
+
 use directory::secret::{Secret, SecretHash, SecretKind};
 use directory::{
-    ApiScopes, Aside, CreateGroup, CreateUser, Document, EditDirectory, Limits, Provider,
-    Rejection, ResourceId, Settings,
+    ApiScopes, Aside, CatalogueKind, CreateGroup, CreateUser, Document, EditDirectory, Guarded,
+    Limits, Precondition, Provider, Rejection, ResourceId, Revision, Settings,
 };
 use engine::{Database, directory, on_every_engine};
+use futures_util::future::join_all;
 use jiff::SignedDuration;
 use scim::admit::admit;
 use scim::dialect::Quirks;
+use scim::etag::EntityTags;
 use scim::group::Member;
 use scim::{Preset, ResourceType};
 use serde_json::json;
-use store::{Begun, Credential, DirectoryStore, Error, NotGiven, Standing, Store};
+use store::{
+    Begun, Credential, DirectoryStore, EndpointChange, Error, EventRecord, NewEndpoint, NewEntry,
+    NotGiven, OrganizationEdit, Standing, Store,
+};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -336,5 +343,249 @@ fn a_timeline_has_what_happened_to_one_person() {
         assert_eq!(kinds, ["directory.user.created", added]);
         let nobody = ResourceId::parse("019b8d4a-0000-7000-8000-00000000dead").unwrap();
         assert_eq!(timeline(nobody, 0, 10).await, (Vec::new(), None));
+    });
+}
+
+/// What happened last, so many of them.
+async fn latest(store: &Store, count: usize) -> Vec<EventRecord> {
+    let mut events = store.api().events(None, None, 10_000).await.unwrap().unwrap().events;
+    events.split_off(events.len() - count)
+}
+
+#[test]
+fn of_credentials_that_are_given_and_taken_back_an_event_tells_without_them() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let made = directory(&store, Settings::default()).await;
+        let api = store.api();
+        let [first, second] = [1, 2].map(|it| secret(SecretKind::ClientSecret, it));
+        let before = kinds(&store).await.len();
+        let (client, kept) =
+            api.create_client(made.id(), "Entra".to_owned(), &first, DAY).await.unwrap();
+        let two = api.create_client_secret(made.id(), client.id, &second, DAY).await.unwrap();
+        api.delete_client_secret(made.id(), client.id, kept.id).await.unwrap();
+        // What is refused is not told of.
+        let again = api.delete_client_secret(made.id(), client.id, kept.id).await;
+        assert_eq!(rejection(again), Rejection::UnknownToken(kept.id));
+        api.delete_client(made.id(), client.id).await.unwrap();
+        let again = api.delete_client(made.id(), client.id).await;
+        assert_eq!(rejection(again), Rejection::UnknownClient(client.id));
+        let told = kinds(&store).await.split_off(before);
+        let of_client = |it: &str| format!("directory.oauth_client.{it}");
+        let expected = ["created", "secret_added", "secret_removed", "deleted"].map(of_client);
+        assert_eq!(told, expected);
+        let told = latest(&store, 4).await;
+        let data = |event: &EventRecord| -> serde_json::Value {
+            serde_json::from_str(&event.data).unwrap()
+        };
+        for (event, secret) in told.iter().zip([Some(&kept), Some(&two), Some(&kept), None]) {
+            assert_eq!(event.directory_id, Some(made.id()));
+            let data = data(event);
+            assert_eq!(data["client"], json!({ "id": client.id.to_string(), "name": "Entra" }));
+            let id = secret.map(|secret| secret.id.to_string());
+            assert_eq!(data["secret"]["id"].as_str(), id.as_deref());
+            let last_four = secret.map(|secret| secret.last_four.as_str());
+            assert_eq!(data["secret"]["last_four"].as_str(), last_four);
+        }
+        // In the order of the directory's numbers, without gaps.
+        let numbers: Vec<_> = told.iter().map(|event| event.number).collect();
+        assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");
+
+        // Keys are of no directory.
+        let of = Some(made.organization_id());
+        let [all, bound] = [3, 4].map(|it| secret(SecretKind::ApiKey, it));
+        let read = || ApiScopes::new(["read"]).unwrap();
+        let one = api.create_api_key("all".into(), &all, read(), None, Some(DAY)).await.unwrap();
+        let other = api.create_api_key("bound".into(), &bound, read(), of, None).await.unwrap();
+        api.revoke_api_key(one.id).await.unwrap();
+        let again = api.revoke_api_key(one.id).await;
+        assert_eq!(rejection(again), Rejection::UnknownApiKey(one.id));
+        api.delete_directory(made.id()).await.unwrap();
+        // Those of an organization go with it.
+        api.delete_organization(made.organization_id()).await.unwrap();
+        let told = latest(&store, 5).await;
+        let found: Vec<_> = told
+            .iter()
+            .filter(|event| event.directory_id.is_none())
+            .map(|event| {
+                let data = data(event);
+                let (id, of) = (&data["api_key"]["id"], &data["api_key"]["organization_id"]);
+                (event.kind.clone(), id.clone(), of.clone(), event.number)
+            })
+            .collect();
+        let (one, other) = (json!(one.id.to_string()), json!(other.id.to_string()));
+        let of = json!(of.map(|id| id.to_string()));
+        let (created, revoked) = ("api_key.created".to_owned(), "api_key.revoked".to_owned());
+        let expected = [
+            (created.clone(), one.clone(), json!(null), 1),
+            (created, other.clone(), of.clone(), 2),
+            (revoked.clone(), one, json!(null), 3),
+            (revoked, other, of, 4),
+        ];
+        assert_eq!(found, expected);
+        let everything = store.api().events(None, None, 10_000).await.unwrap().unwrap();
+        for secret in [first, second, all, bound] {
+            for event in &everything.events {
+                assert!(!event.data.contains(secret.reveal()));
+                assert!(!event.data.contains(secret.hash().as_str()));
+            }
+        }
+    });
+}
+
+#[test]
+fn an_event_is_found_by_its_number_wherever_it_stands_in_the_feed() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let (one, other) = (
+            directory(&store, Settings::default()).await,
+            directory(&store, Settings::default()).await,
+        );
+        // Runs of events of one, between those of the other.
+        for (number, length) in [1, 7, 2, 1, 12, 3].into_iter().enumerate() {
+            for place in 0..length {
+                let of = if number % 2 == 0 { &one } else { &other };
+                create(of, &format!("user-{number}-{place}")).await;
+            }
+        }
+        for of in [&one, &other] {
+            let events = store.api().events(None, Some(of.id()), 1_000).await.unwrap().unwrap();
+            for event in &events.events {
+                let found = of.event(event.number).await.unwrap().expect("it is kept");
+                assert_eq!(
+                    (found.number, &found.event_id, &found.data),
+                    (event.number, &event.event_id, &event.data)
+                );
+            }
+            let last = events.events.len() as u64;
+            for number in [0, last + 1, u64::MAX] {
+                assert_eq!(of.event(number).await.unwrap(), None, "{number}");
+            }
+        }
+    });
+}
+
+/// What must hold where nobody has edited it since.
+fn only(revision: &Revision) -> Precondition {
+    let tags = EntityTags::These(vec![revision.as_str().to_owned()]);
+    Precondition { among: Some(tags), not_among: None }
+}
+
+#[test]
+fn of_two_edits_of_one_state_on_two_nodes_one_is_made() {
+    on_every_engine(async |database| {
+        let nodes = [opened(&database), opened(&database)];
+        let made = directory(&nodes[0], Settings::default()).await;
+        let (id, own) = (made.id(), made.organization_id());
+        let new = NewEndpoint {
+            url: "https://app.example/hook".to_owned(),
+            description: None,
+            filter: directory::webhook::Filter::default(),
+            is_ordered: false,
+            from_the_beginning: false,
+            secret: directory::webhook::SigningSecret::new([7; 32]),
+        };
+        let webhook = nodes[0].api().create_endpoint(new).await.unwrap().unwrap();
+        let entry = |name: &str| NewEntry {
+            kind: CatalogueKind::Role,
+            id: "admin".parse().unwrap(),
+            display_name: name.to_owned(),
+            description: None,
+        };
+        nodes[0].api().put_entry(entry("Admin")).await.unwrap();
+        for round in 0..20 {
+            let api = nodes[0].api();
+            let organization = only(&api.organization(own).await.unwrap().unwrap().revision());
+            let directory = only(&api.directory(id).await.unwrap().unwrap().directory.revision());
+            let endpoint = only(&api.endpoint(webhook).await.unwrap().unwrap().endpoint.revision());
+            let role = api.catalogue_entry(CatalogueKind::Role, "admin".parse().unwrap());
+            let role = only(&role.await.unwrap().unwrap().revision());
+            let edit = async |node: usize| {
+                let (api, name) = (nodes[node].api(), format!("{round} by {node}"));
+                let what = OrganizationEdit { name: Some(name.clone()), ..Default::default() };
+                let guarded = Guarded { precondition: organization.clone(), what };
+                let one = api.edit_organization(own, guarded).await.map(drop);
+                let what = EditDirectory { name: Some(name.clone()), ..Default::default() };
+                let guarded = Guarded { precondition: directory.clone(), what };
+                let two = api.edit_directory(id, guarded).await;
+                let description = Some(Some(name.clone()));
+                let what = EndpointChange { description, ..Default::default() };
+                let guarded = Guarded { precondition: endpoint.clone(), what };
+                let three = api.change_endpoint(webhook, guarded).await.map(drop);
+                let guarded = Guarded { precondition: role.clone(), what: entry(&name) };
+                [one, two, three, api.put_entry(guarded).await.map(drop)]
+            };
+            let (one, other) = tokio::join!(edit(0), edit(1));
+            for outcomes in one.into_iter().zip(other) {
+                match outcomes {
+                    (Ok(()), Err(Error::Rejected(Rejection::RevisionFailed)))
+                    | (Err(Error::Rejected(Rejection::RevisionFailed)), Ok(())) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_large_directory_goes_in_small_steps_and_others_write_meanwhile() {
+    /// People in it, and in each of its groups.
+    const USERS: usize = 2_000;
+    const MEMBERS: usize = 600;
+    const GROUPS: usize = 9;
+
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let made = directory(&store, Settings::default()).await;
+        let kept = directory(&store, Settings::default()).await;
+        let ids = join_all((0..USERS).map(|it| {
+            let made = &made;
+            async move { create(made, &format!("user-{it}")).await }
+        }));
+        let ids = ids.await;
+        for group in 0..GROUPS {
+            create_group(&made, &format!("group-{group}"), &ids[..MEMBERS]).await;
+        }
+        store.api().delete_directory(made.id()).await.unwrap();
+
+        let (steps, is_over) = (Cell::new(0), Cell::new(false));
+        let emptying = async {
+            loop {
+                let gone = store.empty_directories("node").await.unwrap();
+                if gone == 0 {
+                    break;
+                }
+                steps.set(steps.get() + 1);
+                // Never more than fits into a transaction beside what others write.
+                assert!(gone <= 2_000, "{gone}");
+            }
+            is_over.set(true);
+        };
+        let writing = async {
+            let mut written = 0;
+            while !is_over.get() {
+                create(&kept, &format!("beside-{written}")).await;
+                written += 1;
+            }
+            written
+        };
+        let ((), written) = tokio::join!(emptying, writing);
+        assert!(steps.get() >= USERS / 128, "{}", steps.get());
+        // Whoever writes waits for a step, and not for all of them.
+        assert!(written >= steps.get() / 2, "{written} beside {} steps", steps.get());
+        let summary = store.api().directory(kept.id()).await.unwrap().unwrap();
+        assert_eq!(summary.user_count, written as u64);
+        // Each was told of, however much else happened in between.
+        let mut gone = 0;
+        let mut after = None;
+        loop {
+            let page = store.api().events(after, Some(made.id()), 1_000).await.unwrap().unwrap();
+            gone += page.events.iter().filter(|it| it.kind == "directory.user.deleted").count();
+            after = Some(page.next);
+            if !page.has_more {
+                break;
+            }
+        }
+        assert_eq!(gone, USERS);
     });
 }

@@ -16,17 +16,19 @@ mod tokens;
 mod users;
 mod webhooks;
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRef, FromRequest, FromRequestParts, OriginalUri, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use directory::{ApiScope, NAME_MAX};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use directory::{ApiScope, Guarded, NAME_MAX, Precondition, Revision};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use store::ApiStore;
 use utoipa::IntoParams;
 
@@ -49,7 +51,7 @@ use crate::api::webhooks::{
 };
 use crate::body;
 use crate::problem::Problem;
-use crate::scim::{PATH_SHOWN_MAX, cut};
+use crate::scim::{PATH_SHOWN_MAX, cut, tags_in};
 use crate::{Counter, RequestId, caller, once};
 
 pub(crate) use crate::api::route::{Needs, Route};
@@ -75,19 +77,24 @@ pub(crate) fn table() -> Vec<Route> {
             .answers_page_of::<OrganizationView>(),
         Route::post("/organizations", "create_organization", OrganizationsWrite, organizations::create)
             .says("Create an organization", "One customer of yours.")
+            .tagged()
             .of_all()
             .takes::<NewOrganization>()
             .answers::<OrganizationView>(201),
         Route::get("/organizations/{organization}", "get_organization", OrganizationsRead, organizations::get)
             .says("Get an organization", "")
+            .tagged()
             .answers::<OrganizationView>(200),
         Route::patch("/organizations/{organization}", "update_organization", OrganizationsWrite, organizations::edit)
             .says("Change an organization", "Where `directory_sync` is switched off, providers of its directories are answered 403, with a text for their admins, and what is in the directories stays. Switched on, everything goes on as before.")
+            .tagged()
+            .guarded()
             .takes::<EditOrganization>()
             .answers::<OrganizationView>(200)
             .refuses(&[409]),
         Route::delete("/organizations/{organization}", "delete_organization", OrganizationsWrite, organizations::delete)
             .says("Delete an organization", "It has to have no directory any more. Its API keys go with it.")
+            .guarded()
             .answers_nothing()
             .refuses(&[409]),
         Route::get("/organizations/{organization}/directories", "list_directories_of_organization", DirectoriesRead, directories::list_of_organization)
@@ -96,6 +103,7 @@ pub(crate) fn table() -> Vec<Route> {
             .answers_page_of::<DirectoryView>(),
         Route::post("/organizations/{organization}/directories", "create_directory", DirectoriesWrite, directories::create)
             .says("Create a directory", "One SCIM connection of the organization to one provider.")
+            .tagged()
             .takes::<NewDirectory>()
             .answers::<DirectoryView>(201),
         Route::get("/directories", "list_directories", DirectoriesRead, directories::list)
@@ -104,13 +112,17 @@ pub(crate) fn table() -> Vec<Route> {
             .answers_page_of::<DirectoryView>(),
         Route::get("/directories/{directory}", "get_directory", DirectoriesRead, directories::get)
             .says("Get a directory", "With how much is in it, and how well it goes.")
+            .tagged()
             .answers::<DirectoryView>(200),
         Route::patch("/directories/{directory}", "update_directory", DirectoriesWrite, directories::edit)
             .says("Change a directory", "Its name, provider or settings; or pause it, and resume it.")
+            .tagged()
+            .guarded()
             .takes::<DirectoryEdit>()
             .answers::<DirectoryView>(200),
         Route::delete("/directories/{directory}", "delete_directory", DirectoriesWrite, directories::delete)
             .says("Delete a directory", "From then on it opens for nobody, and its tokens are gone. The event `directory.deleted` comes first; then everybody who is in it is deleted in the background, with an event for each.")
+            .guarded()
             .answers_nothing(),
         Route::get("/directories/{directory}/quirks", "list_quirks", DirectoriesRead, directories::quirks)
             .says("List how a provider deviates from the RFCs", "And in how many requests that was straightened; the most frequent first.")
@@ -181,15 +193,19 @@ pub(crate) fn table() -> Vec<Route> {
             .answers_page_of::<SchemaView>(),
         Route::get("/directories/{directory}/schemas/{urn}", "get_schema", DirectoriesRead, schemas::get)
             .says("Get a schema", "")
+            .tagged()
             .answers::<SchemaView>(200),
         Route::put("/directories/{directory}/schemas/{urn}", "put_schema", DirectoriesWrite, schemas::put)
             .says("Define a schema, or change it", "201 where it is new.")
+            .tagged()
+            .guarded()
             .takes::<NewSchema>()
             .answers::<SchemaView>(200)
             .answers::<SchemaView>(201)
             .refuses(&[409]),
         Route::delete("/directories/{directory}/schemas/{urn}", "delete_schema", DirectoriesWrite, schemas::delete)
             .says("Remove a schema", "One of which nobody has a value.")
+            .guarded()
             .answers_nothing()
             .refuses(&[409]),
         Route::get("/directories/{directory}/unknown-attributes", "list_unknown_attributes", DirectoriesRead, schemas::unknown_attributes)
@@ -204,15 +220,19 @@ pub(crate) fn table() -> Vec<Route> {
             .answers_page_of::<EntryView>(),
         Route::get("/roles/{id}", "get_role", CatalogueRead, catalogue::role)
             .says("Get a role", "")
+            .tagged()
             .answers::<EntryView>(200),
         Route::put("/roles/{id}", "put_role", CatalogueWrite, catalogue::put_role)
             .says("Add a role, or change it", "The id is your own.")
+            .tagged()
+            .guarded()
             .of_all()
             .takes::<EntryInput>()
             .answers::<EntryView>(200)
             .refuses(&[409]),
         Route::delete("/roles/{id}", "delete_role", CatalogueWrite, catalogue::delete_role)
             .says("Remove a role", "Users who have it keep it.")
+            .guarded()
             .of_all()
             .answers_nothing(),
         Route::get("/entitlements", "list_entitlements", CatalogueRead, catalogue::entitlements)
@@ -220,15 +240,19 @@ pub(crate) fn table() -> Vec<Route> {
             .answers_page_of::<EntryView>(),
         Route::get("/entitlements/{id}", "get_entitlement", CatalogueRead, catalogue::entitlement)
             .says("Get an entitlement", "")
+            .tagged()
             .answers::<EntryView>(200),
         Route::put("/entitlements/{id}", "put_entitlement", CatalogueWrite, catalogue::put_entitlement)
             .says("Add an entitlement, or change it", "The id is your own.")
+            .tagged()
+            .guarded()
             .of_all()
             .takes::<EntryInput>()
             .answers::<EntryView>(200)
             .refuses(&[409]),
         Route::delete("/entitlements/{id}", "delete_entitlement", CatalogueWrite, catalogue::delete_entitlement)
             .says("Remove an entitlement", "Users who have it keep it.")
+            .guarded()
             .of_all()
             .answers_nothing(),
         Route::get("/events", "list_events", EventsRead, events::list)
@@ -242,6 +266,9 @@ pub(crate) fn table() -> Vec<Route> {
             .query::<EventsQuery>()
             .streams::<EventView>("text/event-stream")
             .refuses(&[404, 410]),
+        Route::get("/directories/{directory}/events/{number}", "get_event", EventsRead, events::get)
+            .says("Get an event", "By its number in the directory, whole, as long as it is kept.")
+            .answers::<EventView>(200),
         Route::get("/webhooks", "list_webhooks", WebhooksRead, webhooks::list)
             .says("List webhook endpoints", "In the order of their creation.")
             .of_all()
@@ -249,20 +276,25 @@ pub(crate) fn table() -> Vec<Route> {
             .answers_page_of::<WebhookView>(),
         Route::post("/webhooks", "create_webhook", WebhooksWrite, webhooks::create)
             .says("Create a webhook endpoint", "Where events are brought. The answer is the only place where the secret is shown with which deliveries are signed.")
+            .tagged()
             .of_all()
             .takes::<NewWebhook>()
             .answers::<WebhookView>(201),
         Route::get("/webhooks/{webhook}", "get_webhook", WebhooksRead, webhooks::get)
             .says("Get a webhook endpoint", "With how far it is behind.")
+            .tagged()
             .of_all()
             .answers::<WebhookView>(200),
         Route::patch("/webhooks/{webhook}", "update_webhook", WebhooksWrite, webhooks::patch)
             .says("Change a webhook endpoint", "Or switch it off and on: it goes on where it was.")
+            .tagged()
+            .guarded()
             .of_all()
             .takes::<WebhookEdit>()
             .answers::<WebhookView>(200),
         Route::delete("/webhooks/{webhook}", "delete_webhook", WebhooksWrite, webhooks::delete)
             .says("Delete a webhook endpoint", "With all that was on its way.")
+            .guarded()
             .of_all()
             .answers_nothing(),
         Route::post("/webhooks/{webhook}/secret", "rotate_webhook_secret", WebhooksWrite, webhooks::rotate)
@@ -391,6 +423,68 @@ where
                 Err(Problem::invalid(format!("the body cannot be read: {why}"), hint))
             }
         }
+    }
+}
+
+/// A part of a body that is an object. Without this, a list would be read as the fields of it in their
+/// order, as at its top.
+pub(crate) fn from_object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    deserializer.deserialize_map(OfObject(PhantomData))
+}
+
+struct OfObject<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for OfObject<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(object))
+    }
+}
+
+/// What a request asks of the state of what it is to change (RFC 9110 §13.1): it is looked at in the
+/// transaction that changes it.
+pub(crate) struct When(pub(crate) Precondition);
+
+impl When {
+    /// The same request, done only then.
+    pub(crate) fn guard<W>(self, what: W) -> Guarded<W> {
+        Guarded { precondition: self.0, what }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for When {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<When, Problem> {
+        let tags = |name| tags_in(&parts.headers, &name);
+        Ok(When(Precondition {
+            among: tags(header::IF_MATCH),
+            not_among: tags(header::IF_NONE_MATCH),
+        }))
+    }
+}
+
+/// Something that can be edited, with what stands for its state. The tag is weak: what can be read of
+/// it beside that, such as counts, changes more often.
+pub(crate) struct Tagged<V> {
+    pub(crate) revision: Revision,
+    pub(crate) view: V,
+}
+
+impl<V: Serialize> IntoResponse for Tagged<V> {
+    fn into_response(self) -> Response {
+        let mut response = axum::Json(self.view).into_response();
+        let tag = format!("W/\"{}\"", self.revision.as_str());
+        let tag = HeaderValue::try_from(tag).expect("a revision is ASCII");
+        response.headers_mut().insert(header::ETAG, tag);
+        response
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who is asking: the credential of a request, and how much its directory may ask.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use directory::DirectoryId;
 use directory::secret::SecretHash;
+use directory::{AddressRange, DirectoryId};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use store::{ApiStore, Credential, DirectoryStore, Standing};
@@ -66,7 +66,7 @@ pub(crate) async fn directory(
             if let Some(guesses) = &counter.guesses {
                 guesses.unknown(token, &parts.extensions).map_err(too_many_guesses)?;
             }
-            return Err(unauthorized(Challenge::Plain, BASIC));
+            return Err(unauthorized(Challenge::Plain, BASIC_UNKNOWN));
         }
         Credential::Unknown => {
             if let Some(guesses) = &counter.guesses {
@@ -125,27 +125,36 @@ fn check_address(counter: &Counter, parts: &Parts, store: &DirectoryStore) -> Re
     Err(Error::new(403, detail).into())
 }
 
-/// Who is at the other end: the nearest one that is not a proxy of ours. What a proxy says is the
-/// end of a list to which each of them has added whom it saw; what stands before that, anybody can
-/// have written.
+/// Who is at the other end, as far as that can be believed.
 fn client_address(counter: &Counter, parts: &Parts) -> Option<IpAddr> {
     let Peer(peer) = parts.extensions.get()?;
-    let is_ours =
-        |it: IpAddr| counter.settings.trusted_proxies.iter().any(|range| range.contains(it));
-    if !is_ours(*peer) {
-        return Some(*peer);
+    nearest_stranger(*peer, &parts.headers, &counter.settings.trusted_proxies)
+}
+
+/// The nearest one that is not a proxy of ours. What a proxy says is the end of a list to which each of
+/// them has added whom it saw; what stands before that, anybody can have written.
+fn nearest_stranger(peer: IpAddr, headers: &HeaderMap, proxies: &[AddressRange]) -> Option<IpAddr> {
+    let is_ours = |it: IpAddr| proxies.iter().any(|range| range.contains(it));
+    if !is_ours(peer) {
+        return Some(peer);
     }
-    let said = parts.headers.get_all("x-forwarded-for").iter();
+    let said = headers.get_all("x-forwarded-for").iter();
     let said: Vec<_> = said.map(|it| it.to_str().unwrap_or_default()).collect();
-    let mut nearest = Some(*peer);
+    let mut nearest = Some(peer);
     for address in said.join(",").rsplit(',') {
         // What is no address is nobody's.
-        nearest = address.trim().parse().ok();
+        nearest = read_address(address.trim());
         if !nearest.is_some_and(is_ours) {
             break;
         }
     }
     nearest
+}
+
+/// An address, with or without the port that some proxies add.
+fn read_address(text: &str) -> Option<IpAddr> {
+    let with_port = || text.parse::<SocketAddr>().ok().map(|it| it.ip());
+    text.parse().ok().or_else(with_port)
 }
 
 /// Counts the operations of one bulk request, of which the request itself was counted as one.
@@ -178,6 +187,10 @@ const NO_TOKEN: &str = "the request has no token. Enter the token of this direct
 const BASIC: &str = "this directory does not take a user name and password. Choose the \
                      authentication mode `HTTP Header` or `OAuth Bearer Token`, and enter the token \
                      of this directory";
+const BASIC_UNKNOWN: &str = "the password is not known as a token. It may have been revoked, or not \
+                             copied whole: copy it again, or ask the app's team for a new one. Where \
+                             the directory takes no user name and password, choose the authentication \
+                             mode `HTTP Header` or `OAuth Bearer Token`, and enter the token there";
 const BASIC_USER: &str = "the user name is not that of this directory. Enter the id of the directory, \
                           `dir-…`, the last part of its own base URL, as the user name, and its token \
                           as the password";
@@ -360,4 +373,47 @@ fn too_many_guesses(wait: Duration) -> Refusal {
 /// For `Retry-After`.
 pub(crate) fn seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(1).min(RETRY_AFTER_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_of_ours_is_believed_and_nobody_else() {
+        #[track_caller]
+        fn check(peer: &str, said: &[&str], expected: Option<&str>) {
+            let proxies = ["10.0.0.0/8", "192.0.2.1", "2001:db8::/32"];
+            let proxies = proxies.map(|range| range.parse().expect("a range"));
+            let mut headers = HeaderMap::new();
+            for line in said {
+                headers.append("x-forwarded-for", line.parse().expect("a header"));
+            }
+            let found = nearest_stranger(peer.parse().expect("an address"), &headers, &proxies);
+            let expected = expected.map(|it| it.parse::<IpAddr>().expect("an address"));
+            assert_eq!(found, expected, "{peer} {said:?}");
+        }
+        let client = "203.0.113.7";
+        // Whoever is not a proxy of ours may say what they like.
+        check(client, &[], Some(client));
+        check(client, &["198.51.100.1"], Some(client));
+        check("10.0.0.1", &[client], Some(client));
+        check("::ffff:10.0.0.1", &[client], Some(client));
+        check("2001:db8::1", &["2001:db9::7"], Some("2001:db9::7"));
+        check("10.0.0.1", &["198.51.100.1, 203.0.113.7"], Some(client));
+        check("10.0.0.1", &["203.0.113.7,198.51.100.1"], Some("198.51.100.1"));
+        // Through several proxies, and in several lines.
+        check("10.0.0.1", &["198.51.100.1, 203.0.113.7, 10.9.9.9 ,192.0.2.1"], Some(client));
+        check("10.0.0.1", &["198.51.100.1", "203.0.113.7, 10.9.9.9", "192.0.2.1"], Some(client));
+        check("10.0.0.1", &["10.9.9.9, 192.0.2.1"], Some("10.9.9.9"));
+        // With ports, as some write it.
+        check("10.0.0.1", &["203.0.113.7:4711"], Some(client));
+        check("10.0.0.1", &["[2001:db9::7]:4711"], Some("2001:db9::7"));
+        check("10.0.0.1", &["203.0.113.7, 10.9.9.9:80"], Some(client));
+        // What cannot be read is nobody, and nobody is not looked for behind it.
+        for said in ["", "nonsense", "203.0.113.7, ", "203.0.113.7, unknown", "203.0.113.7, _x"] {
+            check("10.0.0.1", &[said], None);
+        }
+        check("10.0.0.1", &[], None);
+    }
 }

@@ -295,6 +295,7 @@ fn as_scim(rejection: Rejection) -> Error {
         | Rejection::OrganizationInUse(_)
         | Rejection::ClientsFull(_)
         | Rejection::ClientSecretsFull(_)
+        | Rejection::RevisionFailed
         | Rejection::UnknownSchema
         | Rejection::SchemaOverlaps(_)
         | Rejection::SchemaExtendsAnother(_)

@@ -38,6 +38,7 @@ use tower::ServiceExt as _;
 
 pub use connections::serve;
 pub use openapi::document;
+pub use scim::places as scim_places;
 pub use settings::{BadSetting, Limits, Rate, Settings};
 
 use crate::caller::Rates;

@@ -64,7 +64,12 @@ pub fn document() -> Value {
                     "description": "An API key: `roster-api-…`. `roster serve` makes the first one.",
                 },
             },
-            "parameters": { "IdempotencyKey": idempotency_key() },
+            "parameters": {
+                "IdempotencyKey": idempotency_key(),
+                "IfMatch": if_match(),
+                "IfNoneMatch": if_none_match(),
+            },
+            "headers": { "ETag": etag() },
             "responses": problems(),
             "schemas": schemas,
         },
@@ -110,6 +115,36 @@ fn idempotency_key() -> Value {
     })
 }
 
+fn etag() -> Value {
+    json!({
+        "description": "Stands for the state of what can be edited of it: another one after each \
+            edit, and the same whatever happens beside that.",
+        "schema": { "type": "string" },
+    })
+}
+
+fn if_match() -> Value {
+    json!({
+        "name": "If-Match",
+        "in": "header",
+        "required": false,
+        "description": "The `ETag` that was read: it is done only if nobody has edited it since, \
+            and otherwise refused with 412. Several, separated by commas, mean any of them, and \
+            `*` whatever is there. Tags are compared without regard to `W/`.",
+        "schema": { "type": "string" },
+    })
+}
+
+fn if_none_match() -> Value {
+    json!({
+        "name": "If-None-Match",
+        "in": "header",
+        "required": false,
+        "description": "`*`: it is done only if there is none yet. A tag: only if it is another.",
+        "schema": { "type": "string" },
+    })
+}
+
 /// What every problem is, by its status.
 fn problems() -> Value {
     let statuses = [
@@ -120,6 +155,7 @@ fn problems() -> Value {
         (408, "The body did not arrive in time"),
         (409, "Something stands in the way"),
         (410, "The cursor leads nowhere any more"),
+        (412, "It was edited meanwhile, or is there already"),
         (413, "The body is too large"),
         (422, "The `Idempotency-Key` was used for another request"),
         (429, "Too much at once; `Retry-After` says when to come again"),
@@ -175,7 +211,7 @@ fn print(document: &Value) -> String {
         for (path, methods) in document["paths"].as_object().into_iter().flatten() {
             for (method, operation) in methods.as_object().into_iter().flatten() {
                 if operation["tags"][0] == tag["name"] {
-                    print_operation(path, method, operation, &mut page);
+                    print_operation(document, path, method, operation, &mut page);
                 }
             }
         }
@@ -195,7 +231,13 @@ fn print(document: &Value) -> String {
     page
 }
 
-fn print_operation(path: &str, method: &str, operation: &Value, page: &mut String) {
+fn print_operation(
+    document: &Value,
+    path: &str,
+    method: &str,
+    operation: &Value,
+    page: &mut String,
+) {
     let add = "a page takes it";
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     write!(
@@ -213,10 +255,11 @@ fn print_operation(path: &str, method: &str, operation: &Value, page: &mut Strin
     if !parameters.is_empty() {
         page.push_str("<table>\n");
         for parameter in parameters {
-            let (name, about) = match parameter["$ref"].as_str() {
-                Some(_) => ("Idempotency-Key".to_owned(), "To be safe to send again.".to_owned()),
-                None => (text(&parameter["name"]), text(&parameter["description"])),
+            let parameter = match parameter["$ref"].as_str() {
+                Some(place) => document.pointer(&place[1..]).expect("it is described"),
+                None => parameter,
             };
+            let (name, about) = (text(&parameter["name"]), text(&parameter["description"]));
             let row = format!(
                 "<tr><td><code>{}</code></td><td>{}</td></tr>\n",
                 escaped(&name),

@@ -131,6 +131,14 @@ impl From<store::Error> for Problem {
                 "`external_id` names one organization",
                 "Look for the organization that has it, or choose another",
             ),
+            store::Error::Rejected(Rejection::RevisionFailed) => Problem::new(
+                StatusCode::PRECONDITION_FAILED,
+                "edited-meanwhile",
+                "It is not as the request expects",
+                "somebody has edited or made it since it was read, so `If-Match` or \
+                 `If-None-Match` does not hold, and nothing was changed",
+                "Read it again, make the change in what is there now, and send its `ETag`",
+            ),
             store::Error::Rejected(Rejection::UnknownOrganization(_)) => {
                 Problem::not_found("organization")
             }

@@ -32,6 +32,7 @@ use store::DirectoryStore;
 use crate::body::{self, Unread};
 use crate::error::{self, Refusal};
 use crate::scim::answer::Answer;
+pub(crate) use crate::scim::condition::tags_in;
 pub(crate) use crate::scim::explain::Explanation;
 pub(crate) use crate::scim::represent::{Represent, entity_tag};
 use crate::{Counter, RequestId, caller};
@@ -277,6 +278,55 @@ fn below_scim<'p>(counter: &Counter, path: &'p str) -> &'p str {
         .unwrap_or_default()
 }
 
+/// The parts of a path, and what it names.
+type Place = (&'static [&'static str], fn(String) -> Target);
+
+/// Every place below a base URL, and what it names; the last part of a path is what stands for `{…}`.
+/// The first that fits is meant, and there is no other way to one: tests are made of this, too.
+const PLACES: &[Place] = &[
+    (&[], |_| Target::Root),
+    (&["Users"], |_| Target::Users),
+    (&["Users", ".search"], |_| Target::SearchUsers),
+    (&["Users", "{user}"], Target::User),
+    (&["Groups"], |_| Target::Groups),
+    (&["Groups", ".search"], |_| Target::SearchGroups),
+    (&["Groups", "{group}"], Target::Group),
+    (&[".search"], |_| Target::Search),
+    (&["Bulk"], |_| Target::Bulk),
+    (&["Roles"], |_| Target::Catalogue(CatalogueKind::Role)),
+    (&["Roles", "{id}"], |id| Target::Entry(CatalogueKind::Role, id)),
+    (&["Entitlements"], |_| Target::Catalogue(CatalogueKind::Entitlement)),
+    (&["Entitlements", "{id}"], |id| Target::Entry(CatalogueKind::Entitlement, id)),
+    (&["ServiceProviderConfig"], |_| Target::ServiceProviderConfig),
+    (&["ResourceTypes"], |_| Target::ResourceTypes),
+    (&["ResourceTypes", "{type}"], Target::ResourceType),
+    (&["Schemas"], |_| Target::Schemas),
+    (&["Schemas", "{urn}"], Target::Schema),
+    (&["Me", "{rest..}"], |_| Target::Unsupported(ME)),
+];
+
+const ME: &str = "the alias `/Me`, which needs a token of a person and not of a directory,";
+
+/// Whether the parts of a path fit a place. `{rest..}` is any number of parts, also none.
+fn is_at(pattern: &[&str], parts: &[&str]) -> bool {
+    let (pattern, is_open) = match pattern {
+        [before @ .., "{rest..}"] => (before, true),
+        _ => (pattern, false),
+    };
+    let is_long_enough =
+        if is_open { parts.len() >= pattern.len() } else { parts.len() == pattern.len() };
+    is_long_enough && pattern.iter().zip(parts).all(|(it, part)| it == part || it.starts_with('{'))
+}
+
+/// Every place of SCIM below a base URL, and the methods that it knows: `/Users/{user}` and
+/// `GET, HEAD, …`.
+pub fn places() -> impl Iterator<Item = (String, &'static str)> {
+    PLACES.iter().map(|(pattern, target)| {
+        let path = pattern.iter().flat_map(|part| ["/", *part]).collect();
+        (path, target(String::new()).methods())
+    })
+}
+
 /// Reads a path below the SCIM path. Empty parts are skipped: base URLs are typed with a slash at
 /// the end, and clients add another.
 fn read_path(rest: &str) -> (Option<DirectoryId>, Target) {
@@ -288,29 +338,10 @@ fn read_path(rest: &str) -> (Option<DirectoryId>, Target) {
     if named.is_some() {
         parts.remove(0);
     }
-    let target = match parts.as_slice() {
-        [] => Target::Root,
-        ["Users"] => Target::Users,
-        ["Groups"] => Target::Groups,
-        ["Roles"] => Target::Catalogue(CatalogueKind::Role),
-        ["Roles", id] => Target::Entry(CatalogueKind::Role, (*id).to_owned()),
-        ["Entitlements"] => Target::Catalogue(CatalogueKind::Entitlement),
-        ["Entitlements", id] => Target::Entry(CatalogueKind::Entitlement, (*id).to_owned()),
-        ["ServiceProviderConfig"] => Target::ServiceProviderConfig,
-        ["ResourceTypes"] => Target::ResourceTypes,
-        ["Schemas"] => Target::Schemas,
-        ["Users", ".search"] => Target::SearchUsers,
-        ["Groups", ".search"] => Target::SearchGroups,
-        [".search"] => Target::Search,
-        ["Users", id] => Target::User((*id).to_owned()),
-        ["Groups", id] => Target::Group((*id).to_owned()),
-        ["ResourceTypes", id] => Target::ResourceType((*id).to_owned()),
-        ["Schemas", urn] => Target::Schema((*urn).to_owned()),
-        ["Me", ..] => Target::Unsupported(
-            "the alias `/Me`, which needs a token of a person and not of a directory,",
-        ),
-        ["Bulk"] => Target::Bulk,
-        _ => Target::Unknown,
+    let found = PLACES.iter().find(|(pattern, _)| is_at(pattern, &parts));
+    let target = match found {
+        Some((_, target)) => target(parts.last().copied().unwrap_or_default().to_owned()),
+        None => Target::Unknown,
     };
     (named, target)
 }

@@ -14,8 +14,8 @@ use courier::{
     Worker,
 };
 use directory::secret::{Secret, SecretKind};
-use directory::webhook::{Filter, Network, Networks, SigningSecret};
-use directory::{DirectoryId, EndpointId, Ids, Limits, Provider, Settings};
+use directory::webhook::{Filter, Networks, SigningSecret};
+use directory::{AddressRange, DirectoryId, EndpointId, Ids, Limits, Provider, Settings};
 use jiff::{SignedDuration, Timestamp};
 use store::{ApiStore, Clock, Environment, NewEndpoint, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -357,7 +357,7 @@ impl<F: Fn(&str) -> Vec<IpAddr> + Send + Sync> Names for Told<F> {
 }
 
 pub(crate) fn networks(texts: &[&str]) -> Networks {
-    texts.iter().map(|it| it.parse::<Network>().expect("a network")).collect()
+    texts.iter().map(|it| it.parse::<AddressRange>().expect("a network")).collect()
 }
 
 /// Carries messages on this machine, and waits for a second at most.

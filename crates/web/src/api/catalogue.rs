@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use store::NewEntry;
 use utoipa::ToSchema;
 
-use super::{Input, PageOf, Path, Vendor, check_name};
+use super::{Input, PageOf, Path, Tagged, Vendor, When, check_name};
 use crate::problem::Problem;
 
 /// Characters of a description; Okta reads no more.
@@ -33,6 +33,12 @@ pub(super) struct EntryView {
     updated_at: String,
 }
 
+impl From<CatalogueEntry> for Tagged<EntryView> {
+    fn from(entry: CatalogueEntry) -> Tagged<EntryView> {
+        Tagged { revision: entry.revision(), view: entry.into() }
+    }
+}
+
 impl From<CatalogueEntry> for EntryView {
     fn from(entry: CatalogueEntry) -> EntryView {
         EntryView {
@@ -54,7 +60,7 @@ pub(super) async fn roles(vendor: Vendor) -> Result<Json<PageOf<EntryView>>, Pro
 pub(super) async fn role(
     vendor: Vendor,
     Path(id): Path<String>,
-) -> Result<Json<EntryView>, Problem> {
+) -> Result<Tagged<EntryView>, Problem> {
     get(&vendor, CatalogueKind::Role, &id).await
 }
 
@@ -62,17 +68,19 @@ pub(super) async fn role(
 pub(super) async fn put_role(
     vendor: Vendor,
     Path(id): Path<String>,
+    when: When,
     Input(input): Input<EntryInput>,
-) -> Result<Json<EntryView>, Problem> {
-    put(&vendor, CatalogueKind::Role, &id, input).await
+) -> Result<Tagged<EntryView>, Problem> {
+    put(&vendor, CatalogueKind::Role, &id, when, input).await
 }
 
 /// `DELETE /roles/{id}`. Users who have it keep it.
 pub(super) async fn delete_role(
     vendor: Vendor,
     Path(id): Path<String>,
+    when: When,
 ) -> Result<StatusCode, Problem> {
-    delete(&vendor, CatalogueKind::Role, &id).await
+    delete(&vendor, CatalogueKind::Role, &id, when).await
 }
 
 /// `GET /entitlements`, in the order in which they were added.
@@ -84,7 +92,7 @@ pub(super) async fn entitlements(vendor: Vendor) -> Result<Json<PageOf<EntryView
 pub(super) async fn entitlement(
     vendor: Vendor,
     Path(id): Path<String>,
-) -> Result<Json<EntryView>, Problem> {
+) -> Result<Tagged<EntryView>, Problem> {
     get(&vendor, CatalogueKind::Entitlement, &id).await
 }
 
@@ -92,17 +100,19 @@ pub(super) async fn entitlement(
 pub(super) async fn put_entitlement(
     vendor: Vendor,
     Path(id): Path<String>,
+    when: When,
     Input(input): Input<EntryInput>,
-) -> Result<Json<EntryView>, Problem> {
-    put(&vendor, CatalogueKind::Entitlement, &id, input).await
+) -> Result<Tagged<EntryView>, Problem> {
+    put(&vendor, CatalogueKind::Entitlement, &id, when, input).await
 }
 
 /// `DELETE /entitlements/{id}`. Users who have it keep it.
 pub(super) async fn delete_entitlement(
     vendor: Vendor,
     Path(id): Path<String>,
+    when: When,
 ) -> Result<StatusCode, Problem> {
-    delete(&vendor, CatalogueKind::Entitlement, &id).await
+    delete(&vendor, CatalogueKind::Entitlement, &id, when).await
 }
 
 async fn list(vendor: &Vendor, kind: CatalogueKind) -> Result<Json<PageOf<EntryView>>, Problem> {
@@ -110,20 +120,21 @@ async fn list(vendor: &Vendor, kind: CatalogueKind) -> Result<Json<PageOf<EntryV
     Ok(Json(PageOf { data: found.into_iter().map(EntryView::from).collect(), next: None }))
 }
 
-async fn get(vendor: &Vendor, kind: CatalogueKind, id: &str) -> Result<Json<EntryView>, Problem> {
+async fn get(vendor: &Vendor, kind: CatalogueKind, id: &str) -> Result<Tagged<EntryView>, Problem> {
     let found = match id.parse() {
         Ok(id) => vendor.store.catalogue_entry(kind, id).await?,
         Err(_) => None,
     };
-    Ok(Json(found.ok_or_else(|| unknown(kind))?.into()))
+    Ok(found.ok_or_else(|| unknown(kind))?.into())
 }
 
 async fn put(
     vendor: &Vendor,
     kind: CatalogueKind,
     id: &str,
+    when: When,
     input: EntryInput,
-) -> Result<Json<EntryView>, Problem> {
+) -> Result<Tagged<EntryView>, Problem> {
     let id: EntryId = id.parse().map_err(|error: directory::NotAnEntryId| {
         Problem::invalid(error.to_string(), "Choose another id; it is what users have in `roles`")
     })?;
@@ -136,13 +147,19 @@ async fn put(
             "Shorten it; Okta would not read it",
         ));
     }
-    let entry = vendor.store.put_entry(NewEntry { kind, id, display_name, description }).await?;
-    Ok(Json(entry.ok_or_else(|| unknown(kind))?.into()))
+    let entry = NewEntry { kind, id, display_name, description };
+    let entry = vendor.store.put_entry(when.guard(entry)).await?;
+    Ok(entry.ok_or_else(|| unknown(kind))?.into())
 }
 
-async fn delete(vendor: &Vendor, kind: CatalogueKind, id: &str) -> Result<StatusCode, Problem> {
-    let id = id.parse().map_err(|_| unknown(kind))?;
-    vendor.store.delete_entry(kind, id).await?;
+async fn delete(
+    vendor: &Vendor,
+    kind: CatalogueKind,
+    id: &str,
+    when: When,
+) -> Result<StatusCode, Problem> {
+    let id: EntryId = id.parse().map_err(|_| unknown(kind))?;
+    vendor.store.delete_entry(kind, when.guard(id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 use store::{DirectoryStore, DirectorySummary, QuirkCount, Standing};
 use utoipa::ToSchema;
 
-use super::{Input, PageOf, PageQuery, Path, Query, Vendor, check_name, describe, id, page_of};
+use super::{
+    Input, PageOf, PageQuery, Path, Query, Tagged, Vendor, When, check_name, describe, from_object,
+    id, page_of,
+};
 use crate::Counter;
 use crate::problem::Problem;
 
@@ -24,7 +27,7 @@ pub(super) struct NewDirectory {
     /// nobody says.
     #[schema(schema_with = describe::provider)]
     provider: Provider,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "from_object")]
     settings: SettingsInput,
 }
 
@@ -33,9 +36,9 @@ pub(super) struct NewDirectory {
 #[serde(deny_unknown_fields)]
 pub(super) struct DirectoryEdit {
     name: Option<String>,
-    #[schema(schema_with = describe::provider)]
+    #[schema(schema_with = describe::provider_if_any, required = false)]
     provider: Option<Provider>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "from_object")]
     settings: SettingsInput,
     /// Paused, its provider is answered 403, and what is in it stays.
     paused: Option<bool>,
@@ -47,13 +50,13 @@ pub(super) struct DirectoryEdit {
 struct SettingsInput {
     /// `lenient`: what providers really send is straightened. `strict`: what the RFCs do not allow
     /// is refused.
-    #[schema(schema_with = describe::preset)]
+    #[schema(schema_with = describe::preset_if_any, required = false)]
     preset: Option<SettingsPreset>,
     /// Members of a group that nobody knows: left out, or the whole write refused.
-    #[schema(schema_with = describe::unknown_members)]
+    #[schema(schema_with = describe::unknown_members_if_any, required = false)]
     unknown_members: Option<UnknownMembers>,
     /// What a `PUT` of a group does that leaves `members` out.
-    #[schema(schema_with = describe::omitted_members)]
+    #[schema(schema_with = describe::omitted_members_if_any, required = false)]
     omitted_members: Option<OmittedMembers>,
     /// Whether a token is also taken as the password of HTTP Basic, with the id of the directory as
     /// the user name.
@@ -203,14 +206,14 @@ pub(super) async fn create(
     vendor: Vendor,
     Path(organization): Path<String>,
     Input(new): Input<NewDirectory>,
-) -> Result<(StatusCode, Json<DirectoryView>), Problem> {
+) -> Result<(StatusCode, Tagged<DirectoryView>), Problem> {
     let organization: OrganizationId = id(&organization, "organization")?;
     let name = check_name("name", &new.name)?;
     // Where nobody says, the directory behaves as suits its provider.
     let settings = new.settings.check()?.apply(Settings::of(new.provider));
     let directory =
         vendor.store.create_directory(organization, name, new.provider, settings).await?;
-    Ok((StatusCode::CREATED, Json(view(&vendor, directory.id).await?)))
+    Ok((StatusCode::CREATED, view(&vendor, directory.id).await?))
 }
 
 /// `GET /directories`, of all organizations, in the order of their creation.
@@ -248,16 +251,17 @@ async fn list_of(
 pub(super) async fn get(
     vendor: Vendor,
     Path(directory): Path<String>,
-) -> Result<Json<DirectoryView>, Problem> {
-    Ok(Json(view(&vendor, id(&directory, "directory")?).await?))
+) -> Result<Tagged<DirectoryView>, Problem> {
+    view(&vendor, id(&directory, "directory")?).await
 }
 
 /// `PATCH /directories/{directory}`.
 pub(super) async fn edit(
     vendor: Vendor,
     Path(directory): Path<String>,
+    when: When,
     Input(edit): Input<DirectoryEdit>,
-) -> Result<Json<DirectoryView>, Problem> {
+) -> Result<Tagged<DirectoryView>, Problem> {
     let id: DirectoryId = id(&directory, "directory")?;
     let edit = EditDirectory {
         name: edit.name.map(|it| check_name("name", &it)).transpose()?,
@@ -265,8 +269,8 @@ pub(super) async fn edit(
         settings: edit.settings.check()?,
         is_paused: edit.paused,
     };
-    vendor.store.edit_directory(id, edit).await?;
-    Ok(Json(view(&vendor, id).await?))
+    vendor.store.edit_directory(id, when.guard(edit)).await?;
+    view(&vendor, id).await
 }
 
 /// `DELETE /directories/{directory}`: from now on it opens for nobody. Who is in it is deleted after
@@ -274,15 +278,18 @@ pub(super) async fn edit(
 pub(super) async fn delete(
     vendor: Vendor,
     Path(directory): Path<String>,
+    when: When,
 ) -> Result<StatusCode, Problem> {
-    vendor.store.delete_directory(id(&directory, "directory")?).await?;
+    let id: DirectoryId = id(&directory, "directory")?;
+    vendor.store.delete_directory(when.guard(id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn view(vendor: &Vendor, id: DirectoryId) -> Result<DirectoryView, Problem> {
+async fn view(vendor: &Vendor, id: DirectoryId) -> Result<Tagged<DirectoryView>, Problem> {
     let found = vendor.store.directory(id).await?;
     let summary = found.ok_or_else(|| Problem::not_found("directory"))?;
-    Ok(DirectoryView::new(summary, &vendor.counter))
+    let revision = summary.directory.revision();
+    Ok(Tagged { revision, view: DirectoryView::new(summary, &vendor.counter) })
 }
 
 #[derive(Debug, Serialize, ToSchema)]

@@ -21,7 +21,8 @@ use store::{ApiStore, BadCursor, Cursor, EventFilter, EventPage, EventRecord};
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{PageQuery, Vendor, id};
+use super::directories::open;
+use super::{PageQuery, Path, Vendor, id};
 use crate::followers::{Follower, Followers, Woken};
 use crate::problem::Problem;
 use crate::scim::cut;
@@ -450,6 +451,30 @@ impl Streamed {
         }
         text
     }
+}
+
+/// `GET /directories/{directory}/events/{number}`: one event, whole.
+pub(super) async fn get(
+    vendor: Vendor,
+    Path((directory, number)): Path<(String, String)>,
+) -> Result<Json<EventView>, Problem> {
+    let store = open(&vendor, &directory).await?;
+    let number = number.parse::<u64>().ok().filter(|it| i64::try_from(*it).is_ok());
+    let found = match number {
+        Some(number) => store.event(number).await?,
+        None => None,
+    };
+    let event = found.ok_or_else(|| Problem::not_found("event"))?;
+    Ok(Json(EventView {
+        id: event.event_id,
+        kind: event.kind,
+        occurred_at: scim::datetime::print(event.occurred_at),
+        organization_id: Some(store.organization_id().to_string()),
+        directory_id: Some(store.id().to_string()),
+        number: event.number,
+        cause: cause_view(event.cause.as_deref()),
+        data: RawValue::from_string(event.data).expect("events are kept as JSON"),
+    }))
 }
 
 pub(super) fn bad_cursor(bad: BadCursor) -> Problem {

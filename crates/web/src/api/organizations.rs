@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use store::OrganizationEdit;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Input, PageOf, PageQuery, Path, Query, Vendor, check_name, id, page_of};
+use super::{Input, PageOf, PageQuery, Path, Query, Tagged, Vendor, When, check_name, id, page_of};
 use crate::problem::Problem;
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -60,6 +60,12 @@ pub(super) struct OrganizationView {
     created_at: String,
 }
 
+impl From<Organization> for Tagged<OrganizationView> {
+    fn from(organization: Organization) -> Tagged<OrganizationView> {
+        Tagged { revision: organization.revision(), view: organization.into() }
+    }
+}
+
 impl From<Organization> for OrganizationView {
     fn from(organization: Organization) -> OrganizationView {
         OrganizationView {
@@ -90,24 +96,24 @@ pub(super) struct OrganizationsQuery {
 pub(super) async fn create(
     vendor: Vendor,
     Input(new): Input<NewOrganization>,
-) -> Result<(StatusCode, Json<OrganizationView>), Problem> {
+) -> Result<(StatusCode, Tagged<OrganizationView>), Problem> {
     let name = check_name("name", &new.name)?;
     let external_id = new.external_id.map(|it| check_name("external_id", &it)).transpose()?;
     let directory_sync = new.directory_sync.unwrap_or(true);
     let metadata = metadata(new.metadata.unwrap_or_default())?;
     let organization =
         vendor.store.create_organization_with(name, external_id, directory_sync, metadata).await?;
-    Ok((StatusCode::CREATED, Json(organization.into())))
+    Ok((StatusCode::CREATED, organization.into()))
 }
 
 /// `GET /organizations/{organization}`.
 pub(super) async fn get(
     vendor: Vendor,
     Path(organization): Path<String>,
-) -> Result<Json<OrganizationView>, Problem> {
+) -> Result<Tagged<OrganizationView>, Problem> {
     let id: OrganizationId = id(&organization, "organization")?;
     let found = vendor.store.organization(id).await?;
-    Ok(Json(found.ok_or_else(|| Problem::not_found("organization"))?.into()))
+    Ok(found.ok_or_else(|| Problem::not_found("organization"))?.into())
 }
 
 /// `GET /organizations`, in the order of their creation.
@@ -130,9 +136,17 @@ pub(super) async fn list(
 pub(super) async fn edit(
     vendor: Vendor,
     Path(organization): Path<String>,
+    when: When,
     Input(edit): Input<EditOrganization>,
-) -> Result<Json<OrganizationView>, Problem> {
+) -> Result<Tagged<OrganizationView>, Problem> {
     let id: OrganizationId = id(&organization, "organization")?;
+    // That one is taken would tell of somebody else.
+    if edit.external_id.is_some() && vendor.store.bound_to().is_some() {
+        return Err(Problem::forbidden(
+            "`external_id` names one of all organizations, and the key is that of one",
+            "Leave `external_id` out, or use a key that is not bound to an organization",
+        ));
+    }
     let checked = |it: Option<String>| it.map(|it| check_name("external_id", &it)).transpose();
     let edit = OrganizationEdit {
         name: edit.name.map(|it| check_name("name", &it)).transpose()?,
@@ -140,16 +154,17 @@ pub(super) async fn edit(
         directory_sync: edit.directory_sync,
         metadata: edit.metadata.map(metadata).transpose()?,
     };
-    Ok(Json(vendor.store.edit_organization(id, edit).await?.into()))
+    Ok(vendor.store.edit_organization(id, when.guard(edit)).await?.into())
 }
 
 /// `DELETE /organizations/{organization}`. 409 while it has a directory.
 pub(super) async fn delete(
     vendor: Vendor,
     Path(organization): Path<String>,
+    when: When,
 ) -> Result<StatusCode, Problem> {
     let id: OrganizationId = id(&organization, "organization")?;
-    vendor.store.delete_organization(id).await?;
+    vendor.store.delete_organization(when.guard(id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

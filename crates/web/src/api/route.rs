@@ -40,6 +40,10 @@ pub(crate) struct Route {
     stream: Option<&'static str>,
     /// Statuses of problems, beside those that every route has.
     problems: Vec<u16>,
+    /// Whether what it answers has an `ETag`.
+    is_tagged: bool,
+    /// Whether `If-Match` and `If-None-Match` are looked at.
+    is_guarded: bool,
     schemas: Schemas,
 }
 
@@ -92,6 +96,8 @@ impl Route {
             answers: Vec::new(),
             stream: None,
             problems,
+            is_tagged: false,
+            is_guarded: false,
             schemas: Schemas::new(),
         }
     }
@@ -169,6 +175,19 @@ impl Route {
         self
     }
 
+    /// What it answers has an `ETag`.
+    pub(crate) fn tagged(mut self) -> Route {
+        self.is_tagged = true;
+        self
+    }
+
+    /// It is done only where `If-Match` and `If-None-Match` hold.
+    pub(crate) fn guarded(mut self) -> Route {
+        self.is_guarded = true;
+        self.problems.push(412);
+        self
+    }
+
     /// It may also refuse with these.
     pub(crate) fn refuses(mut self, statuses: &[u16]) -> Route {
         self.problems.extend(statuses);
@@ -201,6 +220,11 @@ impl Route {
         if self.method == "post" {
             parameters.push(json!({ "$ref": "#/components/parameters/IdempotencyKey" }));
         }
+        if self.is_guarded {
+            for name in ["IfMatch", "IfNoneMatch"] {
+                parameters.push(json!({ "$ref": format!("#/components/parameters/{name}") }));
+            }
+        }
         let content = |name: &str, example: &Value| {
             let mut content =
                 json!({ "schema": { "$ref": format!("#/components/schemas/{name}") } });
@@ -218,7 +242,13 @@ impl Route {
                     } else {
                         &Value::Null
                     };
-                    json!({ "description": "Done", "content": content(name, example) })
+                    let mut answer =
+                        json!({ "description": "Done", "content": content(name, example) });
+                    if self.is_tagged {
+                        answer["headers"] =
+                            json!({ "ETag": { "$ref": "#/components/headers/ETag" } });
+                    }
+                    answer
                 }
                 None => json!({ "description": "Done" }),
             };
@@ -287,6 +317,7 @@ fn path_parameter(name: &str) -> Value {
         "key" => "The id of an API key: `tok-…`",
         "user" => "The id of a user, as SCIM has it",
         "group" => "The id of a group, as SCIM has it",
+        "number" => "The `number` of an event",
         "urn" => "The URN of a schema, in any case",
         _ => "Its id",
     };

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::directories::open;
 use super::users::ordinal_after;
-use super::{Input, PageOf, PageQuery, Path, Query, Vendor};
+use super::{Input, PageOf, PageQuery, Path, Query, Tagged, Vendor, When, from_object};
 use crate::problem::Problem;
 use crate::scim::shortened;
 
@@ -33,6 +33,7 @@ pub(super) struct NewSchema {
     required: bool,
     /// As RFC 7643 §7 writes it.
     #[schema(value_type = Object)]
+    #[serde(deserialize_with = "from_object")]
     schema: Definition,
 }
 
@@ -50,6 +51,12 @@ pub(super) struct SchemaView {
     warnings: Vec<String>,
     created_at: String,
     updated_at: String,
+}
+
+impl From<CustomSchema> for Tagged<SchemaView> {
+    fn from(custom: CustomSchema) -> Tagged<SchemaView> {
+        Tagged { revision: custom.revision(), view: custom.into() }
+    }
 }
 
 impl From<CustomSchema> for SchemaView {
@@ -90,11 +97,11 @@ pub(super) async fn list(
 pub(super) async fn get(
     vendor: Vendor,
     Path((directory, urn)): Path<(String, String)>,
-) -> Result<Json<SchemaView>, Problem> {
+) -> Result<Tagged<SchemaView>, Problem> {
     let store = open(&vendor, &directory).await?;
     let found = vendor.store.schemas(store.id()).await?;
     let found = found.into_iter().find(|it| it.schema.id.eq_ignore_ascii_case(&urn));
-    Ok(Json(found.ok_or_else(|| Problem::not_found("schema"))?.into()))
+    Ok(found.ok_or_else(|| Problem::not_found("schema"))?.into())
 }
 
 /// `PUT /directories/{directory}/schemas/{urn}`: defines it, or changes it. 409 where that would leave values
@@ -102,8 +109,9 @@ pub(super) async fn get(
 pub(super) async fn put(
     vendor: Vendor,
     Path((directory, urn)): Path<(String, String)>,
+    when: When,
     Input(new): Input<NewSchema>,
-) -> Result<(StatusCode, Json<SchemaView>), Problem> {
+) -> Result<(StatusCode, Tagged<SchemaView>), Problem> {
     let store = open(&vendor, &directory).await?;
     if !new.schema.id.eq_ignore_ascii_case(&urn) {
         return Err(Problem::invalid(
@@ -120,18 +128,19 @@ pub(super) async fn put(
         Extends::Group => MemberKind::Group,
     };
     let define = DefineSchema { extends, required: new.required, schema };
-    let defined = vendor.store.define_schema(store.id(), define).await?;
+    let defined = vendor.store.define_schema(store.id(), when.guard(define)).await?;
     let status = if defined.is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(defined.schema.into())))
+    Ok((status, defined.schema.into()))
 }
 
 /// `DELETE /directories/{directory}/schemas/{urn}`. 409 where somebody has a value of it.
 pub(super) async fn delete(
     vendor: Vendor,
     Path((directory, urn)): Path<(String, String)>,
+    when: When,
 ) -> Result<StatusCode, Problem> {
     let store = open(&vendor, &directory).await?;
-    vendor.store.remove_schema(store.id(), urn).await?;
+    vendor.store.remove_schema(store.id(), when.guard(urn)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

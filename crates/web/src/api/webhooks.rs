@@ -12,7 +12,7 @@ use store::{
 use utoipa::{IntoParams, ToSchema};
 
 use super::events::bad_cursor;
-use super::{Input, PageOf, PageQuery, Path, Query, Vendor, check_name, id, page_of};
+use super::{Input, PageOf, PageQuery, Path, Query, Tagged, Vendor, When, check_name, id, page_of};
 use crate::problem::Problem;
 use crate::scim::cut;
 
@@ -224,6 +224,12 @@ fn texts(ids: &[impl ToString]) -> Vec<String> {
     ids.iter().map(ToString::to_string).collect()
 }
 
+impl From<EndpointSummary> for Tagged<WebhookView> {
+    fn from(summary: EndpointSummary) -> Tagged<WebhookView> {
+        Tagged { revision: summary.endpoint.revision(), view: summary.into() }
+    }
+}
+
 impl From<EndpointSummary> for WebhookView {
     fn from(summary: EndpointSummary) -> WebhookView {
         let EndpointSummary { endpoint, health, .. } = summary;
@@ -347,7 +353,7 @@ fn too_many(field: &str) -> Problem {
 pub(super) async fn create(
     vendor: Vendor,
     Input(new): Input<NewWebhook>,
-) -> Result<(StatusCode, Json<WebhookView>), Problem> {
+) -> Result<(StatusCode, Tagged<WebhookView>), Problem> {
     let secret = SigningSecret::new((vendor.counter.entropy)());
     let new = NewEndpoint {
         url: check_url(&vendor, &new.url)?,
@@ -370,9 +376,9 @@ pub(super) async fn create(
             "Delete one that is not needed any more, or have one endpoint hand events on",
         )
     })?;
-    let mut view = load(&vendor, made).await?;
-    view.secret = Some(secret.reveal().to_owned());
-    Ok((StatusCode::CREATED, Json(view)))
+    let mut made = load(&vendor, made).await?;
+    made.view.secret = Some(secret.reveal().to_owned());
+    Ok((StatusCode::CREATED, made))
 }
 
 /// `GET /webhooks`, in the order of their creation.
@@ -389,48 +395,42 @@ pub(super) async fn list(
 pub(super) async fn get(
     vendor: Vendor,
     Path(webhook): Path<String>,
-) -> Result<Json<WebhookView>, Problem> {
-    load(&vendor, endpoint_id(&webhook)?).await.map(Json)
+) -> Result<Tagged<WebhookView>, Problem> {
+    load(&vendor, endpoint_id(&webhook)?).await
 }
 
 /// `PATCH /webhooks/{webhook}`. One that is switched on again goes on where it was.
 pub(super) async fn patch(
     vendor: Vendor,
     Path(webhook): Path<String>,
+    when: When,
     Input(patch): Input<WebhookEdit>,
-) -> Result<Json<WebhookView>, Problem> {
+) -> Result<Tagged<WebhookView>, Problem> {
     let id = endpoint_id(&webhook)?;
-    let before = vendor.store.endpoint(id).await?.ok_or_else(unknown)?.endpoint;
-    let is_filtered = patch.event_types.is_some()
-        || patch.organization_ids.is_some()
-        || patch.directory_ids.is_some();
-    let mut filter = before.filter;
-    if let Some(types) = patch.event_types {
-        filter.types = check_types(types)?;
-    }
-    if let Some(ids) = &patch.organization_ids {
-        filter.organizations = check_ids("organization_ids", ids)?;
-    }
-    if let Some(ids) = &patch.directory_ids {
-        filter.directories = check_ids("directory_ids", ids)?;
-    }
+    let (organizations, directories) = (&patch.organization_ids, &patch.directory_ids);
+    let organizations = organizations.as_ref().map(|ids| check_ids("organization_ids", ids));
+    let directories = directories.as_ref().map(|ids| check_ids("directory_ids", ids));
     let change = EndpointChange {
         url: patch.url.map(|url| check_url(&vendor, &url)).transpose()?,
         description: patch.description.map(|text| check_description(Some(text))).transpose()?,
-        filter: is_filtered.then_some(filter),
+        types: patch.event_types.map(check_types).transpose()?,
+        organizations: organizations.transpose()?,
+        directories: directories.transpose()?,
         is_ordered: patch.ordered,
         is_enabled: patch.enabled,
     };
-    vendor.store.change_endpoint(id, change).await?;
-    load(&vendor, id).await.map(Json)
+    vendor.store.change_endpoint(id, when.guard(change)).await?;
+    load(&vendor, id).await
 }
 
 /// `DELETE /webhooks/{webhook}`, with all that was on its way.
 pub(super) async fn delete(
     vendor: Vendor,
     Path(webhook): Path<String>,
+    when: When,
 ) -> Result<StatusCode, Problem> {
-    let is_gone = vendor.store.delete_endpoint(endpoint_id(&webhook)?).await?;
+    let id = endpoint_id(&webhook)?;
+    let is_gone = vendor.store.delete_endpoint(when.guard(id)).await?;
     if is_gone { Ok(StatusCode::NO_CONTENT) } else { Err(unknown()) }
 }
 
@@ -584,7 +584,7 @@ fn unknown() -> Problem {
     Problem::not_found("webhook endpoint")
 }
 
-async fn load(vendor: &Vendor, id: EndpointId) -> Result<WebhookView, Problem> {
+async fn load(vendor: &Vendor, id: EndpointId) -> Result<Tagged<WebhookView>, Problem> {
     let found = vendor.store.endpoint(id).await?;
     Ok(found.ok_or_else(unknown)?.into())
 }

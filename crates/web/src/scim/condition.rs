@@ -24,14 +24,18 @@ pub(super) fn of_operation(version: Option<&str>) -> Condition {
     Condition { among: version.map(|text| versions(EntityTags::parse(text))), not_among: None }
 }
 
-/// Several lines of one header are one list (RFC 9110 §5.3).
 fn in_header(headers: &HeaderMap, name: &HeaderName) -> Option<Versions> {
+    tags_in(headers, name).map(versions)
+}
+
+/// The tags of a condition. Several lines of one header are one list (RFC 9110 §5.3).
+pub(crate) fn tags_in(headers: &HeaderMap, name: &HeaderName) -> Option<EntityTags> {
     if !headers.contains_key(name) {
         return None;
     }
     // What is not ASCII is none of our tags.
     let lines = headers.get_all(name).iter().map(|line| line.to_str().unwrap_or_default());
-    Some(versions(EntityTags::parse(&lines.collect::<Vec<_>>().join(","))))
+    Some(EntityTags::parse(&lines.collect::<Vec<_>>().join(",")))
 }
 
 /// A tag of ours is a version in digits; every other one is that of no version.

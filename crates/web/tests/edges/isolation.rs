@@ -4,8 +4,10 @@
 //! A stranger is told what they would be told if there were nothing: 404 or 401, and not a byte more.
 //! 403 is for whoever may know of the thing, and is told before anything is looked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use web::Limits;
 
@@ -13,6 +15,9 @@ use crate::openapi::operations;
 use crate::server::{Reply, Server, text};
 use crate::strangers::{House, SECRET, furnish, scim_routes};
 use crate::stream::Stream;
+
+/// The vendor's own identifier for somebody else.
+const OTHERS_EXTERNAL_ID: &str = "customer-of-others";
 
 /// A house with one of everything that has an id.
 struct Furnished {
@@ -67,8 +72,9 @@ fn furnish_whole(server: &Server) -> Furnished {
         ("key", text(&key, "id")),
         ("webhook", webhook),
         ("delivery", text(&test.json(), "id")),
-        // The vendor's catalogue is nobody's.
+        // The vendor's catalogue is nobody's, and each directory counts its own events.
         ("id", "admin".to_owned()),
+        ("number", "1".to_owned()),
     ]);
     let access_token = text(&given, "access_token");
     Furnished { house, ids, key: text(&key, "api_key"), client_secret, access_token }
@@ -86,8 +92,14 @@ fn nobodys(name: &str) -> &'static str {
         "user" | "group" => "019b8d4a-0000-7000-8000-00000000dead",
         "urn" => "urn:example:nobody:Badge",
         "id" => "nobodys",
+        "number" => "999999",
         _ => panic!("`{name}` is a new place for an id: say what nobody's is, and furnish one"),
     }
+}
+
+/// Whether what stands at a place of a path is the same for everybody, and names nobody's.
+fn is_nobodys_own(place: &str) -> bool {
+    matches!(place, "id" | "number")
 }
 
 /// One operation of the document, with what it is called with.
@@ -97,17 +109,31 @@ struct Operation {
     scope: String,
     is_of_all: bool,
     body: String,
+    /// The names of the parameters of its query.
+    query: Vec<String>,
+    /// The names in its body that stand for ids.
+    ids_in_body: Vec<String>,
 }
 
 impl Operation {
     fn all() -> Vec<Operation> {
+        let document = web::document();
         let read = |(method, path, operation): (String, String, Value)| {
             let description = text(&operation, "description");
             let (_, scope) =
                 description.rsplit_once("scope `").expect("it says which scope it needs");
             let (scope, rest) = scope.split_once('`').expect("the scope ends");
-            let example = &operation["requestBody"]["content"]["application/json"]["example"];
+            let content = &operation["requestBody"]["content"]["application/json"];
+            let example = &content["example"];
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            let query = parameters.filter(|it| it["in"] == "query").map(|it| text(it, "name"));
+            let schema = content["schema"]["$ref"].as_str().map(|it| &it[1..]);
+            let schema = schema.and_then(|it| document.pointer(it)).unwrap_or(&Value::Null);
+            let names = schema["properties"].as_object().into_iter().flatten().map(|(it, _)| it);
+            let is_id = |name: &&String| name.ends_with("_id") || name.ends_with("_ids");
             Operation {
+                query: query.collect(),
+                ids_in_body: names.filter(is_id).cloned().collect(),
                 body: if example.is_null() { String::new() } else { example.to_string() },
                 is_of_all: rest.contains("must not be that of one organization"),
                 scope: scope.to_owned(),
@@ -176,6 +202,11 @@ fn useless(server: &Server, of: &Furnished) -> Vec<(&'static str, Option<String>
     ]
 }
 
+/// What stands behind `Authorization: Basic`.
+fn basic(name: &str, password: &str) -> String {
+    format!("Basic {}", BASE64_STANDARD.encode(format!("{name}:{password}")))
+}
+
 #[test]
 fn who_has_no_key_is_told_the_same_of_everything() {
     let server = Server::start("isolation-useless", without_limits());
@@ -190,6 +221,17 @@ fn who_has_no_key_is_told_the_same_of_everything() {
             let reply = operation.send(&server, &path, credential.as_deref());
             assert_eq!(told(&reply), told(&nothing), "{} {path} with {kind}", operation.method);
         }
+        // A good key, and a good token, in another scheme.
+        let path = operation.filled(|name| of.ids[name].clone());
+        for authorization in [
+            basic("key", &server.key),
+            basic(&of.ids["directory"], &of.house.connection.token),
+            format!("Digest {}", server.key),
+        ] {
+            let headers = [("Authorization", authorization.as_str())];
+            let reply = server.call(&operation.method, &path, &headers, operation.body.as_bytes());
+            assert_eq!(told(&reply), told(&nothing), "{} {path}", operation.method);
+        }
     }
     assert_eq!(server.state(), before);
 }
@@ -198,6 +240,9 @@ fn who_has_no_key_is_told_the_same_of_everything() {
 fn another_organizations_key_meets_nothing_at_every_place_of_an_id() {
     let server = Server::start("isolation-foreign", without_limits());
     let (own, other) = (furnish_whole(&server), furnish_whole(&server));
+    let path = format!("/api/v1/organizations/{}", other.ids["organization"]);
+    let edit = json!({ "external_id": OTHERS_EXTERNAL_ID }).to_string();
+    assert_eq!(server.api("PATCH", &path, edit.as_bytes()).status, 200);
     let role = server.api("PUT", "/api/v1/roles/admin", br#"{"name":"Administrator"}"#);
     assert_eq!(role.status, 200);
     let before = server.state();
@@ -211,7 +256,7 @@ fn another_organizations_key_meets_nothing_at_every_place_of_an_id() {
             continue;
         }
         for foreign in operation.places() {
-            if foreign == "id" {
+            if is_nobodys_own(&foreign) {
                 continue;
             }
             places += 1;
@@ -240,8 +285,27 @@ fn another_organizations_key_meets_nothing_at_every_place_of_an_id() {
         }
     }
     // The document has at least as many as when this was written.
-    assert!(places >= 47, "{places}");
-    // Ids that stand elsewhere: in a body, and in a query.
+    assert!(places >= 48, "{places}");
+    // Ids that stand elsewhere. In a body there are two places; others concern all organizations.
+    let all = Operation::all();
+    let found: Vec<_> = all
+        .iter()
+        .filter(|it| !it.is_of_all && !it.ids_in_body.is_empty())
+        .map(|it| format!("{} {} {}", it.method, it.path, it.ids_in_body.join(" ")))
+        .collect();
+    let expected =
+        ["PATCH /organizations/{organization} external_id", "POST /api-keys organization_id"];
+    assert_eq!(found, expected, "a new place for an id: say below what a stranger is told there");
+    // Whether somebody has it is not told to whoever may know of one organization only.
+    let with = |external_id: &str| {
+        let body = json!({ "external_id": external_id }).to_string();
+        let authorization = format!("Bearer {}", own.key);
+        let headers = [("Authorization", authorization.as_str())];
+        let path = format!("/api/v1/organizations/{}", own.ids["organization"]);
+        told(&server.call("PATCH", &path, &headers, body.as_bytes()))
+    };
+    assert_eq!(with(OTHERS_EXTERNAL_ID), with("nobodys"));
+    assert_eq!(with("nobodys").0, 403);
     let with = |id: &str| {
         let body = json!({ "name": "x", "scopes": ["read"], "organization_id": id }).to_string();
         let authorization = format!("Bearer {}", own.key);
@@ -268,6 +332,50 @@ fn another_organizations_key_meets_nothing_at_every_place_of_an_id() {
     let foreign = format!("organization_id={}", other.ids["organization"]);
     assert_eq!(stream(&foreign), stream(&format!("organization_id={}", nobodys("organization"))));
     assert_eq!(stream(&foreign).0, 404);
+    // In a query: whatever of the other's stands there, nothing of them is told.
+    let feed = |query: &str| {
+        text(&server.api("GET", &format!("/api/v1/events?limit=1{query}"), b"").json(), "next")
+    };
+    let cursors = [feed(""), feed(&format!("&directory_id={}", other.ids["directory"]))];
+    let mut asked = 0;
+    for operation in Operation::all().iter().filter(|it| !it.is_of_all) {
+        let is_feed = operation.path.starts_with("/events");
+        for name in &operation.query {
+            let values: Vec<&str> = match name.as_str() {
+                "after" if is_feed => cursors.iter().map(String::as_str).collect(),
+                "after" => vec![&other.ids["organization"], &other.ids["directory"], "1"],
+                "directory_id" => vec![&other.ids["directory"]],
+                "organization_id" => vec![&other.ids["organization"]],
+                "type" => vec!["directory.user.created"],
+                "wait" => vec!["0"],
+                // Only what the other has.
+                "external_id" => vec![OTHERS_EXTERNAL_ID],
+                "user_name" | "email" | "display_name" => vec![&other.ids["user"]],
+                "filter" => vec!["id%20pr"],
+                "limit" => vec!["1000"],
+                _ => panic!("`{name}` is a new parameter: say what a stranger would send"),
+            };
+            for value in values {
+                asked += 1;
+                let own_path = operation.filled(|name| own.ids[name].clone());
+                let mut path = format!("{own_path}?{name}={value}");
+                if is_feed && name != "directory_id" {
+                    path = format!("{path}&directory_id={}", own.ids["directory"]);
+                }
+                let reply = operation.send(&server, &path, Some(&own.key));
+                assert!(matches!(reply.status, 200 | 400 | 404), "{path}: {reply:?}");
+                if is_feed && name == "after" {
+                    assert_eq!(reply.status, 400, "a cursor of theirs leads nowhere: {reply:?}");
+                }
+                let (_, _, body) = told(&reply);
+                let body = body.replace(value, "…");
+                for id in other.ids.iter().filter(|it| !is_nobodys_own(it.0)).map(|(_, id)| id) {
+                    assert!(!body.contains(id), "{path}: {body}");
+                }
+            }
+        }
+    }
+    assert!(asked >= 30, "{asked}");
     assert_eq!(server.state(), before);
     // Lists have the own ones and nobody else's.
     for operation in Operation::all()
@@ -277,7 +385,7 @@ fn another_organizations_key_meets_nothing_at_every_place_of_an_id() {
         let reply = operation.send(&server, &operation.filled(|_| String::new()), Some(&own.key));
         let (status, _, body) = told(&reply);
         assert_eq!(status, 200, "{}", operation.path);
-        for id in other.ids.iter().filter(|(name, _)| **name != "id").map(|(_, id)| id) {
+        for id in other.ids.iter().filter(|it| !is_nobodys_own(it.0)).map(|(_, id)| id) {
             assert!(!body.contains(id), "{}: {body}", operation.path);
         }
     }
@@ -324,6 +432,39 @@ fn a_key_does_what_its_scopes_say_and_is_told_so_before_anything_is_looked_for()
     assert_eq!(server.state(), before);
 }
 
+/// Of every scope there is, by itself: what it allows, and nothing more.
+#[test]
+fn every_scope_allows_what_it_says_and_nothing_else() {
+    let server = Server::start("isolation-every-scope", without_limits());
+    let of = furnish_whole(&server);
+    let operations = Operation::all();
+    let mut scopes: BTreeSet<_> = operations.iter().map(|it| it.scope.as_str()).collect();
+    scopes.extend(["full", "read"]);
+    assert!(scopes.len() >= 17, "{scopes:?}");
+    for scope in scopes {
+        let key = text(
+            &made(&server, "/api-keys", &json!({ "name": scope, "scopes": [scope] })),
+            "api_key",
+        );
+        for operation in &operations {
+            let area = |it: &str| it.split(':').next().map(str::to_owned);
+            let is_read = operation.scope.ends_with(":read");
+            let is_allowed = scope == operation.scope
+                || scope == "full"
+                || (is_read && (scope == "read" || area(scope) == area(&operation.scope)));
+            // What is allowed is done to nothing that is there.
+            let nowhere = operation.filled(|name| nobodys(name).to_owned());
+            let reply = operation.send(&server, &nowhere, Some(&key));
+            let context = format!("{scope}: {} {}: {reply:?}", operation.method, operation.path);
+            assert_ne!(reply.status, 401, "{context}");
+            let is_refused = reply.status == 403 && told(&reply).2.contains("the scope `");
+            assert_eq!(is_refused, !is_allowed, "{context}");
+        }
+    }
+    assert_eq!(server.call("GET", "/health", &[], b"").status, 200);
+    drop(of);
+}
+
 #[test]
 fn no_credential_of_anything_else_opens_a_directory() {
     let server = Server::start("isolation-scim", without_limits());
@@ -366,6 +507,18 @@ fn no_credential_of_anything_else_opens_a_directory() {
             let reply = server.call(method, &path, &headers, body.as_bytes());
             assert_eq!(reply.status, 401, "{method} {path} with {kind}: {reply:?}");
             assert!(!told(&reply).2.contains(SECRET), "{method} {path} with {kind}");
+        }
+        // As a password: the own token where none is taken, and another's under either name.
+        for authorization in [
+            basic(&own.ids["directory"], &own.house.connection.token),
+            basic(&own.ids["directory"], &other.house.connection.token),
+            basic(&other.ids["directory"], &other.house.connection.token),
+            basic("", ""),
+        ] {
+            let headers = [("Authorization", authorization.as_str())];
+            let reply = server.call(method, &path, &headers, body.as_bytes());
+            assert_eq!(reply.status, 401, "{method} {path}: {reply:?}");
+            assert!(!told(&reply).2.contains(SECRET), "{method} {path}: {reply:?}");
         }
     }
     assert_eq!(server.state(), before);

@@ -140,6 +140,25 @@ fn bodies_of_the_api_have_a_limit_too() {
     assert_eq!(server.state(), before);
 }
 
+/// A list is not read as the members of an object in their order, at the top of a body or within.
+#[test]
+fn where_an_object_is_meant_a_list_is_refused() {
+    let server = Server::start("limits-lists", Limits::default());
+    let to = server.connect("Acme", "Okta");
+    let directory = format!("/api/v1/directories/{}", to.directory);
+    let schema = format!("{directory}/schemas/urn:example:x:Y");
+    let before = server.state();
+    for (method, path, body) in [
+        ("PATCH", directory.as_str(), r#"["Okta",null]"#),
+        ("PATCH", &directory, r#"{"settings":["strict"]}"#),
+        ("PATCH", &directory, r#"{"settings":[null,null]}"#),
+        ("PUT", &schema, r#"{"resource_type":"User","schema":["urn:example:x:Y","Y","",[]]}"#),
+    ] {
+        assert_eq!(server.api(method, path, body.as_bytes()).status, 400, "{body}");
+    }
+    assert_eq!(server.state(), before);
+}
+
 /// Proves S-HTTP-23.
 #[test]
 fn what_is_too_deep_or_no_text_is_refused() {

@@ -4,7 +4,9 @@
 mod addresses;
 mod bulk;
 mod conditions;
+mod credentials;
 mod disk;
+mod edits;
 mod feed;
 mod isolation;
 mod limits;

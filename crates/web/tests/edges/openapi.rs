@@ -280,6 +280,8 @@ fn tell_all() -> Map<String, Value> {
     story.tell_stream("stream_events", &path, "data: ");
     story.tell_stream("get_snapshot", &of("/snapshot"), "\"type\":\"end\"");
 
+    story.tell("get_event", "GET", &of("/events/1"), &null);
+
     let path = of(&format!("/tokens/{}", text(&token, "id")));
     story.tell("revoke_token", "DELETE", &path, &null);
     story.tell("delete_directory", "DELETE", &directory, &null);

@@ -11,6 +11,7 @@ pub(crate) const SECRET: &str = "Sekretariat";
 const USER: &str = r#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"Sekretariat-1","emails":[{"value":"Sekretariat@acme.example"}]}"#;
 const GROUP: &str =
     r#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group"],"displayName":"Sekretariat-2"}"#;
+const BULK: &str = r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],"Operations":[{"method":"POST","path":"/Users","bulkId":"1","data":{"userName":"stranger"}}]}"#;
 const PATCH: &str = r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[{"op":"replace","value":{"displayName":"stranger"}}]}"#;
 
 /// A directory with a user and a group, and what their ids are.
@@ -40,42 +41,55 @@ pub(crate) fn furnish(server: &Server) -> House {
     House { connection, organization, user, group, token_id }
 }
 
-/// Every route of SCIM, below a base URL.
+/// Every route of SCIM below a base URL, with every method, whether or not it knows it. It is made of
+/// the table that requests are routed by, so a new route is in it, or fails it.
 pub(crate) fn scim_routes(base: &str, house: &House) -> Vec<(&'static str, String, &'static str)> {
+    const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"];
+
     let mut routes = Vec::new();
-    for (resources, id, body) in [("Users", &house.user, USER), ("Groups", &house.group, GROUP)] {
-        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"] {
+    for (place, known) in web::scim_places() {
+        let is_known = |method: &&str| METHODS.contains(method);
+        assert!(known.split(", ").all(|it| is_known(&it)), "{place} knows a new method: {known}");
+        let mut path = format!("{base}{place}");
+        for (name, id) in [
+            ("{user}", house.user.as_str()),
+            ("{group}", house.group.as_str()),
+            ("{id}", "admin"),
+            ("{type}", "User"),
+            ("{urn}", "urn:ietf:params:scim:schemas:core:2.0:User"),
+            ("{rest..}", "Groups"),
+        ] {
+            path = path.replace(name, id);
+        }
+        assert!(!path.contains('{'), "{place} has a new place for an id: say what stands there");
+        for method in METHODS {
             let body = match method {
-                "POST" | "PUT" => body,
+                "POST" if place.ends_with(".search") => "{}",
+                "POST" | "PUT" if place.starts_with("/Groups") => GROUP,
+                "POST" if place == "/Bulk" => BULK,
+                "POST" | "PUT" => USER,
                 "PATCH" => PATCH,
                 _ => "",
             };
-            routes.push((method, format!("{base}/{resources}"), body));
-            routes.push((method, format!("{base}/{resources}/{id}"), body));
+            routes.push((method, path.clone(), body));
         }
-        routes.push(("GET", format!("{base}/{resources}?filter=id%20pr"), ""));
-        routes.push(("POST", format!("{base}/{resources}/.search"), "{}"));
     }
-    for path in [
-        "",
-        "/",
-        "/ResourceTypes",
-        "/ResourceTypes/User",
-        "/Schemas",
-        "/Schemas/urn:ietf:params:scim:schemas:core:2.0:User",
-        "/Roles",
-        "/Roles/admin",
-        "/Entitlements",
-        "/Me",
-        "/Bulk",
-        "/.search",
-        "/nonsense",
-    ] {
+    assert!(routes.len() >= 19 * METHODS.len(), "there were more of them");
+    for path in ["/", "/nonsense", "/Me"] {
         routes.push(("GET", format!("{base}{path}"), ""));
         routes.push(("POST", format!("{base}{path}"), "{}"));
     }
-    routes.push(("POST", format!("{base}/ServiceProviderConfig"), "{}"));
+    for resources in ["Users", "Groups"] {
+        routes.push(("GET", format!("{base}/{resources}?filter=id%20pr"), ""));
+    }
     routes
+}
+
+/// What a server can do is told to anybody who does not say who they are (RFC 7643 §5).
+pub(crate) fn is_for_everybody(method: &str, path: &str, credential: Option<&str>) -> bool {
+    credential.is_none()
+        && matches!(method, "GET" | "HEAD")
+        && path.ends_with("/ServiceProviderConfig")
 }
 
 /// Every route of the management API.
@@ -166,15 +180,19 @@ fn strangers_learn_nothing_and_change_nothing() {
                 );
             }
         };
+    let check_scim = |method: &str, path: &str, body: &str, credential: Option<&str>| {
+        let is_told = is_for_everybody(method, path, credential);
+        check(method, path, body, credential, if is_told { &[200] } else { &[401] });
+    };
     for (method, path, body) in scim_routes(base, &house) {
         for credential in nobody.iter().chain(&also_on_scim) {
-            check(method, &path, body, credential.as_deref(), &[401]);
+            check_scim(method, &path, body, credential.as_deref());
         }
     }
     // At the shared address a token is at home in its own directory, and finds nobody else's there.
     for (method, path, body) in scim_routes("/scim/v2", &house) {
         for credential in nobody.iter().chain(&also_on_scim[..1]) {
-            check(method, &path, body, credential.as_deref(), &[401]);
+            check_scim(method, &path, body, credential.as_deref());
         }
         if path.contains(&house.user) || path.contains(&house.group) {
             let statuses = match method {

@@ -86,7 +86,7 @@ impl World {
         };
         let store = store.expect("the database opens");
         let key = Secret::new(SecretKind::ApiKey, [0xa1; 32]);
-        store.create_api_key("tests", &key).await.expect("a key");
+        store.create_first_api_key("tests", &key).await.expect("a key");
         let limits = Limits { rate: None, ..Limits::default() };
         let settings = Settings::new(PUBLIC_URL, "/scim/v2", limits).expect("good settings");
         let mut connections = Vec::new();

@@ -225,7 +225,7 @@ impl Server {
             if store.api_key_count().await.expect("a count") == 0 {
                 let secret = Secret::new(SecretKind::ApiKey, [0xa1; 32]);
                 assert_eq!(secret.reveal(), key);
-                store.create_api_key("tests", &secret).await.expect("a key");
+                store.create_first_api_key("tests", &secret).await.expect("a key");
             }
             let application = web::application(store.access(), settings, request_ids, chance);
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");

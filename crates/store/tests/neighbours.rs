@@ -100,7 +100,10 @@ fn the_last_place_of_the_catalogue_is_taken_by_one_of_two_nodes() {
             };
             assert!(is_rejected(&loser, &FULL), "{loser:?}");
             assert_eq!(one.api().catalogue(kind).await.unwrap().len(), 1_000);
-            one.api().delete_entry(kind, winner.parse::<directory::EntryId>().unwrap()).await.unwrap();
+            one.api()
+                .delete_entry(kind, winner.parse::<directory::EntryId>().unwrap())
+                .await
+                .unwrap();
         }
     });
 }

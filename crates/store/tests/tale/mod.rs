@@ -422,7 +422,10 @@ impl Teller {
                     .map(drop)
             }
             2 => {
-                let id = dice.one_of(&["admin", "editor", "viewer"]).parse::<directory::EntryId>().expect("an id");
+                let id = dice
+                    .one_of(&["admin", "editor", "viewer"])
+                    .parse::<directory::EntryId>()
+                    .expect("an id");
                 api.delete_entry(CatalogueKind::Role, id).await
             }
             3 => {

@@ -13,6 +13,7 @@ mod db;
 mod endure;
 mod fuzz;
 mod python;
+mod schemathesis;
 mod scim_tester;
 mod server;
 mod soak;

@@ -7,7 +7,7 @@ use crate::{
     checklist, client,
     command::{cargo, run, run_within, say},
     db::{self, Postgres},
-    scim_tester,
+    schemathesis, scim_tester,
     tool::{
         C_COMPILER, CARGO_DENY, CARGO_NEXTEST, CLIPPY, NODE, NPM, PYTHON, PYTHON_VENV, RUSTFMT,
         Tool,
@@ -148,6 +148,16 @@ pub(crate) const STEPS: &[Step] = &[
         tools: &[C_COMPILER, PYTHON, PYTHON_VENV],
         run: client::check,
         hint: "mend the document: `crates/web/src/api.rs` and the types that it names",
+        has_summary: false,
+    },
+    Step {
+        name: "schemathesis",
+        claim: "whatever is asked of the management API, the answer is one of those that its document \
+                describes, and never our fault",
+        when: When::InCi,
+        tools: &[C_COMPILER, PYTHON, PYTHON_VENV],
+        run: schemathesis::check,
+        hint: "mend the server, or the document: `crates/web/src/api.rs` and the types that it names",
         has_summary: false,
     },
     Step {

@@ -205,7 +205,6 @@ mod tests {
         assert_eq!((message.id.as_str(), message.timestamp), ("evt-1", 1_795_345_200));
     }
 
-    /// Proves S-HOOK-6.
     #[test]
     fn a_large_event_is_brought_without_its_largest_values_and_says_so() {
         let directory = DirectoryId::new(&One);

@@ -184,7 +184,7 @@ impl App {
     }
 }
 
-/// Proves S-HOOK-1.
+/// Proves S-HOOK-1, S-HOOK-6.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_keeps_nothing_from_the_app() {
     let kills = kills(KILLS);

@@ -88,7 +88,9 @@ pub(crate) struct Bulk<const N: usize> {
 }
 
 /// Rows from which on PostgreSQL takes them by `copy`, which is made for many rows: they are sent while
-/// the next are made, and no array of them is held. To begin and to end it is a journey each.
+/// the next are made, and no array of them is held. To begin and to end it is a journey each. Events on
+/// the same machine took 0.9 ms by `copy` and 1.0 ms as arrays for 100 rows, 1.5 and 2.9 ms for 300, 6
+/// and 11 ms for 1,000, and half of the time from there on: so it pays where a journey takes 2 ms.
 const COPIED_MIN: usize = 1_000;
 
 /// Rows of one `copy`, so that none comes near the time that a statement may take.

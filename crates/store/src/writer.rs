@@ -64,7 +64,7 @@ enum Work {
     /// Something to decide in one directory.
     Decision(DirectoryId, Box<dyn Pending>),
     /// Something that was decided elsewhere: an administrative act.
-    Act(Act, oneshot::Sender<Result<u64, Error>>),
+    Act(Box<Act>, oneshot::Sender<Result<u64, Error>>),
     /// Nothing more is taken.
     Close,
 }
@@ -154,7 +154,7 @@ impl Writer {
     /// Has an administrative act kept. Says how much of it there was, where that is of interest.
     pub(crate) async fn act(&self, act: Act) -> Result<u64, Error> {
         let (answer, kept) = oneshot::channel();
-        self.0.send(Work::Act(act, answer)).await.map_err(|_| Error::Closed)?;
+        self.0.send(Work::Act(Box::new(act), answer)).await.map_err(|_| Error::Closed)?;
         kept.await.map_err(|_| Error::Closed)?
     }
 
@@ -173,7 +173,7 @@ impl Writer {
     /// The same for a thread that may wait.
     pub(crate) fn act_now(&self, act: Act) -> Result<u64, Error> {
         let (answer, kept) = oneshot::channel();
-        self.0.blocking_send(Work::Act(act, answer)).map_err(|_| Error::Closed)?;
+        self.0.blocking_send(Work::Act(Box::new(act), answer)).map_err(|_| Error::Closed)?;
         kept.blocking_recv().map_err(|_| Error::Closed)?
     }
 
@@ -181,7 +181,7 @@ impl Writer {
     pub(crate) fn act_sometime(&self, act: Act) {
         let (answer, _) = oneshot::channel();
         // A full queue means that there is more important work.
-        let _ = self.0.try_send(Work::Act(act, answer));
+        let _ = self.0.try_send(Work::Act(Box::new(act), answer));
     }
 }
 
@@ -512,8 +512,11 @@ impl Work {
     /// Whether nobody waits for it, and it may take a while.
     fn is_upkeep(&self) -> bool {
         match self {
-            Work::Act(Act::ForgetEvents { .. }, _) => true,
-            Work::Act(Act::Administer(administration, _), _) => administration.is_upkeep(),
+            Work::Act(act, _) => match act.as_ref() {
+                Act::ForgetEvents { .. } => true,
+                Act::Administer(administration, _) => administration.is_upkeep(),
+                _ => false,
+            },
             _ => false,
         }
     }
@@ -521,8 +524,11 @@ impl Work {
     fn directory(&self) -> Option<DirectoryId> {
         match self {
             Work::Decision(directory_id, _) => Some(*directory_id),
-            Work::Act(Act::Administer(administration, _), _) => administration.directory(),
-            Work::Act(..) | Work::Close => None,
+            Work::Act(act, _) => match act.as_ref() {
+                Act::Administer(administration, _) => administration.directory(),
+                _ => None,
+            },
+            Work::Close => None,
         }
     }
 

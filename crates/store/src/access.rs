@@ -502,13 +502,6 @@ impl DirectoryStore {
         self.inner.readers.read_long(directory, read).await
     }
 
-    /// An event of the directory by its number; `None` where there is none, or it was let go.
-    pub async fn event(&self, number: u64) -> Result<Option<TimelineEvent>, Error> {
-        let directory = self.id;
-        let read = move |session: &mut Session| finish(timeline::one(session, directory, number));
-        self.inner.readers.read_key(read).await
-    }
-
     /// Some users. A page may be shorter than its window, where it would be long in bytes.
     ///
     /// # Errors
@@ -1379,6 +1372,17 @@ impl ApiStore {
         };
         let found: Option<OrganizationId> = self.0.readers.read_key(read).await?;
         Ok(found.filter(|id| self.may_see(*id)))
+    }
+
+    /// An event of a directory by its number; `None` where there is none, or it was let go. There are
+    /// those of a directory that was deleted, too.
+    pub async fn event(
+        &self,
+        directory: DirectoryId,
+        number: u64,
+    ) -> Result<Option<TimelineEvent>, Error> {
+        let read = move |session: &mut Session| finish(timeline::one(session, directory, number));
+        self.0.readers.read_key(read).await
     }
 
     /// Whether there is, or was, an organization: also one that was deleted, of whose directories

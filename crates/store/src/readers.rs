@@ -142,10 +142,12 @@ impl Free {
 
     /// Gives one back. Where it stays in a state that is old by now, it leaves it.
     fn give_back(self: &Arc<Free>, mut reader: Reader) -> Result<(), Error> {
+        // Whoever stays nowhere is let go of before others wait for it.
+        let left = if reader.stays_in.is_none() { reader.leave() } else { Ok(()) };
         let mut readers = self.lock();
         // Behind the lock: whoever makes it old either sees it here, or was seen here.
         let stays = reader.stays_in.is_some_and(|(state, _)| state == self.state());
-        let left = if stays { Ok(()) } else { reader.leave() };
+        let left = if stays || reader.stays_in.is_none() { left } else { reader.leave() };
         readers.push(reader);
         drop(readers);
         if stays && !self.is_watched.swap(true, Ordering::AcqRel) {
@@ -395,7 +397,6 @@ fn use_one_of<T>(
     let mut reader = free.take();
     reader.session.read_for(is_wanted);
     let begun = match sees {
-        Sees::Own if reader.stays_in.is_none() => Ok(()),
         Sees::Own => reader.leave(),
         Sees::Shared => reader.stay(state),
     };
@@ -404,8 +405,8 @@ fn use_one_of<T>(
         std::panic::catch_unwind(read).unwrap_or_else(|_| Err(panicked()))
     });
     // Otherwise the next reader begins anew: in a transaction that a panic has left open it would see
-    // an old state, and the log could not be cut back.
-    if outcome.is_err() {
+    // an old state, and the log could not be cut back. A read may also have ended the state by itself.
+    if outcome.is_err() || !reader.session.stays() {
         reader.stays_in = None;
     }
     let ended = free.give_back(reader);
@@ -534,6 +535,23 @@ mod tests {
         };
         readers.read_key(fails).await.unwrap_err();
         assert!(readers.free.lock().iter().all(|it| it.stays_in.is_none()));
+    }
+
+    #[tokio::test]
+    async fn a_read_that_ends_its_state_by_itself_leaves_nothing_open() {
+        let (readers, _writer, _folder) = opened_to_count("ended");
+        let ends = |session: &mut Session| {
+            count(session)?;
+            finish(session.roll_back())
+        };
+        let begins = |session: &mut Session| {
+            session.begin_reading()?;
+            count(session)
+        };
+        readers.read_key(ends).await.unwrap();
+        for _ in 0..3 {
+            assert_eq!(readers.read_key(begins).await.unwrap(), 0);
+        }
     }
 
     #[tokio::test]

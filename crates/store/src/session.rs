@@ -330,6 +330,11 @@ impl Session {
         Ok(())
     }
 
+    /// Whether it is still in the state that it began to stay in.
+    pub(crate) fn stays(&self) -> bool {
+        self.stays
+    }
+
     /// Begins to read one state of the whole database.
     pub(crate) fn begin_reading(&mut self) -> Result<(), Error> {
         match &mut self.driver {

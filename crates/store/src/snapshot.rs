@@ -5,13 +5,15 @@
 //! written in the transaction that keeps the change. A snapshot with the number N holds the effect of
 //! the events up to N, and of no other.
 //!
-//! The cursor is the place of the event N in the feed, and the events of this directory behind it are
-//! those from N + 1 on. On an embedded database positions are taken in the transaction of the change,
-//! so the end of the feed in the same state is such a place. On PostgreSQL they are given after the
-//! commit, by whoever reads: when the state is taken, the event N may have none yet. So they are given
-//! once more after that, on another connection, and then event N has one: everything that the
-//! state shows was committed before. What was committed in between has a number above N, and within
-//! a directory positions are in the order of numbers, so it comes behind the cursor.
+//! The cursor is a place in the feed behind which the events of this directory are those from N + 1 on.
+//! On an embedded database positions are taken in the transaction of the change, so the end of the feed
+//! in the same state is such a place. On PostgreSQL they are given after the commit, by whoever reads.
+//! So the end of the feed is looked at before the state is taken: what is kept after that gets a place
+//! behind it. And once more after that, for the event N itself: what was committed in between and is
+//! shown has places up to that one, and what is not shown has a number above N, which comes behind it,
+//! because within a directory positions are in the order of numbers. The later of the two is the
+//! cursor. (The place of N alone would do, too, but that of a quiet directory is soon one of events
+//! that were let go.)
 //!
 //! That is why a snapshot is of one directory and not of several: between two directories, the order
 //! of positions is not the order of commits, and there may be no place in the feed with the
@@ -113,17 +115,23 @@ impl ApiStore {
         self.find(id).await?;
         let inner = self.inner();
         let mut held = inner.readers.hold().await?;
-        let begun = held.read(move |session| finish(begin(session, id))).await?;
-        let state = begun.ok_or(Error::Rejected(Rejection::UnknownDirectory(id)))?;
-        let position = if let Some(position) = state.position {
-            position
+        // Before the state is taken: whatever is kept after that comes behind this.
+        let end = if inner.readers.is_embedded() {
+            None
         } else {
-            let number = state.event_number;
-            let read = move |session: &mut Session| finish(position_of(session, id, number));
-            inner.readers.read(read).await?
+            Some(inner.readers.read(|session| finish(end_of(session))).await?)
         };
+        let begun = held.read(move |session| finish(begin(session, id))).await?;
+        let mut state = begun.ok_or(Error::Rejected(Rejection::UnknownDirectory(id)))?;
+        if let Some(end) = end {
+            let number = state.event_number;
+            let read = move |session: &mut Session| finish(place_of(session, id, number));
+            let latest = inner.readers.read(read).await?;
+            state.place = latest.filter(|latest| latest.0 > end.0).unwrap_or(end);
+        }
+        let (position, event_id) = &state.place;
         let scope = EventFilter::from(Some(id)).scope();
-        let cursor = inner.sealer.seal(scope, position, state.event_id.as_deref());
+        let cursor = inner.sealer.seal(scope, *position, event_id.as_deref());
         let (sender, parts) = mpsc::channel(1);
         tokio::spawn(async move {
             let reading = tokio::time::timeout(LASTS, read_all(&mut held, id, &sender)).await;
@@ -142,16 +150,17 @@ impl ApiStore {
     }
 }
 
+/// A place in the feed, and which event is there; none at the beginning.
+type Place = (u64, Option<String>);
+
 /// A directory in the state that is read.
 struct State {
     organization_id: OrganizationId,
     event_number: u64,
     user_count: u64,
     group_count: u64,
-    /// The place behind the latest event, where it is known in this state.
-    position: Option<u64>,
-    /// Which event is at that place; none at the beginning.
-    event_id: Option<String>,
+    /// From where the feed goes on, where that is known in this state.
+    place: Place,
 }
 
 /// Begins to read one state.
@@ -173,49 +182,58 @@ async fn begin(session: &mut Session, id: DirectoryId) -> Result<Option<State>, 
                     event_number: row.number(1)?,
                     user_count: row.number(2)?,
                     group_count: row.number(3)?,
-                    position: None,
-                    event_id: None,
+                    place: (0, None),
                 })
             },
         )
         .await?;
     let Some(mut state) = found else { return Ok(None) };
-    match session.engine() {
-        Engine::Sqlite => {
-            let end = feed::position(session).await?;
-            state.event_id = feed::event_at(session, end).await?.map(|event| event.id);
-            state.position = Some(end);
-        }
-        Engine::Postgres => {
-            let sql = "select event_id from events where directory_id = $1 and number = $2";
-            let values = [Value::Text(&directory), count(state.event_number)];
-            let doing = "looking for the latest event of a directory";
-            state.event_id = session.first(doing, sql, &values, |row| row.text(0)).await?;
-            if state.event_id.is_none() {
-                // It was let go, and what was let go last is not before it.
-                let (position, event_id) = feed::forgotten(session).await?;
-                (state.position, state.event_id) = (Some(position), event_id);
-            }
-        }
+    if session.engine() == Engine::Sqlite {
+        state.place = end_here(session).await?;
     }
     Ok(Some(state))
 }
 
-/// The place of an event of a directory in the feed, on PostgreSQL.
-async fn position_of(session: &mut Session, id: DirectoryId, number: u64) -> Result<u64, Error> {
+/// The end of the feed, in the state that is read.
+async fn end_here(session: &mut Session) -> Result<Place, Error> {
+    let end = feed::position(session).await?;
+    let at = feed::event_at(session, end).await?.map(|event| event.id);
+    if at.is_some() {
+        return Ok((end, at));
+    }
+    // It was let go, where there was one.
+    let (position, event_id) = feed::forgotten(session).await?;
+    Ok((end, event_id.filter(|_| position == end)))
+}
+
+/// The end of the feed, once all that was kept has its place, on PostgreSQL.
+async fn end_of(session: &mut Session) -> Result<Place, Error> {
     feed::sequence(session).await?;
-    let found = session
+    session.begin_reading()?;
+    let end = end_here(session).await?;
+    session.roll_back().await?;
+    Ok(end)
+}
+
+/// The place of an event of a directory in the feed, on PostgreSQL; `None` where it was let go.
+async fn place_of(
+    session: &mut Session,
+    id: DirectoryId,
+    number: u64,
+) -> Result<Option<Place>, Error> {
+    feed::sequence(session).await?;
+    session
         .first(
             "looking where an event stands",
-            "select first_position + ($2 - first_number) from sequence
-             where directory_id = $1 and first_number <= $2
-                 and last_position >= first_position + ($2 - first_number)
-             order by last_position desc limit 1",
+            "select s.first_position + ($2 - s.first_number), e.event_id
+             from sequence s join events e on e.directory_id = s.directory_id and e.number = $2
+             where s.directory_id = $1 and s.first_number <= $2
+                 and s.last_position >= s.first_position + ($2 - s.first_number)
+             order by s.last_position desc limit 1",
             &[Value::Text(&id.to_string()), count(number)],
-            |row| row.number(0),
+            |row| Ok((row.number(0)?, Some(row.text(1)?))),
         )
-        .await?;
-    found.ok_or_else(|| Error::Corrupt(format!("event {number} of `{id}` stands nowhere")))
+        .await
 }
 
 /// Hands a part on, as soon as the reader has room for it.

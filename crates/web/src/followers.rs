@@ -112,11 +112,16 @@ impl Followers {
             }
             tokio::select! {
                 biased;
-                _ = is_stopping.wait_for(|it| *it) => return Ok(Woken::Stopping),
+                () = async { drop(is_stopping.wait_for(|it| *it).await) } => {
+                    return Ok(Woken::Stopping);
+                }
                 _ = good_keys.changed() => {
-                    let good = good_keys.borrow_and_update();
+                    let good = good_keys.borrow_and_update().clone();
                     let is_good = |key| good.as_ref().is_none_or(|good| good.contains(&key));
-                    if !key.is_none_or(is_good) {
+                    let is_missing = !key.is_none_or(is_good);
+                    drop(good);
+                    // Who looked may not have seen a key that was made since.
+                    if is_missing && !store.is_open().await? {
                         return Ok(Woken::Revoked);
                     }
                 }
@@ -135,10 +140,7 @@ impl Followers {
             if let Some(last) = looked.for_events {
                 tokio::time::sleep_until(last + LOOKING).await;
             }
-            looked.for_events = Some(Instant::now());
-            if let Err(error) = tail.look().await {
-                return error;
-            }
+            // First the keys: as soon as there are events, somebody else takes over from here.
             if looked.for_keys.is_none_or(|last| last.elapsed() >= CHECKING) {
                 let good = match self.access.good_api_keys().await {
                     Ok(good) => good,
@@ -146,6 +148,10 @@ impl Followers {
                 };
                 looked.for_keys = Some(Instant::now());
                 self.good_keys.send_replace(Some(Arc::new(good)));
+            }
+            looked.for_events = Some(Instant::now());
+            if let Err(error) = tail.look().await {
+                return error;
             }
         }
     }

@@ -21,7 +21,6 @@ use store::{ApiStore, BadCursor, Cursor, EventFilter, EventPage, EventRecord};
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
-use super::directories::open;
 use super::{PageQuery, Path, Vendor, id};
 use crate::followers::{Follower, Followers, Woken};
 use crate::problem::Problem;
@@ -418,7 +417,9 @@ impl Streamed {
                 }
             } else if followers.is_stopping() {
                 return Ok(None);
-            } else if self.checked.elapsed() >= CHECKING {
+            }
+            // Whoever always has something to tell never waits until they are told.
+            if self.checked.elapsed() >= CHECKING {
                 self.checked = Instant::now();
                 if !store.is_open().await? {
                     return Err(Problem::unauthorized());
@@ -458,10 +459,13 @@ pub(super) async fn get(
     vendor: Vendor,
     Path((directory, number)): Path<(String, String)>,
 ) -> Result<Json<EventView>, Problem> {
-    let store = open(&vendor, &directory).await?;
+    let directory: DirectoryId = id(&directory, "directory")?;
+    // Also of one that was deleted: that is told in events, too, and they may be large.
+    let organization = vendor.store.organization_of(directory).await?;
+    let organization = organization.ok_or_else(|| Problem::not_found("directory"))?;
     let number = number.parse::<u64>().ok().filter(|it| i64::try_from(*it).is_ok());
     let found = match number {
-        Some(number) => store.event(number).await?,
+        Some(number) => vendor.store.event(directory, number).await?,
         None => None,
     };
     let event = found.ok_or_else(|| Problem::not_found("event"))?;
@@ -469,8 +473,8 @@ pub(super) async fn get(
         id: event.event_id,
         kind: event.kind,
         occurred_at: scim::datetime::print(event.occurred_at),
-        organization_id: Some(store.organization_id().to_string()),
-        directory_id: Some(store.id().to_string()),
+        organization_id: Some(organization.to_string()),
+        directory_id: Some(directory.to_string()),
         number: event.number,
         cause: cause_view(event.cause.as_deref()),
         data: RawValue::from_string(event.data).expect("events are kept as JSON"),

@@ -325,6 +325,36 @@ fn a_key_that_is_taken_back_ends_what_it_opened() {
 }
 
 #[test]
+fn a_key_that_is_taken_back_hears_no_more_while_much_happens() {
+    let Scene { server, acme, .. } = scene("feed-revoked-busy");
+    let (own, id) = key(&server, &id_of_organization(&server, &acme));
+    let authorization = format!("Bearer {own}");
+    let headers = [("Authorization", authorization.as_str())];
+    let mut stream = Stream::open(&server, "/api/v1/events/stream?after=end", &headers);
+    stream.until("id: ");
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (server, acme, is_over) = (&server, &acme, &is_over);
+        scope.spawn(move || {
+            for number in 0.. {
+                if is_over.load(std::sync::atomic::Ordering::SeqCst) {
+                    break;
+                }
+                add(server, acme, &format!("busy-{number}"));
+            }
+        });
+        stream.until("busy-3");
+        assert_eq!(server.api("DELETE", &format!("/api/v1/api-keys/{id}"), b"").status, 204);
+        let begun = Instant::now();
+        let (rest, _) = stream.rest();
+        let elapsed = begun.elapsed();
+        is_over.store(true, std::sync::atomic::Ordering::SeqCst);
+        assert!(elapsed < Duration::from_secs(10), "{elapsed:?}");
+        assert!(rest.contains("event: problem\ndata: "), "{rest}");
+    });
+}
+
+#[test]
 fn who_follows_a_directory_hears_that_it_was_deleted() {
     let Scene { server, acme, .. } = scene("feed-deleted");
     let path = format!("/api/v1/events?directory_id={}", acme.directory);
@@ -336,6 +366,11 @@ fn who_follows_a_directory_hears_that_it_was_deleted() {
     let after = server.api("GET", &path, b"");
     assert_eq!(after.status, 200, "{after:?}");
     assert_eq!(told(&after.json()), ["directory.deleted"]);
+    // And reads each of them whole, where a webhook had to leave something out.
+    let number = after.json()["data"][0]["number"].clone();
+    let whole = server.api("GET", &format!("{directory}/events/{number}"), b"");
+    assert_eq!(whole.status, 200, "{whole:?}");
+    assert_eq!(whole.json(), after.json()["data"][0]);
     // What is in it is nobody's any more.
     assert_eq!(server.api("GET", &format!("{directory}/snapshot"), b"").status, 404);
 }

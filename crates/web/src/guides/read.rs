@@ -465,7 +465,7 @@ mod tests {
             "<script>alert(1)</script>",
             "`<script>alert(1)</script>` is HTML that is no marker below a heading",
         );
-        check("\nClick <b>here</b>.", "InlineHtml(Borrowed(\"<b>\")) does not belong into a guide");
+        check("\nClick <b>here</b>.", "`<b>` is HTML");
         check(
             "\nPaste `{{tokn}}`.",
             "`{{tokn}}` is not a blank; use one of url, token, organization, vendor, directory",

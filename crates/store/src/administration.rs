@@ -154,7 +154,7 @@ impl Administration {
                 edit_organization(session, *id, edit).await
             }
             Administration::DeleteOrganization(guarded, at) => {
-                delete_organization(session, guarded, *at, (batch.moment(), cause)).await
+                delete_organization(session, batch, guarded, *at, cause).await
             }
             Administration::CreateApiKey { key, hash, is_first } => {
                 create_api_key(session, key, hash, *is_first, (batch.moment(), cause)).await.map(Ok)
@@ -327,7 +327,7 @@ async fn create_organization(
 }
 
 /// An organization that stays as it is until the end of the transaction.
-async fn organization_to_change(
+pub(crate) async fn organization_to_change(
     session: &mut Session,
     id: OrganizationId,
 ) -> Result<Option<Organization>, Error> {
@@ -389,9 +389,10 @@ async fn edit_organization(
 /// Its row stays as long as a directory names it; its own identifier is free again.
 async fn delete_organization(
     session: &mut Session,
+    batch: &Batch<'_>,
     Guarded { precondition, what: id }: &Guarded<OrganizationId>,
     at: Timestamp,
-    (moment, cause): (Moment<'_>, Cause),
+    cause: Cause,
 ) -> Result<Result<u64, Rejection>, Error> {
     let Some(organization) = organization_to_change(session, *id).await? else {
         return Ok(Err(Rejection::UnknownOrganization(*id)));
@@ -404,7 +405,9 @@ async fn delete_organization(
     let directories = session
         .first("counting directories", sql, &[Value::Text(&text)], |row| row.number(0))
         .await?;
-    if let Some(directories @ 1..) = directories {
+    // Those that begin in this transaction have no rows yet.
+    let directories = directories.unwrap_or_default() + batch.directories_begun_in(*id);
+    if directories > 0 {
         return Ok(Err(Rejection::OrganizationInUse(directories)));
     }
     let sql = "update organizations set deleted_at = $2, external_id = null, metadata = '{}'
@@ -414,7 +417,7 @@ async fn delete_organization(
     let sql = revoked_keys!("organization_id = $1");
     let doing = "revoking the keys of an organization";
     let gone = session.all(doing, sql, &[Value::Text(&text)], api_key).await?;
-    tell_of_revoked(session, &gone, (moment, cause)).await?;
+    tell_of_revoked(session, &gone, (batch.moment(), cause)).await?;
     Ok(Ok(1))
 }
 

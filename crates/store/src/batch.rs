@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use directory::{
     Cause, Change, Directory, DirectoryHead, DirectoryId, EventId, Facts, GroupId, Limits,
-    Membership, Moment, ResourceId, Stop, User, Want,
+    Membership, Moment, OrganizationId, ResourceId, Stop, User, Want,
 };
 use jiff::Timestamp;
 
@@ -204,6 +204,17 @@ impl<'a> Batch<'a> {
         self.changes.push((directory_id, change));
         self.circumstances.push((self.moment.now, cause));
         Ok(())
+    }
+
+    /// How many directories of an organization begin in this batch.
+    pub(crate) fn directories_begun_in(&self, id: OrganizationId) -> u64 {
+        let begun = self.changes.iter().filter(|(_, change)| match change {
+            Change::Directory(change) => {
+                change.before().is_none() && change.after().organization_id == id
+            }
+            _ => false,
+        });
+        begun.count() as u64
     }
 
     async fn open(

@@ -16,7 +16,7 @@ use directory::{
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::administration::Administration;
+use crate::administration::{Administration, organization_to_change};
 use crate::batch::{Batch, what_it_said};
 use crate::catalogue::{self, NewEntry};
 use crate::error::Error;
@@ -550,15 +550,8 @@ impl Act {
         match self {
             Act::OpenDirectory(directory, cause) => {
                 let organization_id = directory.organization_id;
-                let organization = session
-                    .first(
-                        "looking for an organization",
-                        "select 1 from organizations where organization_id = $1 and deleted_at is null",
-                        &[Value::Text(&organization_id.to_string())],
-                        |_| Ok(()),
-                    )
-                    .await?;
-                if organization.is_none() {
+                // It is not deleted by anybody else before the directory is there.
+                if organization_to_change(session, organization_id).await?.is_none() {
                     return Ok(Err(Rejection::UnknownOrganization(organization_id)));
                 }
                 let change = open_directory(directory.clone());

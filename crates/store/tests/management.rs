@@ -11,7 +11,7 @@ use directory::{
     ApiScopes, Aside, CatalogueKind, CreateGroup, CreateUser, Document, EditDirectory, Guarded,
     Limits, Precondition, Provider, Rejection, ResourceId, Revision, Settings,
 };
-use engine::{Database, directory, on_every_engine};
+use engine::{Database, Waiting, directory, in_one_batch, on_every_engine};
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use scim::admit::admit;
@@ -21,7 +21,7 @@ use scim::group::Member;
 use scim::{Preset, ResourceType};
 use serde_json::json;
 use store::{
-    Begun, Credential, DirectoryStore, EndpointChange, Error, EventRecord, NewEndpoint, NewEntry,
+    ApiStore, Begun, Credential, DirectoryStore, EndpointChange, Error, EventRecord, NewEndpoint, NewEntry,
     NotGiven, OrganizationEdit, Standing, Store,
 };
 
@@ -152,6 +152,45 @@ fn an_organization_ends_after_its_directories_and_frees_its_identifier() {
         let again = api.delete_organization(organization.id).await;
         assert_eq!(rejection(again), Rejection::UnknownOrganization(organization.id));
         api.create_organization("Acme again".to_owned(), external_id()).await.unwrap();
+    });
+}
+
+#[test]
+fn no_directory_begins_in_an_organization_that_ends_meanwhile() {
+    on_every_engine(async |database| {
+        let (here, there) = (opened(&database), opened(&database));
+        let gate = directory(&here, Settings::default()).await;
+        let (api, beside) = (here.api(), there.api());
+        let settings = Settings::default;
+        // In one transaction, in either order; and by two nodes at once.
+        for round in 0..20 {
+            let id = api.create_organization("Acme".into(), None).await.unwrap().id;
+            let begin = async |api: &ApiStore| {
+                let made = api.create_directory(id, "Okta".into(), Provider::Okta, settings());
+                made.await.map(drop)
+            };
+            let outcomes = match round {
+                0 => {
+                    let both: Vec<Waiting<'_, _>> =
+                        vec![Box::pin(begin(&api)), Box::pin(api.delete_organization(id))];
+                    in_one_batch(&gate, both).await
+                }
+                1 => {
+                    let both: Vec<Waiting<'_, _>> =
+                        vec![Box::pin(api.delete_organization(id)), Box::pin(begin(&api))];
+                    in_one_batch(&gate, both).await
+                }
+                _ => {
+                    let both: Vec<Waiting<'_, _>> =
+                        vec![Box::pin(begin(&api)), Box::pin(beside.delete_organization(id))];
+                    join_all(both).await
+                }
+            };
+            assert_eq!(outcomes.iter().filter(|it| it.is_ok()).count(), 1, "{outcomes:?}");
+            let is_there = api.organization(id).await.unwrap().is_some();
+            let directories = api.directories(Some(id), None, 10).await.unwrap().len();
+            assert_eq!(directories, usize::from(is_there));
+        }
     });
 }
 

@@ -129,6 +129,16 @@ impl Administration {
         matches!(self, Administration::TidyUp(_) | Administration::ForgetDirectory(..))
     }
 
+    /// Whether it tells of a key, in an event of the server's own.
+    pub(crate) fn holds_the_feed(&self) -> bool {
+        matches!(
+            self,
+            Administration::CreateApiKey { .. }
+                | Administration::RevokeApiKey(..)
+                | Administration::DeleteOrganization(..)
+        )
+    }
+
     /// In which directory it is done, where its log tells of it.
     pub(crate) fn directory(&self) -> Option<DirectoryId> {
         match self {

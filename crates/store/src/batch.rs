@@ -352,7 +352,7 @@ impl<'a> Batch<'a> {
 
     /// Writes down what was decided: records, keys, memberships, numbers, events. Nothing is kept
     /// before the commit.
-    pub(crate) async fn keep(mut self, session: &mut Session) -> Result<(), Error> {
+    pub(crate) async fn keep(&mut self, session: &mut Session) -> Result<(), Error> {
         if self.changes.is_empty() {
             return Ok(());
         }

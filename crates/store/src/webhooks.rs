@@ -1063,6 +1063,15 @@ async fn revise(session: &mut Session, endpoint_id: &str) -> Result<u64, Error> 
 }
 
 impl Write {
+    /// Whether it needs all events to have their positions, or tells of something itself.
+    pub(crate) fn holds_the_feed(&self) -> bool {
+        match self {
+            Write::Create { new, .. } => !new.from_the_beginning,
+            Write::Settle(settlement) => settlement.disable.is_some(),
+            _ => false,
+        }
+    }
+
     /// Keeps it, and says how much there was of it: 0 where there is no such endpoint.
     pub(crate) async fn keep(
         &self,

@@ -194,6 +194,48 @@ fn no_directory_begins_in_an_organization_that_ends_meanwhile() {
     });
 }
 
+/// Other nodes wait for the row of the feed as soon as somebody reads there, and many members take
+/// seconds to be written.
+#[test]
+fn nobody_waits_for_the_feed_while_a_group_is_written_beside_a_key() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let (api, to) = (store.api(), directory(&store, Settings::default()).await);
+        let ana = create(&to, "ana").await;
+        if let Some(own) = &database.own {
+            own.run(
+                "create function held() returns trigger language plpgsql as $$ begin
+                     if exists (select 1 from feed where txid_current() & 4294967295
+                                in (xmin::text::bigint, xmax::text::bigint)) then
+                         raise exception 'the feed is held meanwhile';
+                     end if;
+                     return new;
+                 end $$;
+                 create trigger held before insert on memberships
+                 for each row execute function held()",
+            );
+        }
+        let key = secret(SecretKind::ApiKey, 1);
+        let new_key = async || {
+            let key = api.create_api_key("app".into(), &key, ApiScopes::full(), None, None);
+            key.await.map(drop)
+        };
+        let new_group = async || {
+            create_group(&to, "Sales", &[ana]).await;
+            Ok(())
+        };
+        let both: Vec<Waiting<'_, Result<(), Error>>> =
+            vec![Box::pin(new_key()), Box::pin(new_group())];
+        for outcome in in_one_batch(&to, both).await {
+            outcome.unwrap();
+        }
+        let told = kinds(&store).await;
+        for kind in ["api_key.created", "directory.group.created"] {
+            assert_eq!(told.iter().filter(|it| *it == kind).count(), 1, "{told:?}");
+        }
+    });
+}
+
 #[test]
 fn a_directory_that_is_paused_or_switched_off_says_so_within_a_second_everywhere() {
     on_every_engine(async |database| {

@@ -646,16 +646,16 @@ impl Selection<'_> {
                 ""
             }
             (None, false) => {
-                "select position, type from events
+                "select position, type, position from events
                  where position > $1 and position <= $2 order by position limit $3"
             }
             (Some(_), true) => {
-                "select position, '' from events
+                "select position, '', number from events
                  where directory_id = $4 and position > $1 and position <= $2
                  order by position limit $3"
             }
             (Some(_), false) => {
-                "select position, type from events
+                "select position, type, number from events
                  where directory_id = $4 and position > $1 and position <= $2
                  order by position limit $3"
             }
@@ -666,10 +666,15 @@ impl Selection<'_> {
             let mut values = vec![count(after), count(upto), count(share)];
             values.extend(self.lanes.map(|_| Value::Text(lane)));
             let (mut looked_at, mut last) = (0, after);
+            let mut unbroken = Unbroken::default();
+            let directory = self.lanes.map(|_| lane.as_str());
             session
                 .each(DOING, sql, &values, |row| {
                     looked_at += 1;
                     last = row.number(0)?;
+                    let number = row.number(2)?;
+                    let before = if directory.is_some() && looked_at == 1 { number - 1 } else { after };
+                    unbroken.next(directory, before, number, number)?;
                     if all_kinds || self.filter.is_of_kind(&row.text(1)?) {
                         places.push(last);
                     }
@@ -678,6 +683,8 @@ impl Selection<'_> {
                 .await?;
             if looked_at == share {
                 horizon = horizon.min(last);
+            } else if directory.is_none() {
+                unbroken.upto(after, upto)?;
             }
         }
         places.retain(|place| *place <= horizon);
@@ -750,29 +757,39 @@ impl Selection<'_> {
         } else {
             LOOKED_THROUGH
         };
-        let mut directories = Vec::new();
-        // First and last number, and what makes a position of a number.
-        let mut numbers: [Vec<i64>; 3] = Default::default();
+        let mut ranges = Ranges::default();
         let mut wanted = most;
+        let is_all = (runs.len() as u64) < share;
+        let mut unbroken = Unbroken::default();
         for run in runs {
             // Some of the first one may have been read before.
             let begin = run.first.max(after + 1);
             if begin > horizon {
                 break;
             }
+            match self.lanes {
+                None => unbroken.next(None, after, begin, run.last)?,
+                Some(_) => {
+                    let last = run.number + (run.last - run.first);
+                    unbroken.next(Some(&run.directory), run.number - 1, run.number, last)?;
+                }
+            }
             let end = run.last.min(horizon).min(begin.saturating_add(wanted - 1));
             wanted -= end - begin + 1;
             let number_of = |position: u64| (run.number + (position - run.first)).cast_signed();
-            numbers[0].push(number_of(begin));
-            numbers[1].push(number_of(end));
-            numbers[2].push(run.first.cast_signed() - run.number.cast_signed());
-            directories.push(run.directory);
+            let shift = run.first.cast_signed() - run.number.cast_signed();
+            ranges.push(run.directory, number_of(begin), number_of(end), shift);
             if wanted == 0 {
                 horizon = end;
                 break;
             }
         }
-        let kinds: Vec<_> = self.filter.kinds.iter().map(|kind| kind.as_str().to_owned()).collect();
+        if self.lanes.is_none() && is_all && wanted > 0 {
+            unbroken.upto(after, upto)?;
+        }
+        if !self.filter.kinds.is_empty() {
+            ranges = self.of_kinds(session, ranges).await?;
+        }
         let mut taking = Taking::new(self.count_max);
         session
             .each(
@@ -784,20 +801,113 @@ impl Selection<'_> {
                  join events e on e.directory_id = s.directory_id
                               and e.number between s.first_number and s.last_number
                  left join directories d on d.directory_id = e.directory_id
-                 where cardinality($5::text[]) = 0 or e.type = any($5::text[])
-                 order by 1 limit $6",
-                &[
-                    Value::Texts(&directories),
-                    Value::Integers(&numbers[0]),
-                    Value::Integers(&numbers[1]),
-                    Value::Integers(&numbers[2]),
-                    Value::Texts(&kinds),
-                    count(self.count_max.saturating_add(1)),
-                ],
+                 order by 1",
+                &ranges.values(),
                 |row| Ok(taking.take(event(row)?)),
             )
             .await?;
         Ok(taking.end(after, horizon))
+    }
+
+    /// Which of these are of the types that are meant: as many as fill a page, and one more. Of all
+    /// others it is only looked whether they are there, for nobody goes on over a hole.
+    async fn of_kinds(&self, session: &mut Session, ranges: Ranges) -> Result<Ranges, Error> {
+        let mut expected = ranges.positions();
+        let mut meant = Ranges::default();
+        session
+            .each(
+                "looking for events of some types",
+                "select e.number + s.shift, e.type, e.directory_id, e.number, s.shift
+                 from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])
+                      as s (directory_id, first_number, last_number, shift)
+                 join events e on e.directory_id = s.directory_id
+                              and e.number between s.first_number and s.last_number
+                 order by 1",
+                &ranges.values(),
+                |row| {
+                    let position = row.integer(0)?;
+                    let due = expected.next();
+                    if due != Some(position) {
+                        return Err(hole("the feed", due.unwrap_or(position).cast_unsigned()));
+                    }
+                    let is_room = meant.directories.len() as u64 <= self.count_max;
+                    if is_room && self.filter.is_of_kind(&row.text(1)?) {
+                        let number = row.integer(3)?;
+                        meant.push(row.text(2)?, number, number, row.integer(4)?);
+                    }
+                    Ok(Flow::Continue(()))
+                },
+            )
+            .await?;
+        match expected.next() {
+            Some(missing) => Err(hole("the feed", missing.cast_unsigned())),
+            None => Ok(meant),
+        }
+    }
+}
+
+/// Events of directories by their numbers, in the order of their positions.
+#[derive(Default)]
+struct Ranges {
+    directories: Vec<String>,
+    /// First and last number, and what makes a position of a number.
+    numbers: [Vec<i64>; 3],
+}
+
+impl Ranges {
+    fn push(&mut self, directory: String, first: i64, last: i64, shift: i64) {
+        self.directories.push(directory);
+        for (column, number) in self.numbers.iter_mut().zip([first, last, shift]) {
+            column.push(number);
+        }
+    }
+
+    fn values(&self) -> [Value<'_>; 4] {
+        let [first, last, shift] = self.numbers.each_ref().map(|it| Value::Integers(it));
+        [Value::Texts(&self.directories), first, last, shift]
+    }
+
+    fn positions(&self) -> impl Iterator<Item = i64> + use<'_> {
+        let [first, last, shift] = &self.numbers;
+        let ranges = first.iter().zip(last).zip(shift);
+        ranges.flat_map(|((first, last), shift)| first + shift..=last + shift)
+    }
+}
+
+/// Up to where everything is there that was looked at: in the feed, or in directories by their
+/// numbers.
+#[derive(Default)]
+struct Unbroken {
+    feed: Option<u64>,
+    directories: BTreeMap<String, u64>,
+}
+
+impl Unbroken {
+    /// From one place to another everything is there. `before` is what came before the first time.
+    fn next(
+        &mut self,
+        directory: Option<&str>,
+        before: u64,
+        first: u64,
+        last: u64,
+    ) -> Result<(), Error> {
+        let before = match directory {
+            None => self.feed.replace(last).unwrap_or(before),
+            Some(id) => self.directories.insert(id.to_owned(), last).unwrap_or(before),
+        };
+        if first == before + 1 {
+            return Ok(());
+        }
+        let whose = directory.map(|id| format!("the directory `{id}`"));
+        Err(hole(whose.as_deref().unwrap_or("the feed"), before + 1))
+    }
+
+    /// The feed is there up to a place.
+    fn upto(&self, after: u64, upto: u64) -> Result<(), Error> {
+        match self.feed.unwrap_or(after) {
+            last if last < upto => Err(hole("the feed", last + 1)),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -190,6 +190,32 @@ impl FeedStore {
         self.0.readers.read(read_events).await
     }
 
+    /// The position of the latest event.
+    pub async fn end(&self) -> Result<u64, Error> {
+        let read = |session: &mut Session| {
+            finish(async {
+                if session.engine() == Engine::Postgres {
+                    sequence(session).await?;
+                }
+                position(session).await
+            })
+        };
+        self.0.readers.read(read).await
+    }
+
+    /// Events behind a position, of one directory or of all; none behind `upto`.
+    pub async fn part(
+        &self,
+        after: u64,
+        upto: Option<u64>,
+        directory: Option<DirectoryId>,
+        count_max: u64,
+    ) -> Result<FeedPart, Error> {
+        let read =
+            move |session: &mut Session| finish(part(session, after, upto, directory, count_max));
+        self.0.readers.read(read).await
+    }
+
     /// The cursor behind an event, for whoever reads with this filter.
     pub fn cursor(&self, filter: &EventFilter, event: &EventRecord) -> Cursor {
         self.0.sealer.seal(filter.scope(), event.position, Some(&event.event_id))

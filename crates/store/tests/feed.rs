@@ -1,6 +1,5 @@
 //! The feed as it is read: which events, at which cost; and snapshots of what they have come to.
 
-#[expect(dead_code, reason = "no table is changed here")]
 mod beside;
 #[expect(dead_code, reason = "nothing here needs one batch")]
 mod engine;

@@ -1,7 +1,6 @@
 //! What the vendor does with customers and connections, on every kind of database: what ends, ends at
 //! once, and what was given away is taken back with it.
 
-#[expect(dead_code, reason = "other tests need more of it")]
 mod engine;
 
 use std::cell::Cell;

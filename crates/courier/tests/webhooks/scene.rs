@@ -151,7 +151,7 @@ impl Scene {
         time: &Virtual,
     ) -> Work {
         let webhooks = self.store.webhooks();
-        let tail = Tail::begin(webhooks.clone()).await.expect("the feed is read");
+        let tail = Tail::begin(webhooks.feed()).await.expect("the feed is read");
         let post = Arc::clone(post) as Arc<dyn Post>;
         let shared = Shared::new(webhooks.clone(), tail, post, chance(), holder);
         let endpoints = webhooks.endpoints(holder).await.expect("they are read").mine;

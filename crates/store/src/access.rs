@@ -30,7 +30,7 @@ use crate::rows;
 use crate::schemas::{self, KnownTypes, UnknownAttribute};
 use crate::session::{Row, Session, Value, count, finish};
 use crate::tail::Tail;
-use crate::timeline::{self, Timeline, TimelineEvent};
+use crate::timeline::{self, Timeline};
 use crate::walks::{Answered, Resumed, total_of_walk};
 use crate::writer::Act;
 
@@ -498,7 +498,7 @@ impl DirectoryStore {
         let read = move |session: &mut Session| {
             finish(timeline::read(session, directory, id, after, count_max))
         };
-        self.inner.readers.read_long(directory, read).await
+        self.inner.readers.read(read).await
     }
 
     /// Some users. A page may be shorter than its window, where it would be long in bytes.
@@ -1379,7 +1379,7 @@ impl ApiStore {
         &self,
         directory: DirectoryId,
         number: u64,
-    ) -> Result<Option<TimelineEvent>, Error> {
+    ) -> Result<Option<EventRecord>, Error> {
         let read = move |session: &mut Session| finish(timeline::one(session, directory, number));
         self.0.readers.read_key(read).await
     }

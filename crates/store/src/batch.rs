@@ -554,6 +554,7 @@ impl<'a> Batch<'a> {
                         occurred_at: at,
                         cause: cause.text(draft.follows_from),
                         data: draft.data,
+                        about: draft.about,
                     }
                 })
                 .collect();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use directory::event::{Draft, EventKind};
+use directory::event::{About, Draft, EventKind};
 use directory::secret::{Entropy, hex};
 use directory::{Cause, DirectoryId, EventId, OrganizationId};
 use hmac::{Hmac, KeyInit, Mac};
@@ -19,7 +19,8 @@ use crate::webhooks;
 /// An event as it is read: numbered, positioned, and with its data as it was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventRecord {
-    /// Its place in the feed over all directories.
+    /// Its place in the feed over all directories; 0 of one that was found otherwise, where the place
+    /// was not looked up.
     pub position: u64,
     /// Its own id.
     pub event_id: String,
@@ -49,6 +50,8 @@ pub(crate) struct NewEvent {
     pub(crate) occurred_at: Timestamp,
     pub(crate) data: String,
     pub(crate) cause: String,
+    /// Whom it is about.
+    pub(crate) about: About,
 }
 
 /// Which events are to be read.
@@ -328,7 +331,7 @@ pub(crate) enum Keeping {
         position: u64,
     },
     Unsequenced {
-        bulk: Bulk<7>,
+        bulk: Bulk<9>,
         /// The first and the last number of each directory.
         ranges: BTreeMap<DirectoryId, (u64, u64)>,
     },
@@ -337,16 +340,19 @@ pub(crate) enum Keeping {
 impl Keeping {
     /// Begins to keep about so many.
     pub(crate) async fn begin(session: &mut Session, count: usize) -> Result<Keeping, Error> {
-        const UNSEQUENCED: &Many<7> = &Many {
+        const UNSEQUENCED: &Many<9> = &Many {
             doing: "keeping events",
             sqlite: "",
             postgres: "insert into events
-                       (directory_id, event_id, type, data, number, occurred_at, cause)
+                       (directory_id, event_id, type, data, number, occurred_at, cause,
+                        resource_id, other_id)
                        select * from unnest($1::text[], $2::text[], $3::text[], $4::text[],
-                                            $5::bigint[], $6::bigint[], $7::text[])",
+                                            $5::bigint[], $6::bigint[], $7::text[], $8::text[],
+                                            $9::text[])",
         };
         const COPY: &str = "copy events
-            (directory_id, event_id, type, data, number, occurred_at, cause) from stdin";
+            (directory_id, event_id, type, data, number, occurred_at, cause, resource_id, other_id)
+            from stdin";
         Ok(match session.engine() {
             Engine::Sqlite => Keeping::Here { position: position(session).await? },
             Engine::Postgres => {
@@ -361,18 +367,24 @@ impl Keeping {
         session: &mut Session,
         events: &[NewEvent],
     ) -> Result<(), Error> {
-        const HERE: Many<8> = Many {
+        const HERE: Many<10> = Many {
             doing: "keeping events",
             sqlite: "insert into events
-                     (directory_id, event_id, type, data, number, occurred_at, cause, position)
-                     values ($1, $2, $3, $4, $5, $6, $7, $8)",
+                     (directory_id, event_id, type, data, number, occurred_at, cause, resource_id,
+                      other_id, position)
+                     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             postgres: "",
         };
         let ids: Vec<_> = events
             .iter()
-            .map(|event| (event.directory_id.to_string(), event.id.to_string()))
+            .map(|event| {
+                let About { resource, other } = event.about;
+                let resource = resource.map(|id| id.to_string()).unwrap_or_default();
+                let other = other.map(|id| id.to_string());
+                (event.directory_id.to_string(), event.id.to_string(), resource, other)
+            })
             .collect();
-        let rows = events.iter().zip(&ids).map(|(event, (directory_id, id))| {
+        let rows = events.iter().zip(&ids).map(|(event, (directory_id, id, resource, other))| {
             [
                 Value::Text(directory_id),
                 Value::Text(id),
@@ -381,15 +393,17 @@ impl Keeping {
                 count(event.number),
                 Value::Time(event.occurred_at),
                 Value::Text(&event.cause),
+                Value::Text(resource),
+                Value::OptionalText(other.as_deref()),
             ]
         });
         match self {
             Keeping::Here { position } => {
                 let rows: Vec<_> = rows
-                    .map(|[directory_id, id, kind, data, number, occurred_at, cause]| {
+                    .map(|[directory_id, id, kind, data, number, at, cause, resource, other]| {
                         *position += 1;
                         let position = count(*position);
-                        [directory_id, id, kind, data, number, occurred_at, cause, position]
+                        [directory_id, id, kind, data, number, at, cause, resource, other, position]
                     })
                     .collect();
                 session.run_each(&HERE, &rows).await
@@ -1010,7 +1024,8 @@ fn hole(whose: &str, missing: u64) -> Error {
     ))
 }
 
-fn event(row: &Row<'_>) -> Result<EventRecord, Error> {
+/// An event, from the nine columns that are read everywhere.
+pub(crate) fn event(row: &Row<'_>) -> Result<EventRecord, Error> {
     Ok(EventRecord {
         position: row.number(0)?,
         event_id: row.text(1)?,
@@ -1069,14 +1084,15 @@ pub(crate) async fn keep_of_server(
             let position = session.first(DOING, sql, &[], |row| row.number(0)).await?;
             values.push(count(position.unwrap_or_default()));
             let sql = "insert into events
-                       (directory_id, event_id, type, data, number, occurred_at, cause, position)
-                       values ($1, $2, $3, $4, $5, $6, $7, $8)";
+                       (directory_id, event_id, type, data, number, occurred_at, cause, position,
+                        resource_id)
+                       values ($1, $2, $3, $4, $5, $6, $7, $8, '')";
             session.run(DOING, sql, &values).await?;
         }
         Engine::Postgres => {
             let sql = "insert into events
-                       (directory_id, event_id, type, data, number, occurred_at, cause)
-                       values ($1, $2, $3, $4, $5, $6, $7)";
+                       (directory_id, event_id, type, data, number, occurred_at, cause, resource_id)
+                       values ($1, $2, $3, $4, $5, $6, $7, '')";
             session.run(DOING, sql, &values).await?;
             let sql = "insert into unsequenced (directory_id, first_number, last_number)
                        values ($1, $2, $2)";

@@ -64,7 +64,7 @@ pub use read::{GroupRecord, GroupReference, UserRecord};
 pub use schemas::UnknownAttribute;
 pub use snapshot::{Snapshot, SnapshotMembership, SnapshotPart};
 pub use tail::{Tail, TailPart};
-pub use timeline::{Timeline, TimelineEvent};
+pub use timeline::Timeline;
 pub use transfer::{MovedTable, Phase, Progress};
 pub use webhooks::{
     Attempt, Claimed, DeliveryRecord, DeliveryState, Disabled, Endpoint, EndpointChange,

@@ -159,8 +159,11 @@ impl EventsQuery {
         }
         let named = webhook::Filter { types: self.types.clone(), ..webhook::Filter::default() };
         let is_named = |kind: &EventKind| named.matches(kind.as_str(), None, None);
-        let is_any = !self.types.is_empty();
-        Ok(EventKind::ALL.into_iter().filter(|kind| is_any && is_named(kind)).collect())
+        // Where nobody names a type, the filter names none either, which stands for all.
+        if self.types.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(EventKind::ALL.into_iter().filter(is_named).collect())
     }
 }
 
@@ -209,7 +212,7 @@ pub(super) struct EventView {
 /// What an event was caused by.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[schema(as = Cause)]
-pub(super) struct CauseView {
+struct CauseView {
     by: CausedBy,
     /// The request in which it was asked for: the `x-request-id` of its answer, and in the log.
     request_id: Option<String>,
@@ -239,7 +242,7 @@ struct FollowsFrom {
 }
 
 /// What was kept is read back.
-pub(super) fn cause_view(text: Option<&str>) -> Option<CauseView> {
+fn cause_view(text: Option<&str>) -> Option<CauseView> {
     text.map(|text| serde_json::from_str(text).expect("causes are kept as JSON"))
 }
 
@@ -462,23 +465,14 @@ pub(super) async fn get(
     let directory: DirectoryId = id(&directory, "directory")?;
     // Also of one that was deleted: that is told in events, too, and they may be large.
     let organization = vendor.store.organization_of(directory).await?;
-    let organization = organization.ok_or_else(|| Problem::not_found("directory"))?;
+    organization.ok_or_else(|| Problem::not_found("directory"))?;
     let number = number.parse::<u64>().ok().filter(|it| i64::try_from(*it).is_ok());
     let found = match number {
         Some(number) => vendor.store.event(directory, number).await?,
         None => None,
     };
     let event = found.ok_or_else(|| Problem::not_found("event"))?;
-    Ok(Json(EventView {
-        id: event.event_id,
-        kind: event.kind,
-        occurred_at: scim::datetime::print(event.occurred_at),
-        organization_id: Some(organization.to_string()),
-        directory_id: Some(directory.to_string()),
-        number: event.number,
-        cause: cause_view(event.cause.as_deref()),
-        data: RawValue::from_string(event.data).expect("events are kept as JSON"),
-    }))
+    Ok(Json(EventView::from(event)))
 }
 
 pub(super) fn bad_cursor(bad: BadCursor) -> Problem {

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{PageQuery, Path, Vendor, id};
-use crate::followers::{Follower, Followers, Woken};
+use crate::followers::{Follower, NoPlace, Woken};
 use crate::problem::Problem;
 use crate::scim::cut;
 
@@ -269,8 +269,7 @@ pub(super) async fn list(
     let limit = PageQuery { limit: paging.limit.clone(), after: None }.limit()?;
     let wait = paging.wait()?;
     let filter = query.filter(&vendor.store).await?;
-    let followers = &vendor.counter.followers;
-    let place = if wait.is_zero() { None } else { Some(place(followers)?) };
+    let place = if wait.is_zero() { None } else { Some(place(&vendor)?) };
     let until = Instant::now() + wait;
     let mut after = query.after.map(Cursor::presented);
     loop {
@@ -280,7 +279,7 @@ pub(super) async fn list(
         let Some(place) = place.as_ref().filter(|_| !is_something) else {
             return Ok(Json(EventsPage::from(events)));
         };
-        match followers.wait(place, &vendor.store, events.read_to, &filter, until).await? {
+        match place.wait(events.read_to, &filter, until).await? {
             Woken::News => after = Some(events.next),
             Woken::Time | Woken::Stopping => return Ok(Json(EventsPage::from(events))),
             Woken::Revoked => return Err(Problem::unauthorized()),
@@ -298,16 +297,26 @@ impl From<EventPage> for EventsPage {
     }
 }
 
-fn place(followers: &Followers) -> Result<Follower, Problem> {
-    followers.place().ok_or_else(|| {
-        Problem::new(
+fn place(vendor: &Vendor) -> Result<Follower, Problem> {
+    const HINT: &str = "Send it again in a few seconds, or read without `wait`; one reader of all \
+                        organizations needs one connection";
+    vendor.counter.followers.place(&vendor.store).map_err(|why| match why {
+        NoPlace::Full => Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "too-many-readers",
             "Too many readers wait for events",
             "each of them takes up a connection, and there are as many as may be",
-            "Send it again in a few seconds, or read without `wait`; one reader of all \
-             organizations needs one connection",
-        )
+            HINT,
+        ),
+        NoPlace::OfKey => Problem::too_many_of_key(
+            "too-many-readers-of-key",
+            "Too many readers wait for events with this API key",
+            format!(
+                "{} may wait at once with one key, so that there is room for others",
+                vendor.counter.settings.limits.readers_of_key
+            ),
+            HINT,
+        ),
     })
 }
 
@@ -325,7 +334,7 @@ pub(super) async fn stream(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let filter = query.filter(&vendor.store).await?;
-    let place = place(&vendor.counter.followers)?;
+    let place = place(&vendor)?;
     // Whoever connects anew sends the same address as before, and knows better by now.
     let last = match headers.get(LAST_EVENT_ID).map(HeaderValue::to_str) {
         None | Some(Ok("")) => None,
@@ -412,7 +421,7 @@ impl Streamed {
             if !self.has_more {
                 let until = Instant::now() + KEEPALIVE;
                 let filter = &self.filter;
-                match followers.wait(&self.place, store, self.read_to, filter, until).await? {
+                match self.place.wait(self.read_to, filter, until).await? {
                     Woken::News => {}
                     Woken::Time => is_quiet = true,
                     Woken::Stopping => return Ok(None),

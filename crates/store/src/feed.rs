@@ -6,13 +6,13 @@ use std::sync::Arc;
 use directory::event::{About, Draft, EventKind};
 use directory::secret::{Entropy, hex};
 use directory::{Cause, DirectoryId, EventId, OrganizationId};
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::Mac;
 use jiff::{SignedDuration, Timestamp};
-use sha2::Sha256;
 
 use crate::Inner;
 use crate::error::Error;
 use crate::lease;
+use crate::seal::Sealer;
 use crate::session::{Bulk, Engine, Flow, Many, Row, Session, Value, count, finish};
 use crate::webhooks;
 
@@ -225,78 +225,58 @@ impl FeedStore {
     }
 }
 
-/// What makes and opens cursors.
-#[derive(Clone)]
-pub(crate) struct Sealer {
-    epoch: String,
-    secret: String,
-}
-
-impl std::fmt::Debug for Sealer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sealer").field("epoch", &self.epoch).finish_non_exhaustive()
-    }
-}
-
 impl Sealer {
-    /// `epoch.position.event.seal`: readable enough for support, and not to be forged or mistyped.
+    /// `epoch.` and what nobody can read or make: the position, and a mark of the event that is there.
     ///
     /// The epoch is in the file, and so comes back with a backup of it. What tells a restored
     /// database from the one that handed the cursor out is the event at its position.
     pub(crate) fn seal(&self, scope: Scope, position: u64, event_id: Option<&str>) -> Cursor {
-        let open = format!("{}.{position}.{}", self.epoch, self.mark(event_id));
-        let seal = self.tag(&format!("{open}.{scope}"));
-        Cursor(format!("{open}.{seal}"))
+        let mut bytes = position.to_be_bytes().to_vec();
+        bytes.extend(self.mark(event_id));
+        let sealed = self.hide(CURSOR, scope.to_string().as_bytes(), bytes);
+        Cursor(format!("{}.{sealed}", self.epoch()))
     }
 
     /// Its position, and the mark of the event that was there.
-    fn open<'c>(&self, cursor: &'c Cursor, scope: Scope) -> Result<(u64, &'c str), BadCursor> {
-        let (open, seal) = cursor.0.rsplit_once('.').ok_or(BadCursor::Malformed)?;
-        let (epoch, rest) = open.split_once('.').ok_or(BadCursor::Malformed)?;
-        let (position, mark) = rest.split_once('.').ok_or(BadCursor::Malformed)?;
-        let position = position.parse().map_err(|_| BadCursor::Malformed)?;
-        if epoch != self.epoch {
+    fn open(&self, cursor: &Cursor, scope: Scope) -> Result<(u64, Mark), BadCursor> {
+        let (epoch, sealed) = cursor.0.split_once('.').ok_or(BadCursor::Malformed)?;
+        let is_epoch = |it: &str| {
+            it.len() == EPOCH_DIGITS && it.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        if !is_epoch(epoch) {
+            return Err(BadCursor::Malformed);
+        }
+        if epoch != self.epoch() {
             return Err(BadCursor::AnotherEpoch);
         }
-        // Compared as text, so that there is one spelling of each cursor, and none is short.
-        if self.tag(&format!("{open}.{scope}")) == seal {
-            Ok((position, mark))
-        } else {
-            Err(BadCursor::Malformed)
-        }
+        let bytes = self.show(CURSOR, scope.to_string().as_bytes(), sealed);
+        let bytes = bytes.ok_or(BadCursor::Malformed)?;
+        let (position, mark) = bytes.split_first_chunk().ok_or(BadCursor::Malformed)?;
+        let mark = mark.try_into().map_err(|_| BadCursor::Malformed)?;
+        Ok((u64::from_be_bytes(*position), mark))
     }
 
     /// What a cursor keeps of the event at its position. There is none at position 0.
-    fn mark(&self, event_id: Option<&str>) -> String {
-        self.tag(event_id.unwrap_or_default())
-    }
-
-    /// What makes or checks a seal of another purpose, of this life of the database.
-    pub(crate) fn keyed(&self, purpose: &str) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes())
-            .expect("any length of key will do");
-        // No cursor of the feed begins with a line.
-        mac.update(purpose.as_bytes());
-        mac.update(b"\n");
-        mac.update(self.epoch.as_bytes());
-        mac.update(b"\n");
-        mac
-    }
-
-    /// A cursor opens nothing that an API key does not open anyway: 64 bits keep out mistakes, and
-    /// how long a comparison takes gives nothing away that matters.
-    fn tag(&self, text: &str) -> String {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes())
-            .expect("any length of key will do");
-        mac.update(text.as_bytes());
-        hex(&mac.finalize().into_bytes()[..8])
+    fn mark(&self, event_id: Option<&str>) -> Mark {
+        let mut mac = self.keyed("mark of an event");
+        mac.update(event_id.unwrap_or_default().as_bytes());
+        *mac.finalize().into_bytes().first_chunk().expect("it has 32 bytes")
     }
 }
+
+/// Digits of the name of a database's life.
+const EPOCH_DIGITS: usize = 12;
+
+/// What is sealed here.
+const CURSOR: &str = "cursor of the feed";
+
+/// What stands for an event in a cursor.
+type Mark = [u8; 8];
 
 /// Begins the life of a database, once, and reads what seals its cursors.
 pub(crate) async fn open(session: &mut Session, entropy: Entropy) -> Result<Sealer, Error> {
     let entropy = hex(&entropy);
-    let (epoch, secret) = entropy.split_at(12);
+    let (epoch, secret) = entropy.split_at(EPOCH_DIGITS);
     session
         .run(
             "beginning the feed",
@@ -307,7 +287,7 @@ pub(crate) async fn open(session: &mut Session, entropy: Entropy) -> Result<Seal
         .await?;
     session
         .first("opening the feed", "select epoch, secret from feed", &[], |row| {
-            Ok(Sealer { epoch: row.text(0)?, secret: row.text(1)? })
+            Ok(Sealer::new(row.text(0)?, row.text(1)?))
         })
         .await?
         .ok_or_else(|| Error::Corrupt("the feed has no beginning".to_owned()))
@@ -713,7 +693,8 @@ impl Selection<'_> {
                     looked_at += 1;
                     last = row.number(0)?;
                     let number = row.number(2)?;
-                    let before = if directory.is_some() && looked_at == 1 { number - 1 } else { after };
+                    let before =
+                        if directory.is_some() && looked_at == 1 { number - 1 } else { after };
                     unbroken.next(directory, before, number, number)?;
                     if all_kinds || self.filter.is_of_kind(&row.text(1)?) {
                         places.push(last);
@@ -807,12 +788,11 @@ impl Selection<'_> {
             if begin > horizon {
                 break;
             }
-            match self.lanes {
-                None => unbroken.next(None, after, begin, run.last)?,
-                Some(_) => {
-                    let last = run.number + (run.last - run.first);
-                    unbroken.next(Some(&run.directory), run.number - 1, run.number, last)?;
-                }
+            if self.lanes.is_none() {
+                unbroken.next(None, after, begin, run.last)?;
+            } else {
+                let last = run.number + (run.last - run.first);
+                unbroken.next(Some(&run.directory), run.number - 1, run.number, last)?;
             }
             let end = run.last.min(horizon).min(begin.saturating_add(wanted - 1));
             wanted -= end - begin + 1;

@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use beside::write;
 use directory::event::{EventKind, kept_group, kept_user};
 use directory::{
     Aside, CreateGroup, CreateUser, DeleteGroup, DeleteUser, DirectoryId, Document, Limits,
     PatchGroup, PatchUser, Provider, ResourceId, Settings,
 };
-use beside::write;
 use engine::{Database, directory, on_every_engine, open};
 use scim::admit::admit;
 use scim::dialect::Quirks;

@@ -20,8 +20,8 @@ use scim::group::Member;
 use scim::{Preset, ResourceType};
 use serde_json::json;
 use store::{
-    ApiStore, Begun, Credential, DirectoryStore, EndpointChange, Error, EventRecord, NewEndpoint, NewEntry,
-    NotGiven, OrganizationEdit, Standing, Store,
+    ApiStore, Begun, Credential, DirectoryStore, EndpointChange, Error, EventRecord, NewEndpoint,
+    NewEntry, NotGiven, OrganizationEdit, Standing, Store,
 };
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);

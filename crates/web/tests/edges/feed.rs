@@ -232,8 +232,7 @@ fn a_reader_waits_for_the_next_event_and_no_longer() {
             })
         };
         let half = || 0..WAITING / 2;
-        let of_all: Vec<_> =
-            half().map(|_| wait_for(format!("after={next}&wait=60"))).collect();
+        let of_all: Vec<_> = half().map(|_| wait_for(format!("after={next}&wait=60"))).collect();
         let of_one: Vec<_> =
             half().map(|_| wait_for(format!("after={end}&wait=60&{of_acme}"))).collect();
         while !is_full() {}
@@ -370,9 +369,12 @@ fn no_key_takes_the_places_of_all_others() {
 
 /// People who are more than the way to a reader holds.
 fn fill(server: &Server, to: &Connection) {
-    for number in 0..24 {
-        let title = "x".repeat(1_000_000);
-        let body = json!({ "userName": format!("large-{number}"), "title": title });
+    for number in 0..32 {
+        let text = "x".repeat(250_000);
+        let name = format!("large-{number}");
+        let body = json!({
+            "userName": name, "title": text, "nickName": text, "displayName": text,
+        });
         provider(server, to, "POST", "/Users", &body);
     }
 }

@@ -513,8 +513,9 @@ impl DirectoryStore {
         let name = move || ListName::new(directory, UserRecord::KIND, &asked);
         let place = self.find(name, request.window.clone())?;
         let readers = &self.inner.readers;
-        let only = list::only_name(&request, &place.seek).filter(|_| readers.is_embedded());
-        let Some(name_key) = only else { return self.page_at(place, request).await };
+        let Some(name_key) = list::only_name(&request, &place.seek) else {
+            return self.page_at(place, request).await;
+        };
         let with_groups = request.with_related;
         let read = move |session: &mut Session| {
             finish(list::of_one(session, directory, &name_key, with_groups))

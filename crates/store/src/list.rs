@@ -332,10 +332,11 @@ async fn everything<R: Record>(
         Seek::After(place) => (R::BY_ORDINAL, place.ordinal),
     };
     let values = [Value::Text(directory), count(from), count(most.saturating_add(1))];
-    let rows = some_rows::<R>(session, sql, &values, PAGE_BYTES_MAX).await?;
+    let mut rows = some_rows::<R>(session, sql, &values, PAGE_BYTES_MAX).await?;
+    let is_related = request.with_related && R::relate_all(session, directory, &mut rows).await?;
     for (ordinal, record) in rows {
         let place = unsorted(ordinal);
-        if !filling.take(session, directory, place, record, false, budget).await? {
+        if !filling.take(session, directory, place, record, is_related, budget).await? {
             break;
         }
     }

@@ -1,6 +1,8 @@
 //! Users and groups as they are read, and the statements that find them.
 
-use directory::{DirectoryId, GroupId, Membership, UserId};
+use std::collections::HashMap;
+
+use directory::{DirectoryId, GroupId, Membership, ResourceId, UserId};
 use jiff::Timestamp;
 
 use crate::error::Error;
@@ -91,7 +93,17 @@ pub(crate) trait Record: Sized {
     fn read(row: &Row<'_>) -> Result<Self, Error>;
     async fn relate(&mut self, session: &mut Session, directory: &str) -> Result<(), Error>;
 
-    /// The same, but only those with these ids.
+    /// The same for the many of a page at once, where that saves journeys and is not too much to
+    /// hold. False where each has to be related by itself.
+    async fn relate_all(
+        _: &mut Session,
+        _directory: &str,
+        _records: &mut [(u64, Self)],
+    ) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    /// The same as [`relate`](Record::relate), but only those with these ids.
     async fn relate_to(
         &mut self,
         session: &mut Session,
@@ -136,18 +148,29 @@ macro_rules! groups {
     };
 }
 
-/// A statement that reads a user, as often as they belong to groups, and once where they belong to
-/// none.
+/// Statements that read a user and their groups, for each engine. Embedded, it is a row for each
+/// group, and one where there is none: nothing travels, and a row that is read costs least. Beside a
+/// server, the user would travel with each group: there the groups are a list in one column.
 macro_rules! with_groups {
     ($which:literal) => {
-        concat!(
-            "select u.user_id, u.resource, u.active, u.version, u.created_at, u.modified_at, ",
-            "u.ordinal, g.group_id, g.display_name from users u ",
-            "left join memberships m on m.member_id = u.user_id ",
-            "left join groups g on g.directory_id = u.directory_id and g.group_id = m.group_id ",
-            "where u.directory_id = $1 ",
-            $which,
-            " order by m.group_id"
+        (
+            concat!(
+                "select u.user_id, u.resource, u.active, u.version, u.created_at, u.modified_at, ",
+                "u.ordinal, g.group_id, g.display_name from users u ",
+                "left join memberships m on m.member_id = u.user_id ",
+                "left join groups g on g.directory_id = u.directory_id and g.group_id = m.group_id ",
+                "where u.directory_id = $1 ",
+                $which,
+                " order by m.group_id"
+            ),
+            concat!(
+                "select u.user_id, u.resource, u.active, u.version, u.created_at, u.modified_at, ",
+                "u.ordinal, (select json_agg(json_build_array(g.group_id, g.display_name) ",
+                "order by m.group_id)::text from memberships m join groups g ",
+                "on g.directory_id = u.directory_id and g.group_id = m.group_id ",
+                "where m.member_id = u.user_id) from users u where u.directory_id = $1 ",
+                $which
+            ),
         )
     };
 }
@@ -209,6 +232,35 @@ impl Record for UserRecord {
             )
             .await?;
         Ok(())
+    }
+
+    async fn relate_all(
+        session: &mut Session,
+        directory: &str,
+        users: &mut [(u64, UserRecord)],
+    ) -> Result<bool, Error> {
+        if session.engine() == Engine::Sqlite {
+            return Ok(false);
+        }
+        let ids: Vec<_> = users.iter().map(|(_, user)| user.id.to_string()).collect();
+        let mut groups: HashMap<ResourceId, Vec<GroupReference>> = HashMap::new();
+        session
+            .each(
+                "loading the groups of users",
+                "select m.member_id, g.group_id, g.display_name
+                 from memberships m join groups g on g.directory_id = $1 and g.group_id = m.group_id
+                 where m.member_id = any($2) order by m.member_id, m.group_id",
+                &[Value::Text(directory), Value::Texts(&ids)],
+                |row| {
+                    groups.entry(row.resource_id(0)?).or_default().push(group_reference(row, 1)?);
+                    Ok(Flow::Continue(()))
+                },
+            )
+            .await?;
+        for (_, user) in users {
+            user.groups = groups.remove(&user.id).unwrap_or_default();
+        }
+        Ok(true)
     }
 
     async fn relate_to(
@@ -331,6 +383,18 @@ fn group_reference(row: &Row<'_>, column: usize) -> Result<GroupReference, Error
     Ok(GroupReference { id: row.resource_id(column)?, display_name: row.text(column + 1)? })
 }
 
+/// Groups in the words of PostgreSQL: pairs of an id and a name.
+fn group_references(pairs: &str) -> Result<Vec<GroupReference>, Error> {
+    let corrupt = |what: String| Error::Corrupt(format!("the groups of a user: {what}"));
+    let pairs: Vec<(String, String)> =
+        serde_json::from_str(pairs).map_err(|error| corrupt(error.to_string()))?;
+    let reference = |(id, display_name): (String, String)| {
+        let id = ResourceId::parse(&id).ok_or_else(|| corrupt(format!("`{id}` is no id")))?;
+        Ok(GroupReference { id, display_name })
+    };
+    pairs.into_iter().map(reference).collect()
+}
+
 /// One by id, with those that it is related to where they are wanted.
 pub(crate) async fn one<R: Record>(
     session: &mut Session,
@@ -360,22 +424,16 @@ pub(crate) async fn user(
     let directory = directory_id.to_string();
     let id_text = id.to_string();
     let values = [Value::Text(&directory), Value::Text(&id_text)];
-    match session.engine() {
-        // One statement sees one state of the database.
-        _ if !with_groups => {
-            session.first("loading a user", UserRecord::ONE, &values, UserRecord::read).await
-        }
-        // Here the user is not read again for each of the groups, and there they would travel.
-        Engine::Sqlite => {
-            let sql = with_groups!("and u.user_id = $2");
-            Ok(user_with_groups(session, sql, &values).await?.map(|(_, user)| user))
-        }
-        Engine::Postgres => one(session, directory_id, id, |_| true).await,
+    // One statement sees one state of the database.
+    if with_groups {
+        let sql = with_groups!("and u.user_id = $2");
+        return Ok(user_with_groups(session, sql, &values).await?.map(|(_, user)| user));
     }
+    session.first("loading a user", UserRecord::ONE, &values, UserRecord::read).await
 }
 
-/// The user with this folded name, and the place in the order of lists. On an embedded database in
-/// one statement, for that is what every provider asks before it creates somebody.
+/// The user with this folded name, and the place in the order of lists: in one statement, for that is
+/// what every provider asks before it creates somebody.
 pub(crate) async fn user_named(
     session: &mut Session,
     directory: &str,
@@ -394,12 +452,27 @@ pub(crate) async fn user_named(
 
 async fn user_with_groups(
     session: &mut Session,
-    sql: &'static str,
+    (of_sqlite, of_postgres): (&'static str, &'static str),
     values: &[Value<'_>],
 ) -> Result<Option<(u64, UserRecord)>, Error> {
+    const DOING: &str = "loading a user with their groups";
+
+    let sql = match session.engine() {
+        Engine::Sqlite => of_sqlite,
+        Engine::Postgres => {
+            let read = |row: &Row<'_>| {
+                let mut user = UserRecord::read(row)?;
+                if let Some(groups) = row.optional_text(7)? {
+                    user.groups = group_references(&groups)?;
+                }
+                Ok((row.number(6)?, user))
+            };
+            return session.first(DOING, of_postgres, values, read).await;
+        }
+    };
     let mut found: Option<(u64, UserRecord)> = None;
     session
-        .each("loading a user with their groups", sql, values, |row| {
+        .each(DOING, sql, values, |row| {
             let (_, user) = match &mut found {
                 Some(user) => user,
                 None => found.insert((row.number(6)?, UserRecord::read(row)?)),

@@ -9,6 +9,7 @@ use crate::bench::{
     postgres::Postgres,
     raw::{self, Raw},
     raw_postgres::RawPostgres,
+    scenarios::Commits,
 };
 
 /// A kind of database.
@@ -112,16 +113,19 @@ impl Databases {
 }
 
 impl RawDatabase {
-    /// Reads what Roster has kept since the last time, and keeps it, so many users to a commit.
-    pub(super) fn follow(&mut self, rows_to_a_commit: usize) -> anyhow::Result<Round> {
+    /// Reads what Roster has kept since the last time, and keeps it.
+    pub(super) fn follow(&mut self, commits: Commits) -> anyhow::Result<Round> {
         match self {
             RawDatabase::Sqlite(raw) => {
+                let Commits::Of(rows_to_a_commit) = commits else {
+                    anyhow::bail!("SQLite does not say which rows were kept together");
+                };
                 raw.take()?;
                 raw.keep(rows_to_a_commit)
             }
             RawDatabase::Postgres(raw) => {
                 raw.take()?;
-                raw.keep(rows_to_a_commit)
+                raw.keep(commits)
             }
         }
     }

@@ -1,4 +1,5 @@
-//! The raw PostgreSQL: the engine alone, keeping what Roster kept, so many users to a commit.
+//! The raw PostgreSQL: the engine alone, keeping what Roster kept, so many users to a commit or as
+//! many as Roster did.
 //!
 //! As with the raw SQLite, no table is described here: it begins as a copy of Roster's own database,
 //! and keeps the very rows that Roster has just kept. A commit is what is known to be fastest: the
@@ -20,21 +21,38 @@ use tokio_postgres::{
 };
 
 use crate::{
-    bench::{figures::Round, postgres::Postgres},
+    bench::{figures::Round, postgres::Postgres, scenarios::Commits},
     command::capture,
 };
 
 /// The tables that a creation adds a row to, and which of their rows, called `it`, are newer than
-/// what is `known` of their directory.
+/// what is `known` of their directory: those of one transaction after the other, in its order.
 const GROWING: [(&str, &str); 3] = [
-    ("users", "where it.ordinal > known.ordinal order by it.directory_id, it.ordinal"),
+    (
+        "users",
+        "where it.ordinal > known.ordinal
+         order by it.xmin::text::bigint, it.directory_id, it.ordinal",
+    ),
     (
         "email_keys",
         "join users u on u.directory_id = it.directory_id and u.user_id = it.user_id
-         where u.ordinal > known.ordinal order by it.directory_id, u.ordinal",
+         where u.ordinal > known.ordinal
+         order by it.xmin::text::bigint, it.directory_id, u.ordinal",
     ),
-    ("events", "where it.number > known.number order by it.directory_id, it.number"),
+    (
+        "events",
+        "where it.number > known.number
+         order by it.xmin::text::bigint, it.directory_id, it.number",
+    ),
 ];
+
+/// How many users each of those transactions kept.
+const TOGETHER: &str = "
+    select count(*) from users it
+    join unnest($1::text[], $2::bigint[], $3::bigint[]) as known(directory_id, ordinal, number)
+        on known.directory_id = it.directory_id
+    where it.ordinal > known.ordinal
+    group by it.xmin::text::bigint order by it.xmin::text::bigint";
 
 /// A copy of Roster's database, and what it has still to keep.
 #[derive(Debug)]
@@ -43,6 +61,8 @@ pub(super) struct RawPostgres {
     roster: Client,
     /// One list for each of [`GROWING`]. Those of one place belong to one user.
     waiting: Vec<Vec<Row>>,
+    /// How many of them Roster kept in each of its commits.
+    together: Vec<usize>,
     /// Both connections are served while something is asked of them.
     runtime: Runtime,
 }
@@ -90,13 +110,13 @@ impl RawPostgres {
             is_durable("fsync")? && is_durable("synchronous_commit")?,
             "commits of this PostgreSQL are not durable"
         );
-        Ok(RawPostgres { raw, roster, waiting: Vec::new(), runtime })
+        Ok(RawPostgres { raw, roster, waiting: Vec::new(), together: Vec::new(), runtime })
     }
 
     /// Reads what Roster has kept since the last time.
     pub(super) fn take(&mut self) -> anyhow::Result<()> {
         let (raw, roster) = (&self.raw, &self.roster);
-        self.waiting = self.runtime.block_on(async {
+        (self.waiting, self.together) = self.runtime.block_on(async {
             let known = "select directory_id, ordinal, event_number from directories";
             let known = raw.query(known, &[]).await?;
             let ids: Vec<String> = known.iter().map(|row| row.get(0)).collect();
@@ -112,16 +132,26 @@ impl RawPostgres {
                 );
                 waiting.push(roster.query(&sql, &[&ids, &ordinals, &numbers]).await?);
             }
-            anyhow::Ok(waiting)
+            let together = roster.query(TOGETHER, &[&ids, &ordinals, &numbers]).await?;
+            let together = together.iter().map(|row| usize::try_from(row.get::<_, i64>(0)));
+            anyhow::Ok((waiting, together.collect::<Result<_, _>>()?))
         })?;
         Ok(())
     }
 
-    /// Keeps what was taken, so many users to a commit, each with its address and event; in each
-    /// commit the directories' numbers. What Roster asks the database besides is not asked here.
-    pub(super) fn keep(&mut self, rows_to_a_commit: usize) -> anyhow::Result<Round> {
+    /// Keeps what was taken, each user with its address and event; in each commit the directories'
+    /// numbers. What Roster asks the database besides is not asked here.
+    pub(super) fn keep(&mut self, commits: Commits) -> anyhow::Result<Round> {
         let growing = std::mem::take(&mut self.waiting);
+        let together = std::mem::take(&mut self.together);
         let count = growing.first().map_or(0, Vec::len);
+        let commits = match commits {
+            Commits::LikeRoster => together,
+            Commits::Of(users) => {
+                (0..count).step_by(users).map(|first| users.min(count - first)).collect()
+            }
+        };
+        anyhow::ensure!(commits.iter().sum::<usize>() == count, "a user is of no transaction");
         anyhow::ensure!(
             growing.iter().all(|rows| rows.len() == count),
             "a user has not exactly one address and one event"
@@ -151,10 +181,12 @@ impl RawPostgres {
                      where d.directory_id = more.directory_id",
                 )
                 .await?;
-            let mut latencies: Vec<Duration> = Vec::with_capacity(count.div_ceil(rows_to_a_commit));
+            let mut latencies: Vec<Duration> = Vec::with_capacity(commits.len());
             let begun = Instant::now();
-            for first in (0..count).step_by(rows_to_a_commit) {
-                let some = first..count.min(first + rows_to_a_commit);
+            let mut first = 0;
+            for users in commits {
+                let some = first..first + users;
+                first += users;
                 let commit_begun = Instant::now();
                 let (ids, more) = by_directory(&growing[0][some.clone()])?;
                 let transaction = raw.transaction().await?;
@@ -316,10 +348,12 @@ mod tests {
             roster
         });
         let mut raw = databases.raw(&folder, "roster", &folder).unwrap();
-        for users in [80, 160] {
+        let ways = [(Commits::Of(16), 5), (Commits::LikeRoster, 1), (Commits::Of(80), 1)];
+        for (round, (way, commits)) in ways.into_iter().enumerate() {
             runtime.block_on(roster.batch_execute(GROW)).unwrap();
-            let round = raw.follow(16).unwrap();
-            assert_eq!((round.count, round.latencies.len()), (80, 5));
+            let kept = raw.follow(way).unwrap();
+            assert_eq!((kept.count, kept.latencies.len()), (80, commits));
+            let users = 80 * (round + 1);
             assert_eq!(raw.users().unwrap(), (users, users));
         }
         let RawDatabase::Postgres(raw) = raw else { unreachable!("it is beside PostgreSQL") };
@@ -333,7 +367,7 @@ mod tests {
             rows.iter().map(|row| row.get(0)).collect()
         };
         let kept = all(&raw.raw, &raw.runtime);
-        assert_eq!(kept.len(), 160);
+        assert_eq!(kept.len(), 240);
         assert_eq!(kept, all(&roster, &runtime));
         drop((raw, roster, databases));
         std::fs::remove_dir_all(&folder).unwrap();

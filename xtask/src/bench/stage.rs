@@ -21,7 +21,7 @@ use crate::{
         process,
         progress::Progress,
         requests::{Crowd, request},
-        scenarios::{Load, PAGE, Part, Place, Scenario, Who},
+        scenarios::{Commits, Load, PAGE, Part, Place, Scenario, Who},
         seed::{self, Kind, REPLACED, REPLACED_A_LITTLE, Seed},
     },
     command::say,
@@ -59,7 +59,7 @@ pub(super) struct Running {
 #[derive(Clone, Copy, Debug)]
 enum What {
     Roster(Spot, Load),
-    Raw { rows_to_a_commit: usize },
+    Raw(Commits),
     Bare,
 }
 
@@ -248,8 +248,10 @@ impl Stage {
                         sides.push(roster(side.name, spot, load));
                     }
                 }
-                Who::RawDatabase { rows_to_a_commit } => {
-                    sides.push(other(What::Raw { rows_to_a_commit }));
+                Who::RawDatabase { on, commits } => {
+                    if on.is_none_or(|on| on == self.engine) {
+                        sides.push(other(What::Raw(commits)));
+                    }
                 }
                 Who::BareHttp => sides.push(other(What::Bare)),
             }
@@ -276,11 +278,11 @@ impl Stage {
                     first.get_or_insert_with(|| (spot, load, Rc::clone(&works)));
                     self.drive(&addresses, &ids, scenario.connections, &works, &progress)?
                 }
-                What::Raw { rows_to_a_commit } => {
+                What::Raw(commits) => {
                     let (spot, ..) = *first.as_ref().context("Roster is the first side")?;
                     let raw = self.raw.as_mut().filter(|(of, _)| *of == spot);
                     // What Roster has just kept is what the raw database keeps now, row by row.
-                    raw.context("nothing is kept beside this")?.1.follow(rows_to_a_commit)?
+                    raw.context("nothing is kept beside this")?.1.follow(commits)?
                 }
                 What::Bare => {
                     let (spot, load, works) = first.clone().context("Roster is the first side")?;
@@ -383,7 +385,9 @@ impl Stage {
         let seed = seed::find(&self.binary, &self.folder, of, kind, &self.client)?;
         let Seed { data, database, api_key, crowds } = seed;
         let (copy, name) = (self.data(self.standing.len()), format!("run_{}", self.standing.len()));
-        copy_folder(&data, &copy).context("the seed is not copied")?;
+        if self.engine == Engine::Sqlite {
+            copy_folder(&data, &copy).context("the seed is not copied")?;
+        }
         let url = self.databases.copy(&database, &name).context("the seed is not copied")?;
         let nodes = self.start_often(spot, &copy, |_| Ok(url.clone()))?;
         Ok(Standing::new(spot, nodes, name, api_key, crowds))
@@ -426,7 +430,7 @@ impl Stage {
         let standing = self.standing.iter().find(|it| it.spot == *spot);
         let crowds = &standing.context("the raw database is a copy of it")?.crowds;
         let people: usize = crowds.iter().map(Crowd::people).sum();
-        raw.follow(16)?;
+        raw.follow(Commits::Of(16))?;
         let (kept, raw) = raw.users()?;
         anyhow::ensure!(
             kept == people && raw == people,

@@ -1,5 +1,5 @@
-//! The step `schemathesis`: somebody else's tester of APIs asks the built binary everything that the
-//! document of the management API allows, and what it does not, and holds each answer against it.
+//! The step `schemathesis`: somebody else's tester of APIs asks the built binary what the document of
+//! the management API allows, and what it does not, and holds each answer against it.
 //!
 //! Which version it is stands in `xtask/schemathesis/requirements.txt`, and how it asks in
 //! `schemathesis.toml` beside it.
@@ -19,6 +19,14 @@ use crate::{
 /// Its requirements and settings, relative to the workspace.
 const FOLDER: &str = "xtask/schemathesis";
 
+/// What it does not ask, as `schemathesis.toml` says with the reasons, and who does instead.
+const NOT_ASKED: &[&str] = &[
+    "`stream_events` not at all: it has no end (crates/web/tests/edges/feed.rs does)",
+    "`list_events` with `wait=0` alone: it would wait (crates/web/tests/edges/feed.rs does)",
+    "`revoke_api_key` with the id of nobody alone: it would revoke its own key (crates/web/tests/dialogues/api-keys.md does)",
+    "not whether all that fits the schemas is taken: they cannot say everything that is asked for",
+];
+
 /// Where it is installed, and where the server has its data; relative to the workspace.
 const PLACE: &str = "target/schemathesis";
 
@@ -30,6 +38,9 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
     let data = place.join("data");
     if data.exists() {
         fs::remove_dir_all(&data).context("the last run's database cannot be removed")?;
+    }
+    for it in NOT_ASKED {
+        say(format_args!("   left out: {it}"));
     }
     let postgres = Postgres::start_if_possible(root)?;
     let mut databases = vec![("SQLite", None)];

@@ -186,7 +186,7 @@ impl Node {
         let shared = if let Some(shared) = &self.shared {
             shared.clone()
         } else {
-            let tail = Tail::begin(self.store.clone()).await?;
+            let tail = Tail::begin(self.store.feed()).await?;
             let (post, chance) = (Arc::clone(&self.post), Arc::clone(&self.chance));
             let shared = Shared::new(self.store.clone(), tail, post, chance, &self.holder);
             self.shared.insert(shared).clone()

@@ -504,7 +504,7 @@ impl Worker {
                 return Ok(());
             }
             let (read_to, of) = (lane.stream.read_to, lane.of);
-            let part = self.shared.store.events(read_to, Some(end), directory, PAGE).await?;
+            let part = self.shared.store.feed().part(read_to, Some(end), directory, PAGE).await?;
             if part.forgotten_to > read_to {
                 self.unkept.missed_count += part.forgotten_to - read_to;
                 self.unkept.is_any = true;

@@ -144,16 +144,32 @@ pub struct Draft {
     pub data: String,
     /// Of what it is a consequence, where nobody asked for just this.
     pub follows_from: Option<Consequence>,
+    /// Whom it is about.
+    pub about: About,
+}
+
+/// Whom an event is about, so that what happened to somebody is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// The user or group.
+    pub resource: Option<ResourceId>,
+    /// The member who comes or goes, or who somebody was before they were deleted and came back.
+    pub other: Option<ResourceId>,
 }
 
 impl Draft {
     pub(crate) fn new(kind: EventKind, data: String) -> Draft {
-        Draft { kind, data, follows_from: None }
+        Draft { kind, data, follows_from: None, about: About::default() }
+    }
+
+    /// The same, of a user or a group.
+    fn of(self, resource: ResourceId) -> Draft {
+        Draft { about: About { resource: Some(resource), other: None }, ..self }
     }
 }
 
 pub(crate) fn of_user(change: &UserChange) -> Option<Draft> {
-    let draft = |kind, data| Some(Draft::new(kind, data));
+    let draft = |kind, data| Some(Draft::new(kind, data).of(change.id()));
     match (change.before(), change.after()) {
         (None, Some(after)) => {
             let mut data = format!("{{\"user\":{}", user_text(after));
@@ -161,7 +177,9 @@ pub(crate) fn of_user(change: &UserChange) -> Option<Draft> {
                 write!(data, ",\"previous_user_id\":\"{previous}\"").expect("text takes it");
             }
             data.push('}');
-            draft(EventKind::UserCreated, data)
+            let mut created = Draft::new(EventKind::UserCreated, data).of(change.id());
+            created.about.other = change.previous_user_id();
+            Some(created)
         }
         // What is kept beside a user is not a part of them, and nobody is told of it.
         (Some(before), Some(after)) if before.version == after.version => None,
@@ -212,6 +230,7 @@ pub(crate) fn of_group(change: &GroupChange) -> impl Iterator<Item = Draft> + '_
         Some(_) => change.follows_from(),
         None => Some(Consequence { kind: EventKind::GroupDeleted, of: Of::Resource(change.id()) }),
     };
+    let id = change.id();
     let removed = change.removed().iter().map(|it| (EventKind::GroupMemberRemoved, it));
     let added = change.added().iter().map(|it| (EventKind::GroupMemberAdded, it));
     let group = change.after().or(change.before()).map(named).unwrap_or_default();
@@ -219,8 +238,10 @@ pub(crate) fn of_group(change: &GroupChange) -> impl Iterator<Item = Draft> + '_
         kind,
         data: member_text(&group, member),
         follows_from,
+        about: About { resource: Some(id), other: Some(member.id) },
     });
-    first.into_iter().chain(of_members).chain(last)
+    let of_group = move |draft: Draft| draft.of(id);
+    first.map(of_group).into_iter().chain(of_members).chain(last.map(of_group))
 }
 
 pub(crate) fn of_directory(change: &DirectoryChange) -> Vec<Draft> {

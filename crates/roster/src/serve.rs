@@ -13,12 +13,12 @@ use courier::{Courier, Names, Patience, Poster, RealTime, SystemNames};
 use directory::AddressRange;
 use directory::secret::{Secret, SecretKind};
 use directory::webhook::Networks;
-use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 use crate::environment;
 use crate::place::{Addresses, Place, SCIM_PATH, warn_of_addresses};
+use crate::retention::Retention;
 use crate::terminal::say;
 
 /// Where the server listens when nobody says.
@@ -35,11 +35,8 @@ pub(crate) struct Arguments {
     addresses: Addresses,
     #[command(flatten)]
     rate: Rate,
-    /// Days for which events are kept in the feed; a cursor that is older leads nowhere then
-    /// [default: for ever]
-    #[arg(long, env = "ROSTER_KEEP_EVENTS_DAYS", value_name = "DAYS",
-          value_parser = clap::value_parser!(u32).range(1..=36_500))]
-    keep_events_days: Option<u32>,
+    #[command(flatten)]
+    retention: Retention,
     /// A proxy in front of this server, or a range of them, that is believed when it says for whom it
     /// speaks (`X-Forwarded-For`), such as `10.0.0.0/8`; several with commas between them. Where
     /// directories take requests from some addresses only, these are compared with what it says
@@ -134,7 +131,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         web::application(store.access(), settings, environment::ids(), environment::entropy);
     let store = Arc::new(store);
     let courier = courier(&store, networks);
-    let upkeep = tokio::spawn(keep_up(Arc::clone(&store), arguments.keep_events_days));
+    let upkeep = tokio::spawn(keep_up(Arc::clone(&store), arguments.retention));
     web::serve(listener, application, stop).await.context("the server failed")?;
     if let Some(courier) = courier {
         courier.stop().await;
@@ -174,7 +171,7 @@ fn courier(store: &store::Store, networks: Networks) -> Option<Courier> {
 }
 
 /// What is to be done now and then. Of several nodes one does it, or it does no harm.
-async fn keep_up(store: Arc<store::Store>, keep_events_days: Option<u32>) {
+async fn keep_up(store: Arc<store::Store>, retention: Retention) {
     let holder = environment::ids().next().to_string();
     let mut minutes = tokio::time::interval(Duration::from_mins(1));
     loop {
@@ -185,9 +182,7 @@ async fn keep_up(store: Arc<store::Store>, keep_events_days: Option<u32>) {
                 "new events were not given their positions; whoever reads them does it",
             );
         }
-        if let Some(days) = keep_events_days {
-            forget_events(&store, &holder, days).await;
-        }
+        retention.forget(&store, &holder).await;
         repeat(|| store.tidy_up(), "what is of no use any more was not let go").await;
         let empty = || store.empty_directories(&holder);
         repeat(empty, "people of a deleted directory were not deleted").await;
@@ -211,28 +206,6 @@ async fn repeat<F: Future<Output = Result<u64, store::Error>>>(
                 return;
             }
         }
-    }
-}
-
-/// Lets go the events that are older than this.
-async fn forget_events(store: &store::Store, holder: &str, days: u32) {
-    let before = store.access().now() - SignedDuration::from_hours(24 * i64::from(days));
-    let mut forgotten = 0;
-    let outcome = loop {
-        match store.forget_events(holder, before).await {
-            Ok(0) => break Ok(()),
-            Ok(some) => forgotten += some,
-            Err(error) => break Err(error),
-        }
-    };
-    if forgotten > 0 {
-        tracing::info!(events = forgotten, "old events were let go");
-    }
-    if let Err(error) = outcome {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "old events were not let go; it is tried again in a minute",
-        );
     }
 }
 

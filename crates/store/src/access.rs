@@ -30,9 +30,8 @@ use crate::rows;
 use crate::schemas::{self, KnownTypes, UnknownAttribute};
 use crate::session::{Row, Session, Value, count, finish};
 use crate::tail::Tail;
-use crate::timeline::{self, Timeline, TimelineEvent};
+use crate::timeline::{self, Timeline};
 use crate::walks::{Answered, Resumed, total_of_walk};
-use crate::webhooks::WebhookStore;
 use crate::writer::Act;
 
 /// Directories, with how much is in them, how they stand and when they were heard of.
@@ -262,7 +261,7 @@ impl Access {
 
     /// The latest events, for whoever waits for more.
     pub async fn tail(&self) -> Result<Tail, Error> {
-        Tail::begin(WebhookStore::new(Arc::clone(&self.0))).await
+        Tail::begin(FeedStore::new(Arc::clone(&self.0))).await
     }
 
     /// Whether the database answers and changes are taken.
@@ -499,7 +498,7 @@ impl DirectoryStore {
         let read = move |session: &mut Session| {
             finish(timeline::read(session, directory, id, after, count_max))
         };
-        self.inner.readers.read_long(directory, read).await
+        self.inner.readers.read(read).await
     }
 
     /// Some users. A page may be shorter than its window, where it would be long in bytes.
@@ -1381,7 +1380,7 @@ impl ApiStore {
         &self,
         directory: DirectoryId,
         number: u64,
-    ) -> Result<Option<TimelineEvent>, Error> {
+    ) -> Result<Option<EventRecord>, Error> {
         let read = move |session: &mut Session| finish(timeline::one(session, directory, number));
         self.0.readers.read_key(read).await
     }
@@ -1403,11 +1402,17 @@ impl ApiStore {
     /// Whether the key opens anything still.
     pub async fn is_open(&self) -> Result<bool, Error> {
         let Some(key) = &self.1 else { return Ok(true) };
-        Ok(self.access().good_api_keys().await?.contains(&key.id))
-    }
-
-    fn access(&self) -> Access {
-        Access(Arc::clone(&self.0))
+        let (id, now) = (key.id.to_string(), self.now());
+        let read = move |session: &mut Session| {
+            finish(session.first(
+                "looking whether an API key is good",
+                "select 1 from api_keys
+                 where api_key_id = $1 and (expires_at is null or expires_at > $2)",
+                &[Value::Text(&id), Value::Time(now)],
+                |_| Ok(()),
+            ))
+        };
+        Ok(self.0.readers.read_key(read).await?.is_some())
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -61,6 +61,15 @@ pub(crate) struct Once {
     pub(crate) key_hash: String,
 }
 
+/// What is done with the clients of a directory, and their secrets.
+#[derive(Clone, Debug)]
+pub(crate) enum ClientAct {
+    Create(OAuthClient, ClientSecret),
+    Delete(ClientId),
+    AddSecret(ClientSecret),
+    DeleteSecret(ClientId, TokenId),
+}
+
 /// Takes keys back, and says which these were.
 macro_rules! revoked_keys {
     ($which:literal) => {
@@ -87,10 +96,8 @@ pub(crate) enum Administration {
     /// Only one of this organization, where one is named.
     RevokeApiKey(TokenId, Option<OrganizationId>),
     ApiKeyUsed(TokenId, Timestamp),
-    CreateClient(OAuthClient, ClientSecret),
-    DeleteClient(DirectoryId, ClientId),
-    CreateClientSecret(DirectoryId, ClientSecret),
-    DeleteClientSecret(DirectoryId, ClientId, TokenId),
+    /// Of a directory's clients, whose log tells of it.
+    Client(DirectoryId, ClientAct),
     /// Nothing is kept where the secret was taken back meanwhile.
     GiveAccessToken(NewAccessToken),
     NoteContact {
@@ -129,13 +136,20 @@ impl Administration {
         matches!(self, Administration::TidyUp(_) | Administration::ForgetDirectory(..))
     }
 
+    /// Whether it tells of a key, in an event of the server's own.
+    pub(crate) fn holds_the_feed(&self) -> bool {
+        matches!(
+            self,
+            Administration::CreateApiKey { .. }
+                | Administration::RevokeApiKey(..)
+                | Administration::DeleteOrganization(..)
+        )
+    }
+
     /// In which directory it is done, where its log tells of it.
     pub(crate) fn directory(&self) -> Option<DirectoryId> {
         match self {
-            Administration::CreateClient(client, _) => Some(client.directory_id),
-            Administration::CreateClientSecret(id, _)
-            | Administration::DeleteClient(id, _)
-            | Administration::DeleteClientSecret(id, ..) => Some(*id),
+            Administration::Client(id, _) => Some(*id),
             _ => None,
         }
     }
@@ -154,7 +168,7 @@ impl Administration {
                 edit_organization(session, *id, edit).await
             }
             Administration::DeleteOrganization(guarded, at) => {
-                delete_organization(session, guarded, *at, (batch.moment(), cause)).await
+                delete_organization(session, batch, guarded, *at, cause).await
             }
             Administration::CreateApiKey { key, hash, is_first } => {
                 create_api_key(session, key, hash, *is_first, (batch.moment(), cause)).await.map(Ok)
@@ -175,11 +189,14 @@ impl Administration {
                 session.run("noting the use of an API key", sql, &values).await?;
                 Ok(Ok(0))
             }
-            Administration::CreateClient(..)
-            | Administration::DeleteClient(..)
-            | Administration::CreateClientSecret(..)
-            | Administration::DeleteClientSecret(..) => {
-                self.keep_client(session, batch, cause).await
+            Administration::Client(directory_id, act) => {
+                match act.keep(session, *directory_id).await? {
+                    Err(rejection) => Ok(Err(rejection)),
+                    Ok(change) => {
+                        batch.make(session, *directory_id, Change::Client(change), cause).await?;
+                        Ok(Ok(1))
+                    }
+                }
             }
             Administration::GiveAccessToken(new) => give_access_token(session, new).await.map(Ok),
             Administration::NoteContact { directory_id, at, has_changed, refused_with } => {
@@ -241,35 +258,19 @@ impl Administration {
     }
 }
 
-impl Administration {
-    /// What is done with a client of OAuth, and the event that tells of it.
-    async fn keep_client(
+impl ClientAct {
+    /// Keeps it, and says what the directory's log has to tell.
+    async fn keep(
         &self,
         session: &mut Session,
-        batch: &mut Batch<'_>,
-        cause: Cause,
-    ) -> Result<Result<u64, Rejection>, Error> {
-        let (directory_id, done) = match self {
-            Administration::CreateClient(client, secret) => {
-                (client.directory_id, create_client(session, client, secret).await?)
-            }
-            Administration::DeleteClient(directory_id, id) => {
-                (*directory_id, delete_client(session, *directory_id, *id).await?)
-            }
-            Administration::CreateClientSecret(directory_id, secret) => {
-                (*directory_id, add_client_secret(session, *directory_id, secret).await?)
-            }
-            Administration::DeleteClientSecret(directory_id, client_id, id) => {
-                let deleted = delete_client_secret(session, *directory_id, *client_id, *id);
-                (*directory_id, deleted.await?)
-            }
-            _ => return Ok(Ok(0)),
-        };
-        match done {
-            Err(rejection) => Ok(Err(rejection)),
-            Ok(change) => {
-                batch.make(session, directory_id, Change::Client(change), cause).await?;
-                Ok(Ok(1))
+        of: DirectoryId,
+    ) -> Result<Result<ClientChange, Rejection>, Error> {
+        match self {
+            ClientAct::Create(client, secret) => create_client(session, client, secret).await,
+            ClientAct::Delete(id) => delete_client(session, of, *id).await,
+            ClientAct::AddSecret(secret) => add_client_secret(session, of, secret).await,
+            ClientAct::DeleteSecret(client_id, id) => {
+                delete_client_secret(session, of, *client_id, *id).await
             }
         }
     }
@@ -327,7 +328,7 @@ async fn create_organization(
 }
 
 /// An organization that stays as it is until the end of the transaction.
-async fn organization_to_change(
+pub(crate) async fn organization_to_change(
     session: &mut Session,
     id: OrganizationId,
 ) -> Result<Option<Organization>, Error> {
@@ -389,9 +390,10 @@ async fn edit_organization(
 /// Its row stays as long as a directory names it; its own identifier is free again.
 async fn delete_organization(
     session: &mut Session,
+    batch: &Batch<'_>,
     Guarded { precondition, what: id }: &Guarded<OrganizationId>,
     at: Timestamp,
-    (moment, cause): (Moment<'_>, Cause),
+    cause: Cause,
 ) -> Result<Result<u64, Rejection>, Error> {
     let Some(organization) = organization_to_change(session, *id).await? else {
         return Ok(Err(Rejection::UnknownOrganization(*id)));
@@ -404,7 +406,9 @@ async fn delete_organization(
     let directories = session
         .first("counting directories", sql, &[Value::Text(&text)], |row| row.number(0))
         .await?;
-    if let Some(directories @ 1..) = directories {
+    // Those that begin in this transaction have no rows yet.
+    let directories = directories.unwrap_or_default() + batch.directories_begun_in(*id);
+    if directories > 0 {
         return Ok(Err(Rejection::OrganizationInUse(directories)));
     }
     let sql = "update organizations set deleted_at = $2, external_id = null, metadata = '{}'
@@ -414,7 +418,7 @@ async fn delete_organization(
     let sql = revoked_keys!("organization_id = $1");
     let doing = "revoking the keys of an organization";
     let gone = session.all(doing, sql, &[Value::Text(&text)], api_key).await?;
-    tell_of_revoked(session, &gone, (moment, cause)).await?;
+    tell_of_revoked(session, &gone, (batch.moment(), cause)).await?;
     Ok(Ok(1))
 }
 

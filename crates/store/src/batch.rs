@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use directory::{
     Cause, Change, Directory, DirectoryHead, DirectoryId, EventId, Facts, GroupId, Limits,
-    Membership, Moment, ResourceId, Stop, User, Want,
+    Membership, Moment, OrganizationId, ResourceId, Stop, User, Want,
 };
 use jiff::Timestamp;
 
@@ -206,6 +206,17 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
+    /// How many directories of an organization begin in this batch.
+    pub(crate) fn directories_begun_in(&self, id: OrganizationId) -> u64 {
+        let begun = self.changes.iter().filter(|(_, change)| match change {
+            Change::Directory(change) => {
+                change.before().is_none() && change.after().organization_id == id
+            }
+            _ => false,
+        });
+        begun.count() as u64
+    }
+
     async fn open(
         &mut self,
         session: &mut Session,
@@ -341,7 +352,7 @@ impl<'a> Batch<'a> {
 
     /// Writes down what was decided: records, keys, memberships, numbers, events. Nothing is kept
     /// before the commit.
-    pub(crate) async fn keep(mut self, session: &mut Session) -> Result<(), Error> {
+    pub(crate) async fn keep(&mut self, session: &mut Session) -> Result<(), Error> {
         if self.changes.is_empty() {
             return Ok(());
         }
@@ -543,6 +554,7 @@ impl<'a> Batch<'a> {
                         occurred_at: at,
                         cause: cause.text(draft.follows_from),
                         data: draft.data,
+                        about: draft.about,
                     }
                 })
                 .collect();

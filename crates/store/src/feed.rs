@@ -3,23 +3,24 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use directory::event::{Draft, EventKind};
+use directory::event::{About, Draft, EventKind};
 use directory::secret::{Entropy, hex};
 use directory::{Cause, DirectoryId, EventId, OrganizationId};
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::Mac;
 use jiff::{SignedDuration, Timestamp};
-use sha2::Sha256;
 
 use crate::Inner;
 use crate::error::Error;
 use crate::lease;
+use crate::seal::Sealer;
 use crate::session::{Bulk, Engine, Flow, Many, Row, Session, Value, count, finish};
 use crate::webhooks;
 
 /// An event as it is read: numbered, positioned, and with its data as it was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventRecord {
-    /// Its place in the feed over all directories.
+    /// Its place in the feed over all directories; 0 of one that was found otherwise, where the place
+    /// was not looked up.
     pub position: u64,
     /// Its own id.
     pub event_id: String,
@@ -49,6 +50,8 @@ pub(crate) struct NewEvent {
     pub(crate) occurred_at: Timestamp,
     pub(crate) data: String,
     pub(crate) cause: String,
+    /// Whom it is about.
+    pub(crate) about: About,
 }
 
 /// Which events are to be read.
@@ -190,84 +193,90 @@ impl FeedStore {
         self.0.readers.read(read_events).await
     }
 
+    /// The position of the latest event.
+    pub async fn end(&self) -> Result<u64, Error> {
+        let read = |session: &mut Session| {
+            finish(async {
+                if session.engine() == Engine::Postgres {
+                    sequence(session).await?;
+                }
+                position(session).await
+            })
+        };
+        self.0.readers.read(read).await
+    }
+
+    /// Events behind a position, of one directory or of all; none behind `upto`.
+    pub async fn part(
+        &self,
+        after: u64,
+        upto: Option<u64>,
+        directory: Option<DirectoryId>,
+        count_max: u64,
+    ) -> Result<FeedPart, Error> {
+        let read =
+            move |session: &mut Session| finish(part(session, after, upto, directory, count_max));
+        self.0.readers.read(read).await
+    }
+
     /// The cursor behind an event, for whoever reads with this filter.
     pub fn cursor(&self, filter: &EventFilter, event: &EventRecord) -> Cursor {
         self.0.sealer.seal(filter.scope(), event.position, Some(&event.event_id))
     }
 }
 
-/// What makes and opens cursors.
-#[derive(Clone)]
-pub(crate) struct Sealer {
-    epoch: String,
-    secret: String,
-}
-
-impl std::fmt::Debug for Sealer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sealer").field("epoch", &self.epoch).finish_non_exhaustive()
-    }
-}
-
 impl Sealer {
-    /// `epoch.position.event.seal`: readable enough for support, and not to be forged or mistyped.
+    /// `epoch.` and what nobody can read or make: the position, and a mark of the event that is there.
     ///
     /// The epoch is in the file, and so comes back with a backup of it. What tells a restored
     /// database from the one that handed the cursor out is the event at its position.
     pub(crate) fn seal(&self, scope: Scope, position: u64, event_id: Option<&str>) -> Cursor {
-        let open = format!("{}.{position}.{}", self.epoch, self.mark(event_id));
-        let seal = self.tag(&format!("{open}.{scope}"));
-        Cursor(format!("{open}.{seal}"))
+        let mut bytes = position.to_be_bytes().to_vec();
+        bytes.extend(self.mark(event_id));
+        let sealed = self.hide(CURSOR, scope.to_string().as_bytes(), bytes);
+        Cursor(format!("{}.{sealed}", self.epoch()))
     }
 
     /// Its position, and the mark of the event that was there.
-    fn open<'c>(&self, cursor: &'c Cursor, scope: Scope) -> Result<(u64, &'c str), BadCursor> {
-        let (open, seal) = cursor.0.rsplit_once('.').ok_or(BadCursor::Malformed)?;
-        let (epoch, rest) = open.split_once('.').ok_or(BadCursor::Malformed)?;
-        let (position, mark) = rest.split_once('.').ok_or(BadCursor::Malformed)?;
-        let position = position.parse().map_err(|_| BadCursor::Malformed)?;
-        if epoch != self.epoch {
+    fn open(&self, cursor: &Cursor, scope: Scope) -> Result<(u64, Mark), BadCursor> {
+        let (epoch, sealed) = cursor.0.split_once('.').ok_or(BadCursor::Malformed)?;
+        let is_epoch = |it: &str| {
+            it.len() == EPOCH_DIGITS && it.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        if !is_epoch(epoch) {
+            return Err(BadCursor::Malformed);
+        }
+        if epoch != self.epoch() {
             return Err(BadCursor::AnotherEpoch);
         }
-        // Compared as text, so that there is one spelling of each cursor, and none is short.
-        if self.tag(&format!("{open}.{scope}")) == seal {
-            Ok((position, mark))
-        } else {
-            Err(BadCursor::Malformed)
-        }
+        let bytes = self.show(CURSOR, scope.to_string().as_bytes(), sealed);
+        let bytes = bytes.ok_or(BadCursor::Malformed)?;
+        let (position, mark) = bytes.split_first_chunk().ok_or(BadCursor::Malformed)?;
+        let mark = mark.try_into().map_err(|_| BadCursor::Malformed)?;
+        Ok((u64::from_be_bytes(*position), mark))
     }
 
     /// What a cursor keeps of the event at its position. There is none at position 0.
-    fn mark(&self, event_id: Option<&str>) -> String {
-        self.tag(event_id.unwrap_or_default())
-    }
-
-    /// What makes or checks a seal of another purpose, of this life of the database.
-    pub(crate) fn keyed(&self, purpose: &str) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes())
-            .expect("any length of key will do");
-        // No cursor of the feed begins with a line.
-        mac.update(purpose.as_bytes());
-        mac.update(b"\n");
-        mac.update(self.epoch.as_bytes());
-        mac.update(b"\n");
-        mac
-    }
-
-    /// A cursor opens nothing that an API key does not open anyway: 64 bits keep out mistakes, and
-    /// how long a comparison takes gives nothing away that matters.
-    fn tag(&self, text: &str) -> String {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes())
-            .expect("any length of key will do");
-        mac.update(text.as_bytes());
-        hex(&mac.finalize().into_bytes()[..8])
+    fn mark(&self, event_id: Option<&str>) -> Mark {
+        let mut mac = self.keyed("mark of an event");
+        mac.update(event_id.unwrap_or_default().as_bytes());
+        *mac.finalize().into_bytes().first_chunk().expect("it has 32 bytes")
     }
 }
+
+/// Digits of the name of a database's life.
+const EPOCH_DIGITS: usize = 12;
+
+/// What is sealed here.
+const CURSOR: &str = "cursor of the feed";
+
+/// What stands for an event in a cursor.
+type Mark = [u8; 8];
 
 /// Begins the life of a database, once, and reads what seals its cursors.
 pub(crate) async fn open(session: &mut Session, entropy: Entropy) -> Result<Sealer, Error> {
     let entropy = hex(&entropy);
-    let (epoch, secret) = entropy.split_at(12);
+    let (epoch, secret) = entropy.split_at(EPOCH_DIGITS);
     session
         .run(
             "beginning the feed",
@@ -278,7 +287,7 @@ pub(crate) async fn open(session: &mut Session, entropy: Entropy) -> Result<Seal
         .await?;
     session
         .first("opening the feed", "select epoch, secret from feed", &[], |row| {
-            Ok(Sealer { epoch: row.text(0)?, secret: row.text(1)? })
+            Ok(Sealer::new(row.text(0)?, row.text(1)?))
         })
         .await?
         .ok_or_else(|| Error::Corrupt("the feed has no beginning".to_owned()))
@@ -302,7 +311,7 @@ pub(crate) enum Keeping {
         position: u64,
     },
     Unsequenced {
-        bulk: Bulk<7>,
+        bulk: Bulk<9>,
         /// The first and the last number of each directory.
         ranges: BTreeMap<DirectoryId, (u64, u64)>,
     },
@@ -311,16 +320,19 @@ pub(crate) enum Keeping {
 impl Keeping {
     /// Begins to keep about so many.
     pub(crate) async fn begin(session: &mut Session, count: usize) -> Result<Keeping, Error> {
-        const UNSEQUENCED: &Many<7> = &Many {
+        const UNSEQUENCED: &Many<9> = &Many {
             doing: "keeping events",
             sqlite: "",
             postgres: "insert into events
-                       (directory_id, event_id, type, data, number, occurred_at, cause)
+                       (directory_id, event_id, type, data, number, occurred_at, cause,
+                        resource_id, other_id)
                        select * from unnest($1::text[], $2::text[], $3::text[], $4::text[],
-                                            $5::bigint[], $6::bigint[], $7::text[])",
+                                            $5::bigint[], $6::bigint[], $7::text[], $8::text[],
+                                            $9::text[])",
         };
         const COPY: &str = "copy events
-            (directory_id, event_id, type, data, number, occurred_at, cause) from stdin";
+            (directory_id, event_id, type, data, number, occurred_at, cause, resource_id, other_id)
+            from stdin";
         Ok(match session.engine() {
             Engine::Sqlite => Keeping::Here { position: position(session).await? },
             Engine::Postgres => {
@@ -335,18 +347,24 @@ impl Keeping {
         session: &mut Session,
         events: &[NewEvent],
     ) -> Result<(), Error> {
-        const HERE: Many<8> = Many {
+        const HERE: Many<10> = Many {
             doing: "keeping events",
             sqlite: "insert into events
-                     (directory_id, event_id, type, data, number, occurred_at, cause, position)
-                     values ($1, $2, $3, $4, $5, $6, $7, $8)",
+                     (directory_id, event_id, type, data, number, occurred_at, cause, resource_id,
+                      other_id, position)
+                     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             postgres: "",
         };
         let ids: Vec<_> = events
             .iter()
-            .map(|event| (event.directory_id.to_string(), event.id.to_string()))
+            .map(|event| {
+                let About { resource, other } = event.about;
+                let resource = resource.map(|id| id.to_string()).unwrap_or_default();
+                let other = other.map(|id| id.to_string());
+                (event.directory_id.to_string(), event.id.to_string(), resource, other)
+            })
             .collect();
-        let rows = events.iter().zip(&ids).map(|(event, (directory_id, id))| {
+        let rows = events.iter().zip(&ids).map(|(event, (directory_id, id, resource, other))| {
             [
                 Value::Text(directory_id),
                 Value::Text(id),
@@ -355,15 +373,17 @@ impl Keeping {
                 count(event.number),
                 Value::Time(event.occurred_at),
                 Value::Text(&event.cause),
+                Value::Text(resource),
+                Value::OptionalText(other.as_deref()),
             ]
         });
         match self {
             Keeping::Here { position } => {
                 let rows: Vec<_> = rows
-                    .map(|[directory_id, id, kind, data, number, occurred_at, cause]| {
+                    .map(|[directory_id, id, kind, data, number, at, cause, resource, other]| {
                         *position += 1;
                         let position = count(*position);
-                        [directory_id, id, kind, data, number, occurred_at, cause, position]
+                        [directory_id, id, kind, data, number, at, cause, resource, other, position]
                     })
                     .collect();
                 session.run_each(&HERE, &rows).await
@@ -646,16 +666,16 @@ impl Selection<'_> {
                 ""
             }
             (None, false) => {
-                "select position, type from events
+                "select position, type, position from events
                  where position > $1 and position <= $2 order by position limit $3"
             }
             (Some(_), true) => {
-                "select position, '' from events
+                "select position, '', number from events
                  where directory_id = $4 and position > $1 and position <= $2
                  order by position limit $3"
             }
             (Some(_), false) => {
-                "select position, type from events
+                "select position, type, number from events
                  where directory_id = $4 and position > $1 and position <= $2
                  order by position limit $3"
             }
@@ -666,10 +686,16 @@ impl Selection<'_> {
             let mut values = vec![count(after), count(upto), count(share)];
             values.extend(self.lanes.map(|_| Value::Text(lane)));
             let (mut looked_at, mut last) = (0, after);
+            let mut unbroken = Unbroken::default();
+            let directory = self.lanes.map(|_| lane.as_str());
             session
                 .each(DOING, sql, &values, |row| {
                     looked_at += 1;
                     last = row.number(0)?;
+                    let number = row.number(2)?;
+                    let before =
+                        if directory.is_some() && looked_at == 1 { number - 1 } else { after };
+                    unbroken.next(directory, before, number, number)?;
                     if all_kinds || self.filter.is_of_kind(&row.text(1)?) {
                         places.push(last);
                     }
@@ -678,6 +704,8 @@ impl Selection<'_> {
                 .await?;
             if looked_at == share {
                 horizon = horizon.min(last);
+            } else if directory.is_none() {
+                unbroken.upto(after, upto)?;
             }
         }
         places.retain(|place| *place <= horizon);
@@ -750,29 +778,38 @@ impl Selection<'_> {
         } else {
             LOOKED_THROUGH
         };
-        let mut directories = Vec::new();
-        // First and last number, and what makes a position of a number.
-        let mut numbers: [Vec<i64>; 3] = Default::default();
+        let mut ranges = Ranges::default();
         let mut wanted = most;
+        let is_all = (runs.len() as u64) < share;
+        let mut unbroken = Unbroken::default();
         for run in runs {
             // Some of the first one may have been read before.
             let begin = run.first.max(after + 1);
             if begin > horizon {
                 break;
             }
+            if self.lanes.is_none() {
+                unbroken.next(None, after, begin, run.last)?;
+            } else {
+                let last = run.number + (run.last - run.first);
+                unbroken.next(Some(&run.directory), run.number - 1, run.number, last)?;
+            }
             let end = run.last.min(horizon).min(begin.saturating_add(wanted - 1));
             wanted -= end - begin + 1;
             let number_of = |position: u64| (run.number + (position - run.first)).cast_signed();
-            numbers[0].push(number_of(begin));
-            numbers[1].push(number_of(end));
-            numbers[2].push(run.first.cast_signed() - run.number.cast_signed());
-            directories.push(run.directory);
+            let shift = run.first.cast_signed() - run.number.cast_signed();
+            ranges.push(run.directory, number_of(begin), number_of(end), shift);
             if wanted == 0 {
                 horizon = end;
                 break;
             }
         }
-        let kinds: Vec<_> = self.filter.kinds.iter().map(|kind| kind.as_str().to_owned()).collect();
+        if self.lanes.is_none() && is_all && wanted > 0 {
+            unbroken.upto(after, upto)?;
+        }
+        if !self.filter.kinds.is_empty() {
+            ranges = self.of_kinds(session, ranges).await?;
+        }
         let mut taking = Taking::new(self.count_max);
         session
             .each(
@@ -784,20 +821,113 @@ impl Selection<'_> {
                  join events e on e.directory_id = s.directory_id
                               and e.number between s.first_number and s.last_number
                  left join directories d on d.directory_id = e.directory_id
-                 where cardinality($5::text[]) = 0 or e.type = any($5::text[])
-                 order by 1 limit $6",
-                &[
-                    Value::Texts(&directories),
-                    Value::Integers(&numbers[0]),
-                    Value::Integers(&numbers[1]),
-                    Value::Integers(&numbers[2]),
-                    Value::Texts(&kinds),
-                    count(self.count_max.saturating_add(1)),
-                ],
+                 order by 1",
+                &ranges.values(),
                 |row| Ok(taking.take(event(row)?)),
             )
             .await?;
         Ok(taking.end(after, horizon))
+    }
+
+    /// Which of these are of the types that are meant: as many as fill a page, and one more. Of all
+    /// others it is only looked whether they are there, for nobody goes on over a hole.
+    async fn of_kinds(&self, session: &mut Session, ranges: Ranges) -> Result<Ranges, Error> {
+        let mut expected = ranges.positions();
+        let mut meant = Ranges::default();
+        session
+            .each(
+                "looking for events of some types",
+                "select e.number + s.shift, e.type, e.directory_id, e.number, s.shift
+                 from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])
+                      as s (directory_id, first_number, last_number, shift)
+                 join events e on e.directory_id = s.directory_id
+                              and e.number between s.first_number and s.last_number
+                 order by 1",
+                &ranges.values(),
+                |row| {
+                    let position = row.integer(0)?;
+                    let due = expected.next();
+                    if due != Some(position) {
+                        return Err(hole("the feed", due.unwrap_or(position).cast_unsigned()));
+                    }
+                    let is_room = meant.directories.len() as u64 <= self.count_max;
+                    if is_room && self.filter.is_of_kind(&row.text(1)?) {
+                        let number = row.integer(3)?;
+                        meant.push(row.text(2)?, number, number, row.integer(4)?);
+                    }
+                    Ok(Flow::Continue(()))
+                },
+            )
+            .await?;
+        match expected.next() {
+            Some(missing) => Err(hole("the feed", missing.cast_unsigned())),
+            None => Ok(meant),
+        }
+    }
+}
+
+/// Events of directories by their numbers, in the order of their positions.
+#[derive(Default)]
+struct Ranges {
+    directories: Vec<String>,
+    /// First and last number, and what makes a position of a number.
+    numbers: [Vec<i64>; 3],
+}
+
+impl Ranges {
+    fn push(&mut self, directory: String, first: i64, last: i64, shift: i64) {
+        self.directories.push(directory);
+        for (column, number) in self.numbers.iter_mut().zip([first, last, shift]) {
+            column.push(number);
+        }
+    }
+
+    fn values(&self) -> [Value<'_>; 4] {
+        let [first, last, shift] = self.numbers.each_ref().map(|it| Value::Integers(it));
+        [Value::Texts(&self.directories), first, last, shift]
+    }
+
+    fn positions(&self) -> impl Iterator<Item = i64> + use<'_> {
+        let [first, last, shift] = &self.numbers;
+        let ranges = first.iter().zip(last).zip(shift);
+        ranges.flat_map(|((first, last), shift)| first + shift..=last + shift)
+    }
+}
+
+/// Up to where everything is there that was looked at: in the feed, or in directories by their
+/// numbers.
+#[derive(Default)]
+struct Unbroken {
+    feed: Option<u64>,
+    directories: BTreeMap<String, u64>,
+}
+
+impl Unbroken {
+    /// From one place to another everything is there. `before` is what came before the first time.
+    fn next(
+        &mut self,
+        directory: Option<&str>,
+        before: u64,
+        first: u64,
+        last: u64,
+    ) -> Result<(), Error> {
+        let before = match directory {
+            None => self.feed.replace(last).unwrap_or(before),
+            Some(id) => self.directories.insert(id.to_owned(), last).unwrap_or(before),
+        };
+        if first == before + 1 {
+            return Ok(());
+        }
+        let whose = directory.map(|id| format!("the directory `{id}`"));
+        Err(hole(whose.as_deref().unwrap_or("the feed"), before + 1))
+    }
+
+    /// The feed is there up to a place.
+    fn upto(&self, after: u64, upto: u64) -> Result<(), Error> {
+        match self.feed.unwrap_or(after) {
+            last if last < upto => Err(hole("the feed", last + 1)),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -874,7 +1004,8 @@ fn hole(whose: &str, missing: u64) -> Error {
     ))
 }
 
-fn event(row: &Row<'_>) -> Result<EventRecord, Error> {
+/// An event, from the nine columns that are read everywhere.
+pub(crate) fn event(row: &Row<'_>) -> Result<EventRecord, Error> {
     Ok(EventRecord {
         position: row.number(0)?,
         event_id: row.text(1)?,
@@ -933,14 +1064,15 @@ pub(crate) async fn keep_of_server(
             let position = session.first(DOING, sql, &[], |row| row.number(0)).await?;
             values.push(count(position.unwrap_or_default()));
             let sql = "insert into events
-                       (directory_id, event_id, type, data, number, occurred_at, cause, position)
-                       values ($1, $2, $3, $4, $5, $6, $7, $8)";
+                       (directory_id, event_id, type, data, number, occurred_at, cause, position,
+                        resource_id)
+                       values ($1, $2, $3, $4, $5, $6, $7, $8, '')";
             session.run(DOING, sql, &values).await?;
         }
         Engine::Postgres => {
             let sql = "insert into events
-                       (directory_id, event_id, type, data, number, occurred_at, cause)
-                       values ($1, $2, $3, $4, $5, $6, $7)";
+                       (directory_id, event_id, type, data, number, occurred_at, cause, resource_id)
+                       values ($1, $2, $3, $4, $5, $6, $7, '')";
             session.run(DOING, sql, &values).await?;
             let sql = "insert into unsequenced (directory_id, first_number, last_number)
                        values ($1, $2, $2)";

@@ -29,6 +29,7 @@ mod readers;
 mod recent;
 mod rows;
 mod schemas;
+mod seal;
 mod session;
 mod snapshot;
 mod sqlite;
@@ -64,7 +65,7 @@ pub use read::{GroupRecord, GroupReference, UserRecord};
 pub use schemas::UnknownAttribute;
 pub use snapshot::{Snapshot, SnapshotMembership, SnapshotPart};
 pub use tail::{Tail, TailPart};
-pub use timeline::{Timeline, TimelineEvent};
+pub use timeline::Timeline;
 pub use transfer::{MovedTable, Phase, Progress};
 pub use webhooks::{
     Attempt, Claimed, DeliveryRecord, DeliveryState, Disabled, Endpoint, EndpointChange,
@@ -75,13 +76,13 @@ pub use webhooks::{
 use crate::access::FoundToken;
 use crate::administration::Administration;
 use crate::contacts::Contacts;
-use crate::feed::Sealer;
 use crate::migrations::Shape;
 use crate::postgres::Connector;
 use crate::quirks::QuirkCounter;
 use crate::readers::Readers;
 use crate::recent::Recent;
 use crate::schemas::KnownTypes;
+use crate::seal::Sealer;
 use crate::session::{Session, finish};
 use crate::walks::Walks;
 use crate::writer::{Act, Writer};

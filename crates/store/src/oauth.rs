@@ -10,7 +10,7 @@ use directory::{
 use jiff::{SignedDuration, Timestamp};
 
 use crate::access::{Access, ApiStore, after};
-use crate::administration::{Administration, NewAccessToken};
+use crate::administration::{Administration, ClientAct, NewAccessToken};
 use crate::error::Error;
 use crate::rows;
 use crate::session::{Row, Session, Value, finish};
@@ -116,8 +116,8 @@ impl ApiStore {
             created_at: self.now(),
         };
         let secret = self.new_client_secret(client.id, secret, lifetime)?;
-        let create = Administration::CreateClient(client.clone(), secret.clone());
-        self.administer(create).await?;
+        let create = ClientAct::Create(client.clone(), secret.clone());
+        self.administer(Administration::Client(directory_id, create)).await?;
         Ok((client, secret))
     }
 
@@ -174,7 +174,7 @@ impl ApiStore {
     /// Takes back a client, its secrets, and what was given for them.
     pub async fn delete_client(&self, of: DirectoryId, id: ClientId) -> Result<(), Error> {
         self.find(of).await?;
-        self.administer(Administration::DeleteClient(of, id)).await?;
+        self.administer(Administration::Client(of, ClientAct::Delete(id))).await?;
         self.0.forget_tokens_of(of);
         Ok(())
     }
@@ -189,8 +189,8 @@ impl ApiStore {
     ) -> Result<ClientSecret, Error> {
         self.find(directory_id).await?;
         let secret = self.new_client_secret(client_id, secret, lifetime)?;
-        let create = Administration::CreateClientSecret(directory_id, secret.clone());
-        self.administer(create).await?;
+        let add = ClientAct::AddSecret(secret.clone());
+        self.administer(Administration::Client(directory_id, add)).await?;
         Ok(secret)
     }
 
@@ -202,7 +202,8 @@ impl ApiStore {
         id: TokenId,
     ) -> Result<(), Error> {
         self.find(directory_id).await?;
-        self.administer(Administration::DeleteClientSecret(directory_id, client_id, id)).await?;
+        let delete = ClientAct::DeleteSecret(client_id, id);
+        self.administer(Administration::Client(directory_id, delete)).await?;
         self.0.forget_tokens_of(directory_id);
         Ok(())
     }

@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use directory::DirectoryId;
-use directory::secret::hex;
-use hmac::Mac;
 use jiff::Timestamp;
 use scim::filter::BoundFilter;
-use scim::limit::{CURSOR_SECONDS, SORT_KEY_BYTES_MAX};
+use scim::limit::CURSOR_SECONDS;
 use scim::sort::{BoundSort, SortKey};
 use sha2::{Digest, Sha256};
 
-use crate::feed::Sealer;
+use crate::seal::Sealer;
 
 /// A place in a list: that of a record which was answered. What comes after it is found by key,
 /// wherever it is, and whether or not the record is still there.
@@ -62,18 +60,14 @@ impl ListName {
     }
 }
 
-/// Bytes of a seal.
-const SEAL: usize = 16;
+/// What is sealed here.
+const PAGE: &str = "page";
+
 /// Bytes before the sort key: when, for how many, after whom.
 const FIXED: usize = 8 + 8 + 8;
 
 impl Sealer {
-    /// The cursor of what comes after a place, of 32 hexadecimal digits and twice what it hides.
-    ///
-    /// It hides the place, so that nobody finds a meaning in it, and it is the same for the same
-    /// place and second: the seal, made of what is hidden, also begins the stream of bytes that
-    /// hides it (the construction of RFC 5297, with HMAC-SHA-256 for both halves). Nothing is kept
-    /// for it, on any node.
+    /// The cursor of what comes after a place. It is the same for the same place and second.
     pub(crate) fn seal_page(
         &self,
         list: &ListName,
@@ -86,9 +80,7 @@ impl Sealer {
         bytes.extend(count.to_be_bytes());
         bytes.extend(place.ordinal.to_be_bytes());
         bytes.extend(&place.key.0);
-        let seal = self.page_seal(list, &bytes);
-        self.hide(seal, &mut bytes);
-        format!("{}{}", hex(&seal), hex(&bytes))
+        self.hide(PAGE, &list.0, bytes)
     }
 
     /// The place that a cursor leads to.
@@ -99,14 +91,7 @@ impl Sealer {
         cursor: &str,
         now: Timestamp,
     ) -> Result<Place, BadPageCursor> {
-        let bytes = from_hex(cursor).ok_or(BadPageCursor::Unknown)?;
-        let (seal, bytes) = bytes.split_first_chunk::<SEAL>().ok_or(BadPageCursor::Unknown)?;
-        let mut bytes = bytes.to_vec();
-        self.hide(*seal, &mut bytes);
-        let mut mac = self.keyed("seal of a page");
-        mac.update(&list.0);
-        mac.update(&bytes);
-        mac.verify_truncated_left(seal).map_err(|_| BadPageCursor::Unknown)?;
+        let bytes = self.show(PAGE, &list.0, cursor).ok_or(BadPageCursor::Unknown)?;
         let number = |at: usize| -> Option<u64> {
             Some(u64::from_be_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
         };
@@ -123,39 +108,4 @@ impl Sealer {
         }
         Ok(Place { key: SortKey(key.to_vec()), ordinal })
     }
-
-    fn page_seal(&self, list: &ListName, bytes: &[u8]) -> [u8; SEAL] {
-        let mut mac = self.keyed("seal of a page");
-        mac.update(&list.0);
-        mac.update(bytes);
-        *mac.finalize().into_bytes().first_chunk().expect("it has 32 bytes")
-    }
-
-    /// Hides, and shows again what was hidden.
-    fn hide(&self, seal: [u8; SEAL], bytes: &mut [u8]) {
-        for (number, chunk) in (0_u64..).zip(bytes.chunks_mut(32)) {
-            let mut mac = self.keyed("stream of a page");
-            mac.update(&seal);
-            mac.update(&number.to_be_bytes());
-            let stream = mac.finalize().into_bytes();
-            for (byte, other) in chunk.iter_mut().zip(stream) {
-                *byte ^= other;
-            }
-        }
-    }
-}
-
-/// Reads what [`hex`] prints, in that spelling only; nothing of ours is longer than a seal, a place
-/// and its key.
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    const LONGEST: usize = 2 * (SEAL + FIXED + 1 + SORT_KEY_BYTES_MAX);
-    if !text.len().is_multiple_of(2) || text.len() > LONGEST {
-        return None;
-    }
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    text.as_bytes().chunks(2).map(|two| Some(digit(two[0])? << 4 | digit(two[1])?)).collect()
 }

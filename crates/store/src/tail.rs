@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 use crate::error::Error;
-use crate::feed::{EventRecord, FeedPart};
-use crate::webhooks::WebhookStore;
+use crate::feed::{EventRecord, FeedPart, FeedStore};
 
 /// Events that are remembered, and bytes of them.
 const EVENTS_MAX: usize = 1_000;
@@ -19,7 +18,7 @@ const PAGE: u64 = 250;
 /// The latest events. Whoever is further behind reads the feed by itself.
 #[derive(Clone, Debug)]
 pub struct Tail {
-    store: WebhookStore,
+    feed: FeedStore,
     kept: Arc<Mutex<Kept>>,
     end: Arc<watch::Sender<u64>>,
 }
@@ -47,11 +46,11 @@ pub struct TailPart {
 
 impl Tail {
     /// Begins at the end as it is now.
-    pub async fn begin(store: WebhookStore) -> Result<Tail, Error> {
-        let end = store.end().await?;
+    pub async fn begin(feed: FeedStore) -> Result<Tail, Error> {
+        let end = feed.end().await?;
         let kept = Kept { from: end, to: end, ..Kept::default() };
         let (kept, end) = (Arc::new(Mutex::new(kept)), Arc::new(watch::Sender::new(end)));
-        Ok(Tail { store, kept, end })
+        Ok(Tail { feed, kept, end })
     }
 
     /// Reads what is new. What has been added in a time in which nobody looked is passed over where it
@@ -60,7 +59,7 @@ impl Tail {
         loop {
             let to = self.lock().to;
             let FeedPart { events, read_to, end, .. } =
-                self.store.events(to, None, None, PAGE).await?;
+                self.feed.part(to, None, None, PAGE).await?;
             if read_to == to {
                 return Ok(());
             }
@@ -96,7 +95,7 @@ impl Tail {
                 return Ok(TailPart { events, read_to, forgotten_to: 0 });
             }
         }
-        let part = self.store.events(after, None, None, count_max).await?;
+        let part = self.feed.part(after, None, None, count_max).await?;
         Ok(TailPart {
             events: part.events.into_iter().map(Arc::new).collect(),
             read_to: part.read_to,

@@ -118,7 +118,7 @@ const TABLES: &[Table] = &[
     // An embedded database finds the events of a directory by their positions, which are in the
     // order of their numbers.
     table!("events" (
-        "directory_id, number, event_id, type, occurred_at, data, cause"
+        "directory_id, number, event_id, type, occurred_at, data, cause, resource_id, other_id"
     ) by "directory_id, number" from "events" by "directory_id, position"),
     // There each event has its position; here whatever follows upon each other in one directory has
     // one row. From one such run to the next, positions grow by more than numbers do. Long runs are

@@ -13,13 +13,13 @@ use directory::webhook::{
 };
 use directory::{
     Cause, DeliveryId, DirectoryId, EndpointId, EventId, Guarded, Moment, OrganizationId,
-    Rejection, Revision,
+    Precondition, Rejection, Revision,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 
 use crate::error::Error;
-use crate::feed::{self, Cursor, EventFilter, EventRecord, FeedPart, optional_id};
+use crate::feed::{self, Cursor, EventFilter, EventRecord, FeedStore, optional_id};
 use crate::session::{Engine, Flow, Many, Row, Session, Value, count, finish};
 use crate::writer::Act;
 use crate::{ApiStore, Inner};
@@ -604,17 +604,9 @@ impl WebhookStore {
         crate::to_the_microsecond(self.0.environment.clock.now())
     }
 
-    /// The position of the latest event.
-    pub async fn end(&self) -> Result<u64, Error> {
-        let read = |session: &mut Session| {
-            finish(async {
-                if session.engine() == Engine::Postgres {
-                    feed::sequence(session).await?;
-                }
-                feed::position(session).await
-            })
-        };
-        self.0.readers.read(read).await
+    /// The feed, from which events are brought.
+    pub fn feed(&self) -> FeedStore {
+        FeedStore::new(Arc::clone(&self.0))
     }
 
     /// To which endpoints events are to be brought.
@@ -692,20 +684,6 @@ impl WebhookStore {
             ))
         };
         Ok(self.0.readers.read(read).await?.flatten())
-    }
-
-    /// Events behind a position, of one directory or of all; none behind `upto`.
-    pub async fn events(
-        &self,
-        after: u64,
-        upto: Option<u64>,
-        directory: Option<DirectoryId>,
-        count_max: u64,
-    ) -> Result<FeedPart, Error> {
-        let read = move |session: &mut Session| {
-            finish(feed::part(session, after, upto, directory, count_max))
-        };
-        self.0.readers.read(read).await
     }
 
     /// Keeps what was done. `false` where another node does the work now, or the endpoint is gone or
@@ -1063,56 +1041,27 @@ async fn revise(session: &mut Session, endpoint_id: &str) -> Result<u64, Error> 
 }
 
 impl Write {
+    /// Whether it needs all events to have their positions, or tells of something itself.
+    pub(crate) fn holds_the_feed(&self) -> bool {
+        match self {
+            Write::Create { new, .. } => !new.from_the_beginning,
+            Write::Settle(settlement) => settlement.disable.is_some(),
+            _ => false,
+        }
+    }
+
     /// Keeps it, and says how much there was of it: 0 where there is no such endpoint.
     pub(crate) async fn keep(
         &self,
         session: &mut Session,
         moment: Moment<'_>,
     ) -> Result<Result<u64, Rejection>, Error> {
-        match self.refusal(session).await? {
-            Some(rejection) => Ok(Err(rejection)),
-            None => self.carry_out(session, moment).await.map(Ok),
-        }
-    }
-
-    /// Why it is not done: the endpoint is not as whoever asks believes.
-    async fn refusal(&self, session: &mut Session) -> Result<Option<Rejection>, Error> {
-        let (id, precondition) = match self {
-            Write::Change { endpoint_id, change, .. } => (*endpoint_id, &change.precondition),
-            Write::Delete { endpoint } => (endpoint.what, &endpoint.precondition),
-            _ => return Ok(None),
-        };
-        let sql = match session.engine() {
-            Engine::Sqlite => concat!(endpoint_columns!(), " where endpoint_id = $1"),
-            // Another node may be changing it too, or be about to switch it off.
-            Engine::Postgres => {
-                concat!(endpoint_columns!(), " where endpoint_id = $1 for no key update")
-            }
-        };
-        let values = [Value::Text(&id.to_string())];
-        let found = session.first("loading a webhook to change", sql, &values, endpoint).await?;
-        Ok(found.and_then(|(found, _)| precondition.check(Some(&found.revision())).err()))
-    }
-
-    async fn carry_out(&self, session: &mut Session, moment: Moment<'_>) -> Result<u64, Error> {
-        match self {
+        let kept = match self {
             Write::Create { endpoint_id, new, at } => create(session, *endpoint_id, new, *at).await,
             Write::Change { endpoint_id, change: it, at } => {
-                change(session, &endpoint_id.to_string(), &it.what, *at).await
+                return change(session, *endpoint_id, it, *at).await;
             }
-            Write::Delete { endpoint } => {
-                const DOING: &str = "deleting a webhook endpoint";
-                let id = endpoint.what.to_string();
-                for sql in [
-                    "delete from webhook_deliveries where endpoint_id = $1",
-                    "delete from webhook_lanes where endpoint_id = $1",
-                    "delete from webhook_secrets where endpoint_id = $1",
-                ] {
-                    session.run(DOING, sql, &[Value::Text(&id)]).await?;
-                }
-                let sql = "delete from webhook_endpoints where endpoint_id = $1";
-                Ok(session.run(DOING, sql, &[Value::Text(&id)]).await? as u64)
-            }
+            Write::Delete { endpoint } => return delete(session, endpoint).await,
             Write::Rotate { endpoint_id, secret, until, at } => {
                 rotate(session, &endpoint_id.to_string(), secret, *until, *at).await
             }
@@ -1140,7 +1089,7 @@ impl Write {
             Write::ReplayPart { endpoint_id, lane } => {
                 let id = endpoint_id.to_string();
                 if revise(session, &id).await? == 0 {
-                    return Ok(0);
+                    return Ok(Ok(0));
                 }
                 let replay = lane.replay.expect("a part is replayed");
                 let added = session
@@ -1178,8 +1127,49 @@ impl Write {
             }
             Write::Settle(settlement) => settle(session, settlement, moment).await,
             Write::Prune { at } => prune(session, *at).await,
-        }
+        };
+        kept.map(Ok)
     }
+}
+
+/// An endpoint that stays as it is until the end of the transaction; where whoever asks believes it to
+/// be otherwise, why it is not touched.
+async fn endpoint_to_change(
+    session: &mut Session,
+    id: EndpointId,
+    precondition: &Precondition,
+) -> Result<Result<Option<(Endpoint, Health)>, Rejection>, Error> {
+    let sql = match session.engine() {
+        Engine::Sqlite => concat!(endpoint_columns!(), " where endpoint_id = $1"),
+        // Another node may be changing it too, or be about to switch it off.
+        Engine::Postgres => {
+            concat!(endpoint_columns!(), " where endpoint_id = $1 for no key update")
+        }
+    };
+    let values = [Value::Text(&id.to_string())];
+    let found = session.first("loading a webhook to change", sql, &values, endpoint).await?;
+    let Some((found, health)) = found else { return Ok(Ok(None)) };
+    Ok(precondition.check(Some(&found.revision())).map(|()| Some((found, health))))
+}
+
+async fn delete(
+    session: &mut Session,
+    Guarded { precondition, what: id }: &Guarded<EndpointId>,
+) -> Result<Result<u64, Rejection>, Error> {
+    const DOING: &str = "deleting a webhook endpoint";
+    if let Err(rejection) = endpoint_to_change(session, *id, precondition).await? {
+        return Ok(Err(rejection));
+    }
+    let id = id.to_string();
+    for sql in [
+        "delete from webhook_deliveries where endpoint_id = $1",
+        "delete from webhook_lanes where endpoint_id = $1",
+        "delete from webhook_secrets where endpoint_id = $1",
+    ] {
+        session.run(DOING, sql, &[Value::Text(&id)]).await?;
+    }
+    let sql = "delete from webhook_endpoints where endpoint_id = $1";
+    Ok(Ok(session.run(DOING, sql, &[Value::Text(&id)]).await? as u64))
 }
 
 async fn create(
@@ -1244,14 +1234,16 @@ async fn keep_secret(
 
 async fn change(
     session: &mut Session,
-    id: &str,
-    change: &EndpointChange,
+    id: EndpointId,
+    Guarded { precondition, what: change }: &Guarded<EndpointChange>,
     at: Timestamp,
-) -> Result<u64, Error> {
-    let sql = concat!(endpoint_columns!(), " where endpoint_id = $1");
-    let read = |row: &Row<'_>| Ok((endpoint(row)?.0, row.optional_time(9)?));
-    let found = session.first("loading a webhook", sql, &[Value::Text(id)], read).await?;
-    let Some((now, mut failing_since)) = found else { return Ok(0) };
+) -> Result<Result<u64, Rejection>, Error> {
+    let (now, health) = match endpoint_to_change(session, id, precondition).await? {
+        Err(rejection) => return Ok(Err(rejection)),
+        Ok(None) => return Ok(Ok(0)),
+        Ok(Some(found)) => found,
+    };
+    let mut failing_since = health.failing_since;
     let disabled = match (change.is_enabled, now.disabled) {
         (Some(true), _) => None,
         (Some(false), None) => Some(Disabled { at, reason: DisabledReason::Manual }),
@@ -1275,7 +1267,7 @@ async fn change(
                  revision = revision + 1
              where endpoint_id = $1",
             &[
-                Value::Text(id),
+                Value::Text(&id.to_string()),
                 Value::Text(change.url.as_ref().unwrap_or(&now.url)),
                 Value::OptionalText(
                     change.description.as_ref().unwrap_or(&now.description).as_deref(),
@@ -1289,7 +1281,7 @@ async fn change(
             ],
         )
         .await?;
-    Ok(changed as u64)
+    Ok(Ok(changed as u64))
 }
 
 async fn rotate(

@@ -16,7 +16,7 @@ use directory::{
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::administration::Administration;
+use crate::administration::{Administration, organization_to_change};
 use crate::batch::{Batch, what_it_said};
 use crate::catalogue::{self, NewEntry};
 use crate::error::Error;
@@ -418,11 +418,21 @@ async fn decide_and_keep(
     works: &mut Vec<Work>,
 ) -> Result<Vec<Outcome>, Error> {
     session.begin()?;
-    let (batch, outcomes) = match session.engine() {
+    let (mut batch, mut outcomes) = match session.engine() {
         Engine::Sqlite => decide_as_they_come(session, moment, limits, next, clock, works).await?,
         Engine::Postgres => decide_together(session, moment, limits, next, clock, works).await?,
     };
     batch.keep(session).await?;
+    // What holds the row of the feed until the commit comes last: whoever reads the feed on another
+    // node waits for it, and a large group takes seconds to be written.
+    for (work, outcome) in works.iter().zip(&mut outcomes) {
+        if let Work::Act(act, _) = work
+            && act.holds_the_feed()
+            && outcome.is_none()
+        {
+            *outcome = Some(act.keep(session, &mut batch).await?.map_err(Error::from));
+        }
+    }
     session.commit().await?;
     Ok(outcomes)
 }
@@ -486,6 +496,7 @@ async fn decide_together<'a>(
     for (work, outcome) in works.iter().zip(&mut outcomes) {
         if let Work::Act(act, _) = work
             && (is_alone || !work.is_upkeep())
+            && !act.holds_the_feed()
             && work.directory().is_none_or(|id| batch.has(id))
         {
             *outcome = Some(act.keep(session, &mut batch).await?.map_err(Error::from));
@@ -542,6 +553,15 @@ impl Work {
 }
 
 impl Act {
+    /// Whether it locks the one row of the feed, on PostgreSQL, until the transaction ends.
+    fn holds_the_feed(&self) -> bool {
+        match self {
+            Act::Administer(administration, _) => administration.holds_the_feed(),
+            Act::Webhook(write) => write.holds_the_feed(),
+            _ => false,
+        }
+    }
+
     async fn keep(
         &self,
         session: &mut Session,
@@ -550,15 +570,8 @@ impl Act {
         match self {
             Act::OpenDirectory(directory, cause) => {
                 let organization_id = directory.organization_id;
-                let organization = session
-                    .first(
-                        "looking for an organization",
-                        "select 1 from organizations where organization_id = $1 and deleted_at is null",
-                        &[Value::Text(&organization_id.to_string())],
-                        |_| Ok(()),
-                    )
-                    .await?;
-                if organization.is_none() {
+                // It is not deleted by anybody else before the directory is there.
+                if organization_to_change(session, organization_id).await?.is_none() {
                     return Ok(Err(Rejection::UnknownOrganization(organization_id)));
                 }
                 let change = open_directory(directory.clone());

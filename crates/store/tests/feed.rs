@@ -1,5 +1,6 @@
 //! The feed as it is read: which events, at which cost; and snapshots of what they have come to.
 
+mod beside;
 #[expect(dead_code, reason = "nothing here needs one batch")]
 mod engine;
 
@@ -7,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use beside::write;
 use directory::event::{EventKind, kept_group, kept_user};
 use directory::{
     Aside, CreateGroup, CreateUser, DeleteGroup, DeleteUser, DirectoryId, Document, Limits,
@@ -159,7 +161,7 @@ impl Picture {
 }
 
 /// Some of everything that may be done, by somebody with people and groups of their own.
-async fn write(directory: DirectoryStore, writer: usize) {
+async fn go_on(directory: DirectoryStore, writer: usize) {
     let mut ids = Vec::new();
     for number in 0..4 {
         ids.push(add(&directory, &format!("person-{writer}-{number}")).await);
@@ -192,7 +194,7 @@ fn a_snapshot_and_the_events_behind_it_are_what_is_there() {
         for writer in 0..8 {
             let to = if writer % 3 == 0 { other } else { one };
             let directory = open(&nodes[writer % 2], to).await;
-            writing.push(tokio::spawn(write(directory, writer)));
+            writing.push(tokio::spawn(go_on(directory, writer)));
         }
         let mut snapshots = Vec::new();
         while !writing.iter().all(tokio::task::JoinHandle::is_finished) {
@@ -330,6 +332,91 @@ fn there_are_few_snapshots_at_once_and_who_is_gone_holds_none() {
         assert_eq!((picture.users.len(), picture.groups.len()), (1, 1));
         add(&to, "ben").await;
         assert!(can_be_begun_anew(&database));
+    });
+}
+
+#[test]
+fn nobody_goes_on_over_a_hole_whatever_they_ask_for() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let api = store.api();
+        let to = directory(&store, Settings::default()).await;
+        let organization_id = Some(to.organization_id());
+        for name in ["ana", "ben", "cleo"] {
+            add(&to, name).await;
+        }
+        let filters = || {
+            [None, Some(to.id())].into_iter().flat_map(|directory_id| {
+                [None, organization_id].into_iter().flat_map(move |organization_id| {
+                    [vec![], vec![EventKind::UserCreated], vec![EventKind::UserDeleted]]
+                        .map(|kinds| EventFilter { organization_id, directory_id, kinds })
+                })
+            })
+        };
+        for filter in filters() {
+            api.events(None, filter, 100).await.unwrap().unwrap();
+        }
+        // Somebody's disk has lost one in the middle: `ben`.
+        assert_eq!(write(&database, "delete from events where number = 3"), 1);
+        for filter in filters() {
+            let read = api.events(None, filter.clone(), 100).await;
+            assert!(matches!(read, Err(Error::Corrupt(_))), "{filter:?}: {read:?}");
+        }
+    });
+}
+
+#[test]
+fn what_happened_to_somebody_is_found_at_once_whatever_else_did() {
+    on_every_engine(async |database| {
+        const OTHERS: u64 = 60_000;
+        let store = opened(&database);
+        let to = directory(&store, Settings::default()).await;
+        let ana = add(&to, "ana").await;
+        // Of many others, as a program wrote them that knew this version's columns.
+        let id = to.id();
+        let (place, position, end) = match database.own {
+            None => ("position, ", "n, ", "update feed set position = position + 60000"),
+            Some(_) => ("", "", "select 1"),
+        };
+        let others = format!(
+            "with recursive n(n) as (select 3 union all select n + 1 from n where n < {OTHERS} + 2)
+             insert into events ({place}directory_id, number, event_id, type, occurred_at, data,
+                                 resource_id)
+             select {position}'{id}', n, 'evt-' || n, 'directory.user.updated', 1, '{{}}', 'other'
+             from n"
+        );
+        assert_eq!(write(&database, &others), OTHERS);
+        write(&database, end);
+        write(&database, &format!("update directories set event_number = {OTHERS} + 2"));
+        let sales = group(&to, "Sales", &[ana]).await;
+        patch_user(&to, ana, json!({ "title": "Engineer" })).await;
+        to.change(DeleteUser { id: ana }).await.unwrap();
+        let again = add(&to, "ana").await;
+        // An older program says of its events nothing but what is in them.
+        let older = "update events set resource_id = null, other_id = null
+                     where type = 'directory.user.updated' and number > 60002";
+        assert_eq!(write(&database, older), 1);
+        let kinds = async |of: ResourceId, after: u64, count: u64| {
+            let found = to.timeline(of, after, count).await.unwrap();
+            let kinds = found.events.iter().map(|event| event.kind.clone());
+            (kinds.collect::<Vec<_>>(), found.next)
+        };
+        let expected = [
+            "directory.user.created",
+            "directory.group.member_added",
+            "directory.user.updated",
+            "directory.group.member_removed",
+            "directory.user.deleted",
+            "directory.user.created",
+        ];
+        let (told, next) = kinds(ana, 0, 10).await;
+        assert_eq!((told.as_slice(), next), (expected.map(String::from).as_slice(), None));
+        let (first, next) = kinds(ana, 0, 2).await;
+        assert_eq!(first, expected[..2]);
+        assert_eq!(kinds(ana, next.unwrap(), 10).await, (told[2..].to_vec(), None));
+        assert_eq!(kinds(again, 0, 10).await, (vec![expected[5].to_owned()], None));
+        let (of_group, _) = kinds(sales, 0, 10).await;
+        assert_eq!(of_group, ["directory.group.created", expected[1], expected[3]]);
     });
 }
 

@@ -1,7 +1,6 @@
 //! What the vendor does with customers and connections, on every kind of database: what ends, ends at
 //! once, and what was given away is taken back with it.
 
-#[expect(dead_code, reason = "other tests need more of it")]
 mod engine;
 
 use std::cell::Cell;
@@ -11,7 +10,7 @@ use directory::{
     ApiScopes, Aside, CatalogueKind, CreateGroup, CreateUser, Document, EditDirectory, Guarded,
     Limits, Precondition, Provider, Rejection, ResourceId, Revision, Settings,
 };
-use engine::{Database, directory, on_every_engine};
+use engine::{Database, Waiting, directory, in_one_batch, on_every_engine};
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use scim::admit::admit;
@@ -21,8 +20,8 @@ use scim::group::Member;
 use scim::{Preset, ResourceType};
 use serde_json::json;
 use store::{
-    Begun, Credential, DirectoryStore, EndpointChange, Error, EventRecord, NewEndpoint, NewEntry,
-    NotGiven, OrganizationEdit, Standing, Store,
+    ApiStore, Begun, Credential, DirectoryStore, EndpointChange, Error, EventRecord, NewEndpoint,
+    NewEntry, NotGiven, OrganizationEdit, Standing, Store,
 };
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -152,6 +151,87 @@ fn an_organization_ends_after_its_directories_and_frees_its_identifier() {
         let again = api.delete_organization(organization.id).await;
         assert_eq!(rejection(again), Rejection::UnknownOrganization(organization.id));
         api.create_organization("Acme again".to_owned(), external_id()).await.unwrap();
+    });
+}
+
+#[test]
+fn no_directory_begins_in_an_organization_that_ends_meanwhile() {
+    on_every_engine(async |database| {
+        let (here, there) = (opened(&database), opened(&database));
+        let gate = directory(&here, Settings::default()).await;
+        let (api, beside) = (here.api(), there.api());
+        let settings = Settings::default;
+        // In one transaction, in either order; and by two nodes at once.
+        for round in 0..20 {
+            let id = api.create_organization("Acme".into(), None).await.unwrap().id;
+            let begin = async |api: &ApiStore| {
+                let made = api.create_directory(id, "Okta".into(), Provider::Okta, settings());
+                made.await.map(drop)
+            };
+            let outcomes = match round {
+                0 => {
+                    let both: Vec<Waiting<'_, _>> =
+                        vec![Box::pin(begin(&api)), Box::pin(api.delete_organization(id))];
+                    in_one_batch(&gate, both).await
+                }
+                1 => {
+                    let both: Vec<Waiting<'_, _>> =
+                        vec![Box::pin(api.delete_organization(id)), Box::pin(begin(&api))];
+                    in_one_batch(&gate, both).await
+                }
+                _ => {
+                    let both: Vec<Waiting<'_, _>> =
+                        vec![Box::pin(begin(&api)), Box::pin(beside.delete_organization(id))];
+                    join_all(both).await
+                }
+            };
+            assert_eq!(outcomes.iter().filter(|it| it.is_ok()).count(), 1, "{outcomes:?}");
+            let is_there = api.organization(id).await.unwrap().is_some();
+            let directories = api.directories(Some(id), None, 10).await.unwrap().len();
+            assert_eq!(directories, usize::from(is_there));
+        }
+    });
+}
+
+/// Other nodes wait for the row of the feed as soon as somebody reads there, and many members take
+/// seconds to be written.
+#[test]
+fn nobody_waits_for_the_feed_while_a_group_is_written_beside_a_key() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let (api, to) = (store.api(), directory(&store, Settings::default()).await);
+        let ana = create(&to, "ana").await;
+        if let Some(own) = &database.own {
+            own.run(
+                "create function held() returns trigger language plpgsql as $$ begin
+                     if exists (select 1 from feed where txid_current() & 4294967295
+                                in (xmin::text::bigint, xmax::text::bigint)) then
+                         raise exception 'the feed is held meanwhile';
+                     end if;
+                     return new;
+                 end $$;
+                 create trigger held before insert on memberships
+                 for each row execute function held()",
+            );
+        }
+        let key = secret(SecretKind::ApiKey, 1);
+        let new_key = async || {
+            let key = api.create_api_key("app".into(), &key, ApiScopes::full(), None, None);
+            key.await.map(drop)
+        };
+        let new_group = async || {
+            create_group(&to, "Sales", &[ana]).await;
+            Ok(())
+        };
+        let both: Vec<Waiting<'_, Result<(), Error>>> =
+            vec![Box::pin(new_key()), Box::pin(new_group())];
+        for outcome in in_one_batch(&to, both).await {
+            outcome.unwrap();
+        }
+        let told = kinds(&store).await;
+        for kind in ["api_key.created", "directory.group.created"] {
+            assert_eq!(told.iter().filter(|it| *it == kind).count(), 1, "{told:?}");
+        }
     });
 }
 

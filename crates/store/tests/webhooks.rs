@@ -227,12 +227,12 @@ fn what_is_settled_is_kept_together_and_read_back() {
         }
         webhooks.claim("node", true).await.unwrap();
         let claimed = mine(&webhooks, "node").await[0];
-        let part = webhooks.events(0, None, None, 100).await.unwrap();
+        let part = webhooks.feed().part(0, None, None, 100).await.unwrap();
         assert_eq!((part.events.len(), part.read_to, part.forgotten_to), (10, 10, 0));
         let events: Vec<_> = part.events.into_iter().map(Arc::new).collect();
-        let part = webhooks.events(2, Some(7), Some(of.id()), 3).await.unwrap();
+        let part = webhooks.feed().part(2, Some(7), Some(of.id()), 3).await.unwrap();
         assert_eq!((part.events.len(), part.read_to), (3, 5));
-        let part = webhooks.events(5, Some(7), Some(of.id()), 3).await.unwrap();
+        let part = webhooks.feed().part(5, Some(7), Some(of.id()), 3).await.unwrap();
         assert_eq!((part.events.len(), part.read_to), (2, 7));
 
         let new = |state, place: usize| NewDelivery {
@@ -377,7 +377,7 @@ fn old_events_are_kept_a_while_for_who_is_behind() {
         assert_eq!(forget().await, 0);
         database.clock.move_by(7 * DAY);
         assert_eq!(forget().await, 2);
-        let part = webhooks.events(1, None, None, 10).await.unwrap();
+        let part = webhooks.feed().part(1, None, None, 10).await.unwrap();
         assert_eq!((part.events.len(), part.read_to, part.forgotten_to), (0, 3, 3));
         assert_eq!(api.endpoint(id).await.unwrap().unwrap().events_behind, 2);
         store.close().await;
@@ -393,7 +393,7 @@ fn what_is_over_is_forgotten_in_time() {
         directory(&store, Settings::default()).await;
         webhooks.claim("node", true).await.unwrap();
         let claimed = mine(&webhooks, "node").await[0];
-        let event = webhooks.events(0, None, None, 1).await.unwrap().events.remove(0);
+        let event = webhooks.feed().part(0, None, None, 1).await.unwrap().events.remove(0);
         let event = Arc::new(event);
         let new =
             |state| NewDelivery { event: Arc::clone(&event), outcome: tried(&webhooks, state) };

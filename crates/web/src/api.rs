@@ -171,7 +171,7 @@ pub(crate) fn table() -> Vec<Route> {
             .says("Get a user", "With the groups to which they belong.")
             .answers::<UserView>(200),
         Route::get("/directories/{directory}/users/{user}/timeline", "get_user_timeline", UsersRead, users::user_timeline)
-            .says("Read what happened to a user", "Their events in order, also of somebody who was deleted. Events are looked through a bounded number at a time, so a page may have none and still lead on.")
+            .says("Read what happened to a user", "Their events in order, also of somebody who was deleted.")
             .query::<PageQuery>()
             .answers::<TimelineView>(200),
         Route::get("/directories/{directory}/groups", "list_groups", UsersRead, users::groups)

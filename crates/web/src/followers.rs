@@ -14,6 +14,8 @@ use store::{Access, ApiStore, EventFilter, Tail};
 use tokio::sync::{Mutex, OnceCell, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
+use crate::shares::{Share, Shares};
+
 /// How often it is looked for new events: what an app learns later than it happened. On PostgreSQL
 /// that is also when what other nodes did is noticed.
 const LOOKING: Duration = Duration::from_millis(100);
@@ -26,6 +28,7 @@ const CHECKING: Duration = Duration::from_millis(500);
 pub(crate) struct Followers {
     access: Access,
     places: Arc<Semaphore>,
+    shares: Shares,
     tail: OnceCell<Tail>,
     /// Whoever holds it looks for the others.
     looking: Mutex<Looked>,
@@ -41,10 +44,22 @@ struct Looked {
     for_keys: Option<Instant>,
 }
 
-/// A place among those who may wait. It is given back with this.
+/// Somebody who may wait. Their place is given back with this.
 #[derive(Debug)]
 pub(crate) struct Follower {
+    followers: Arc<Followers>,
+    store: ApiStore,
     _place: OwnedSemaphorePermit,
+    _share: Share,
+}
+
+/// Why somebody may not wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoPlace {
+    /// All places are taken.
+    Full,
+    /// The key has as many as it may.
+    OfKey,
 }
 
 /// Why somebody waits no longer.
@@ -61,10 +76,11 @@ pub(crate) enum Woken {
 }
 
 impl Followers {
-    pub(crate) fn new(access: Access, most: usize) -> Followers {
+    pub(crate) fn new(access: Access, most: usize, most_of_key: usize) -> Followers {
         Followers {
             access,
             places: Arc::new(Semaphore::new(most)),
+            shares: Shares::new(most_of_key),
             tail: OnceCell::new(),
             looking: Mutex::default(),
             good_keys: watch::Sender::new(None),
@@ -72,10 +88,12 @@ impl Followers {
         }
     }
 
-    /// A place to wait in; `None` where all are taken.
-    pub(crate) fn place(&self) -> Option<Follower> {
-        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        Some(Follower { _place: place })
+    /// A place to wait in, for whoever has the key of this store.
+    pub(crate) fn place(self: &Arc<Followers>, store: &ApiStore) -> Result<Follower, NoPlace> {
+        let share = self.shares.take(store).ok_or(NoPlace::OfKey)?;
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| NoPlace::Full)?;
+        let (followers, store) = (Arc::clone(self), store.clone());
+        Ok(Follower { followers, store, _place: place, _share: share })
     }
 
     /// Lets everybody go, and whoever comes later.
@@ -88,21 +106,46 @@ impl Followers {
         *self.is_stopping.borrow()
     }
 
+    /// Looks for all who wait, as soon as nobody else does; ends where it cannot.
+    async fn look(&self, tail: &Tail) -> store::Error {
+        let mut looked = self.looking.lock().await;
+        loop {
+            // Whoever takes over does not look more often.
+            if let Some(last) = looked.for_events {
+                tokio::time::sleep_until(last + LOOKING).await;
+            }
+            // First the keys: as soon as there are events, somebody else takes over from here.
+            if looked.for_keys.is_none_or(|last| last.elapsed() >= CHECKING) {
+                let good = match self.access.good_api_keys().await {
+                    Ok(good) => good,
+                    Err(error) => return error,
+                };
+                looked.for_keys = Some(Instant::now());
+                self.good_keys.send_replace(Some(Arc::new(good)));
+            }
+            looked.for_events = Some(Instant::now());
+            if let Err(error) = tail.look().await {
+                return error;
+            }
+        }
+    }
+}
+
+impl Follower {
     /// Waits until there is an event behind a position that is meant, or as long as this.
     pub(crate) async fn wait(
         &self,
-        _: &Follower,
-        store: &ApiStore,
         after: u64,
         filter: &EventFilter,
         until: Instant,
     ) -> Result<Woken, store::Error> {
-        let begin = || self.access.tail();
-        let tail = self.tail.get_or_try_init(begin).await?;
+        let Follower { followers, store, .. } = self;
+        let begin = || followers.access.tail();
+        let tail = followers.tail.get_or_try_init(begin).await?;
         // Before anything is looked at, so that nothing is missed that happens meanwhile.
         let mut moved = tail.watch();
-        let mut good_keys = self.good_keys.subscribe();
-        let mut is_stopping = self.is_stopping.subscribe();
+        let mut good_keys = followers.good_keys.subscribe();
+        let mut is_stopping = followers.is_stopping.subscribe();
         let mut after = after;
         let key = store.key().map(|key| key.id);
         loop {
@@ -127,31 +170,7 @@ impl Followers {
                 }
                 _ = moved.changed() => {}
                 () = tokio::time::sleep_until(until) => return Ok(Woken::Time),
-                error = self.look(tail) => return Err(error),
-            }
-        }
-    }
-
-    /// Looks for all who wait, as soon as nobody else does; ends where it cannot.
-    async fn look(&self, tail: &Tail) -> store::Error {
-        let mut looked = self.looking.lock().await;
-        loop {
-            // Whoever takes over does not look more often.
-            if let Some(last) = looked.for_events {
-                tokio::time::sleep_until(last + LOOKING).await;
-            }
-            // First the keys: as soon as there are events, somebody else takes over from here.
-            if looked.for_keys.is_none_or(|last| last.elapsed() >= CHECKING) {
-                let good = match self.access.good_api_keys().await {
-                    Ok(good) => good,
-                    Err(error) => return error,
-                };
-                looked.for_keys = Some(Instant::now());
-                self.good_keys.send_replace(Some(Arc::new(good)));
-            }
-            looked.for_events = Some(Instant::now());
-            if let Err(error) = tail.look().await {
-                return error;
+                error = followers.look(tail) => return Err(error),
             }
         }
     }

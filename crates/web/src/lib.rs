@@ -20,6 +20,7 @@ mod openapi;
 mod problem;
 mod scim;
 pub mod settings;
+mod shares;
 mod unreadable;
 
 use std::panic::AssertUnwindSafe;
@@ -47,6 +48,7 @@ use crate::error::Refusal;
 use crate::followers::Followers;
 use crate::guesses::Guesses;
 use crate::scim::Explanation;
+use crate::shares::Shares;
 
 /// Everything that a request is served with.
 pub(crate) struct Counter {
@@ -56,7 +58,9 @@ pub(crate) struct Counter {
     entropy: Chance,
     rates: Option<Rates>,
     guesses: Option<Guesses>,
-    followers: Followers,
+    followers: Arc<Followers>,
+    /// Of snapshots.
+    snapshots: Shares,
 }
 
 /// Where secrets come from. Chance arrives as an argument; the front door has the real one.
@@ -72,7 +76,12 @@ pub fn application(
     entropy: Chance,
 ) -> Application {
     let counter = Arc::new(Counter {
-        followers: Followers::new(access.clone(), settings.limits.readers),
+        followers: Arc::new(Followers::new(
+            access.clone(),
+            settings.limits.readers,
+            settings.limits.readers_of_key,
+        )),
+        snapshots: Shares::new(settings.limits.snapshots_of_key),
         access,
         ids,
         entropy,

@@ -71,8 +71,12 @@ async fn carry_out_once(
         Begun::Answered { status, answer } => {
             let status = StatusCode::from_u16(status).ok();
             let opened = seal.open(&answer);
-            let (Some(status), Some(opened)) = (status, opened) else { return Err(unfinished()) };
-            let mut response = (status, opened).into_response();
+            let opened = opened.as_deref().and_then(Answer::read);
+            let (Some(status), Some(answer)) = (status, opened) else { return Err(unfinished()) };
+            let mut response = (status, answer.body).into_response();
+            if let Some(tag) = answer.tag {
+                response.headers_mut().insert(header::ETAG, tag);
+            }
             let json = HeaderValue::from_static("application/json");
             response.headers_mut().insert(header::CONTENT_TYPE, json);
             response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
@@ -90,7 +94,8 @@ async fn carry_out_once(
     let (parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, ANSWER_MAX).await;
     let body = body.map_err(|_| unfinished())?;
-    let answer = seal.close(&body, (counter.entropy)());
+    let answer = Answer { tag: parts.headers.get(header::ETAG).cloned(), body: body.clone() };
+    let answer = seal.close(&answer.written(), (counter.entropy)());
     once.end(parts.status.as_u16(), answer).await?;
     Ok(Response::from_parts(parts, Body::from(body)))
 }
@@ -130,6 +135,26 @@ fn unfinished() -> Problem {
         "Send it again in a few seconds; if this stays so, look whether it was done, and use a new key \
          if not",
     )
+}
+
+/// What is kept of an answer: its `ETag`, where it has one, on a line of its own, and its body.
+struct Answer {
+    tag: Option<HeaderValue>,
+    body: Bytes,
+}
+
+impl Answer {
+    fn written(&self) -> Vec<u8> {
+        let tag = self.tag.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
+        [tag, b"\n", &self.body].concat()
+    }
+
+    fn read(written: &[u8]) -> Option<Answer> {
+        let end = written.iter().position(|byte| *byte == b'\n')?;
+        let tag = Some(&written[..end]).filter(|tag| !tag.is_empty());
+        let tag = tag.map(HeaderValue::from_bytes).transpose().ok()?;
+        Some(Answer { tag, body: Bytes::copy_from_slice(&written[end + 1..]) })
+    }
 }
 
 /// What opens an answer again.

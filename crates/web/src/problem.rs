@@ -83,6 +83,17 @@ impl Problem {
         }
     }
 
+    /// The key has its share of something, and others have theirs.
+    pub(crate) fn too_many_of_key(
+        kind: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Problem {
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, kind, title, detail, hint);
+        Problem { retry_after: Some(5), ..problem }
+    }
+
     /// The key is good, and not for this.
     pub(crate) fn forbidden(detail: impl Into<String>, hint: impl Into<String>) -> Problem {
         Problem::new(

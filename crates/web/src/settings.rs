@@ -38,6 +38,10 @@ pub struct Limits {
     /// Readers of the feed that wait for the next event, or are streamed to, at once. Each has a
     /// connection, of which there are ten times as many, and some kilobytes.
     pub readers: usize,
+    /// The same with one key. One reader of all organizations needs one place.
+    pub readers_of_key: usize,
+    /// Snapshots that are read at once with one key, of the few that there are at all.
+    pub snapshots_of_key: usize,
 }
 
 /// How many requests.
@@ -74,6 +78,8 @@ impl Default for Limits {
             rate: Some(Rate::default()),
             guesses: Some(Rate::GUESSES),
             readers: 1_000,
+            readers_of_key: 250,
+            snapshots_of_key: 1,
         }
     }
 }

@@ -151,7 +151,7 @@ impl Scene {
         time: &Virtual,
     ) -> Work {
         let webhooks = self.store.webhooks();
-        let tail = Tail::begin(webhooks.clone()).await.expect("the feed is read");
+        let tail = Tail::begin(webhooks.feed()).await.expect("the feed is read");
         let post = Arc::clone(post) as Arc<dyn Post>;
         let shared = Shared::new(webhooks.clone(), tail, post, chance(), holder);
         let endpoints = webhooks.endpoints(holder).await.expect("they are read").mine;
@@ -362,8 +362,12 @@ pub(crate) fn networks(texts: &[&str]) -> Networks {
 
 /// Carries messages on this machine, and waits for a second at most.
 pub(crate) fn poster() -> Poster {
-    let second = Duration::from_secs(1);
-    let patience = Patience { connect: second, whole: second };
+    poster_that_waits(Duration::from_secs(1))
+}
+
+/// The same, and waits for as long as this.
+pub(crate) fn poster_that_waits(time: Duration) -> Poster {
+    let patience = Patience { connect: time, whole: time };
     let names: Arc<dyn Names> = Arc::new(Told(|_: &str| vec![IpAddr::from([127, 0, 0, 1])]));
     Poster::new(networks(&["127.0.0.0/8"]), &names, patience).expect("there is TLS")
 }
@@ -411,6 +415,8 @@ pub(crate) struct Receiver {
     pub(crate) url: String,
     /// What came in whole, by id, and how often.
     pub(crate) received: Arc<Mutex<BTreeMap<String, usize>>>,
+    /// Whether anybody has come.
+    asked: Arc<watch::Sender<bool>>,
     /// Connections of a black hole.
     _filling: Vec<TcpStream>,
     serving: Option<JoinHandle<()>>,
@@ -427,6 +433,7 @@ impl Drop for Receiver {
 impl Receiver {
     pub(crate) async fn start(manner: Manner) -> Receiver {
         let received: Arc<Mutex<BTreeMap<String, usize>>> = Arc::default();
+        let asked = Arc::new(watch::Sender::new(false));
         let (scheme, address, filling, serving) = match manner {
             Manner::BlackHole => {
                 // Nobody accepts, and there is room for hardly anybody who waits: the next knock in
@@ -457,9 +464,10 @@ impl Receiver {
             _ => {
                 let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
                 let address = listener.local_addr().expect("an address");
-                let log = Arc::clone(&received);
+                let (log, asked) = (Arc::clone(&received), Arc::clone(&asked));
                 let serving = tokio::spawn(async move {
                     while let Ok((stream, _)) = listener.accept().await {
+                        asked.send_replace(true);
                         tokio::spawn(converse(stream, manner, Arc::clone(&log)));
                     }
                 });
@@ -469,7 +477,13 @@ impl Receiver {
         };
         let url = format!("{scheme}://{address}/hook");
         let serving = Some(serving);
-        Receiver { url, received, _filling: filling, serving }
+        Receiver { url, received, asked, _filling: filling, serving }
+    }
+
+    /// Waits until somebody has come.
+    pub(crate) async fn until_asked(&self) {
+        let mut asked = self.asked.subscribe();
+        asked.wait_for(|it| *it).await.expect("it is there");
     }
 
     pub(crate) fn received(&self) -> BTreeMap<String, usize> {

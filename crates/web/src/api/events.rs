@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{PageQuery, Path, Vendor, id};
-use crate::followers::{Follower, Followers, Woken};
+use crate::followers::{Follower, NoPlace, Woken};
 use crate::problem::Problem;
 use crate::scim::cut;
 
@@ -159,8 +159,11 @@ impl EventsQuery {
         }
         let named = webhook::Filter { types: self.types.clone(), ..webhook::Filter::default() };
         let is_named = |kind: &EventKind| named.matches(kind.as_str(), None, None);
-        let is_any = !self.types.is_empty();
-        Ok(EventKind::ALL.into_iter().filter(|kind| is_any && is_named(kind)).collect())
+        // Where nobody names a type, the filter names none either, which stands for all.
+        if self.types.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(EventKind::ALL.into_iter().filter(is_named).collect())
     }
 }
 
@@ -209,7 +212,7 @@ pub(super) struct EventView {
 /// What an event was caused by.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[schema(as = Cause)]
-pub(super) struct CauseView {
+struct CauseView {
     by: CausedBy,
     /// The request in which it was asked for: the `x-request-id` of its answer, and in the log.
     request_id: Option<String>,
@@ -239,7 +242,7 @@ struct FollowsFrom {
 }
 
 /// What was kept is read back.
-pub(super) fn cause_view(text: Option<&str>) -> Option<CauseView> {
+fn cause_view(text: Option<&str>) -> Option<CauseView> {
     text.map(|text| serde_json::from_str(text).expect("causes are kept as JSON"))
 }
 
@@ -266,8 +269,7 @@ pub(super) async fn list(
     let limit = PageQuery { limit: paging.limit.clone(), after: None }.limit()?;
     let wait = paging.wait()?;
     let filter = query.filter(&vendor.store).await?;
-    let followers = &vendor.counter.followers;
-    let place = if wait.is_zero() { None } else { Some(place(followers)?) };
+    let place = if wait.is_zero() { None } else { Some(place(&vendor)?) };
     let until = Instant::now() + wait;
     let mut after = query.after.map(Cursor::presented);
     loop {
@@ -277,7 +279,7 @@ pub(super) async fn list(
         let Some(place) = place.as_ref().filter(|_| !is_something) else {
             return Ok(Json(EventsPage::from(events)));
         };
-        match followers.wait(place, &vendor.store, events.read_to, &filter, until).await? {
+        match place.wait(events.read_to, &filter, until).await? {
             Woken::News => after = Some(events.next),
             Woken::Time | Woken::Stopping => return Ok(Json(EventsPage::from(events))),
             Woken::Revoked => return Err(Problem::unauthorized()),
@@ -295,16 +297,26 @@ impl From<EventPage> for EventsPage {
     }
 }
 
-fn place(followers: &Followers) -> Result<Follower, Problem> {
-    followers.place().ok_or_else(|| {
-        Problem::new(
+fn place(vendor: &Vendor) -> Result<Follower, Problem> {
+    const HINT: &str = "Send it again in a few seconds, or read without `wait`; one reader of all \
+                        organizations needs one connection";
+    vendor.counter.followers.place(&vendor.store).map_err(|why| match why {
+        NoPlace::Full => Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "too-many-readers",
             "Too many readers wait for events",
             "each of them takes up a connection, and there are as many as may be",
-            "Send it again in a few seconds, or read without `wait`; one reader of all \
-             organizations needs one connection",
-        )
+            HINT,
+        ),
+        NoPlace::OfKey => Problem::too_many_of_key(
+            "too-many-readers-of-key",
+            "Too many readers wait for events with this API key",
+            format!(
+                "{} may wait at once with one key, so that there is room for others",
+                vendor.counter.settings.limits.readers_of_key
+            ),
+            HINT,
+        ),
     })
 }
 
@@ -322,7 +334,7 @@ pub(super) async fn stream(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let filter = query.filter(&vendor.store).await?;
-    let place = place(&vendor.counter.followers)?;
+    let place = place(&vendor)?;
     // Whoever connects anew sends the same address as before, and knows better by now.
     let last = match headers.get(LAST_EVENT_ID).map(HeaderValue::to_str) {
         None | Some(Ok("")) => None,
@@ -409,7 +421,7 @@ impl Streamed {
             if !self.has_more {
                 let until = Instant::now() + KEEPALIVE;
                 let filter = &self.filter;
-                match followers.wait(&self.place, store, self.read_to, filter, until).await? {
+                match self.place.wait(self.read_to, filter, until).await? {
                     Woken::News => {}
                     Woken::Time => is_quiet = true,
                     Woken::Stopping => return Ok(None),
@@ -462,23 +474,14 @@ pub(super) async fn get(
     let directory: DirectoryId = id(&directory, "directory")?;
     // Also of one that was deleted: that is told in events, too, and they may be large.
     let organization = vendor.store.organization_of(directory).await?;
-    let organization = organization.ok_or_else(|| Problem::not_found("directory"))?;
+    organization.ok_or_else(|| Problem::not_found("directory"))?;
     let number = number.parse::<u64>().ok().filter(|it| i64::try_from(*it).is_ok());
     let found = match number {
         Some(number) => vendor.store.event(directory, number).await?,
         None => None,
     };
     let event = found.ok_or_else(|| Problem::not_found("event"))?;
-    Ok(Json(EventView {
-        id: event.event_id,
-        kind: event.kind,
-        occurred_at: scim::datetime::print(event.occurred_at),
-        organization_id: Some(organization.to_string()),
-        directory_id: Some(directory.to_string()),
-        number: event.number,
-        cause: cause_view(event.cause.as_deref()),
-        data: RawValue::from_string(event.data).expect("events are kept as JSON"),
-    }))
+    Ok(Json(EventView::from(event)))
 }
 
 pub(super) fn bad_cursor(bad: BadCursor) -> Problem {

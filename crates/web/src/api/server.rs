@@ -35,6 +35,10 @@ struct LimitsView {
     requests_at_once: Option<u32>,
     /// Readers of the feed that wait for the next event, or are streamed to, at once.
     readers: usize,
+    /// The same with one API key.
+    readers_of_key: usize,
+    /// Snapshots that are read at once with one API key.
+    snapshots_of_key: usize,
 }
 
 /// `GET /settings`.
@@ -53,6 +57,8 @@ pub(super) async fn settings(vendor: Vendor) -> Json<SettingsView> {
             requests_per_second: limits.rate.map(|rate| rate.per_second.get()),
             requests_at_once: limits.rate.map(|rate| rate.burst.get()),
             readers: limits.readers,
+            readers_of_key: limits.readers_of_key,
+            snapshots_of_key: limits.snapshots_of_key,
         },
     })
 }

@@ -1,6 +1,7 @@
 //! All that is in a directory at one moment, line by line, and from where the feed goes on.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -9,10 +10,14 @@ use directory::DirectoryId;
 use directory::event::{kept_group, kept_user};
 use futures_util::stream;
 use serde_json::json;
-use store::{Snapshot, SnapshotPart};
+use store::{ApiStore, Snapshot, SnapshotPart};
 
 use super::{Path, Vendor, id};
 use crate::problem::Problem;
+use crate::shares::Share;
+
+/// For how long a key that reads a snapshot already is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// `GET /directories/{directory}/snapshot`.
 pub(super) async fn get(
@@ -20,6 +25,8 @@ pub(super) async fn get(
     Path(directory): Path<String>,
 ) -> Result<Response, Problem> {
     let id: DirectoryId = id(&directory, "directory")?;
+    let share = vendor.counter.snapshots.wait(&vendor.store, PATIENCE).await;
+    let share = share.ok_or_else(|| too_many(vendor.counter.settings.limits.snapshots_of_key))?;
     let snapshot = match vendor.store.snapshot(id).await {
         Ok(snapshot) => snapshot,
         Err(store::Error::Crowded) => return Err(crowded()),
@@ -33,7 +40,8 @@ pub(super) async fn get(
         "user_count": snapshot.user_count,
         "group_count": snapshot.group_count,
     });
-    let lines = Lines { snapshot, id, first: Some(format!("{first}\n")), is_over: false };
+    let (store, first) = (vendor.store, Some(format!("{first}\n")));
+    let lines = Lines { snapshot, store, id, first, is_over: false, _share: share };
     let body = Body::from_stream(stream::unfold(lines, Lines::next));
     let media_type = HeaderValue::from_static("application/x-ndjson");
     Ok(([(header::CONTENT_TYPE, media_type)], body).into_response())
@@ -42,9 +50,12 @@ pub(super) async fn get(
 /// A snapshot that is being written.
 struct Lines {
     snapshot: Snapshot,
+    /// With the key, which may be taken back meanwhile.
+    store: ApiStore,
     id: DirectoryId,
     first: Option<String>,
     is_over: bool,
+    _share: Share,
 }
 
 /// The connection is broken off: to end it in order would say that this is all.
@@ -60,13 +71,13 @@ impl Lines {
         if self.is_over {
             return None;
         }
-        let part = match self.snapshot.next().await {
-            Some(Ok(part)) => part,
+        let part = match self.part().await {
+            Ok(Some(part)) => part,
             failed => {
                 self.is_over = true;
                 let id = self.id;
                 match failed {
-                    Some(Err(error)) if !matches!(error, store::Error::Abandoned) => {
+                    Err(error) if !matches!(error, store::Error::Abandoned) => {
                         tracing::error!(
                             error = &error as &dyn std::error::Error,
                             directory_id = %id,
@@ -75,7 +86,8 @@ impl Lines {
                     }
                     _ => tracing::info!(
                         directory_id = %id,
-                        "a snapshot of {id} broke off: its reader was too slow, or gone",
+                        "a snapshot of {id} broke off: its reader was too slow, or gone, or its key \
+                         was revoked",
                     ),
                 }
                 return Some((Err(BrokenOff), self));
@@ -83,6 +95,13 @@ impl Lines {
         };
         self.is_over = matches!(part, SnapshotPart::End { .. });
         Some((Ok(Bytes::from(self.written(part))), self))
+    }
+
+    /// The next part, while the key is good.
+    async fn part(&mut self) -> Result<Option<SnapshotPart>, store::Error> {
+        let part = self.snapshot.next().await.transpose()?;
+        let is_good = self.store.is_open().await?;
+        Ok(part.filter(|_| is_good))
     }
 
     fn written(&self, part: SnapshotPart) -> String {
@@ -128,6 +147,16 @@ impl Lines {
         }
         lines
     }
+}
+
+fn too_many(most: usize) -> Problem {
+    Problem::too_many_of_key(
+        "too-many-snapshots-of-key",
+        "Too many snapshots are read at once with this API key",
+        format!("{most} may be, so that there is room for others"),
+        "Send it again when the one before has been read; read one after the other, and each of them \
+         without a pause",
+    )
 }
 
 fn crowded() -> Problem {

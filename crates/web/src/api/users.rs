@@ -10,11 +10,11 @@ use axum::Json;
 use directory::ResourceId;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use store::{GroupRecord, ListRequest, Start, Stretch, TimelineEvent, UserRecord, Window};
+use store::{GroupRecord, ListRequest, Start, Stretch, UserRecord, Window};
 use utoipa::{IntoParams, ToSchema};
 
 use super::directories::open;
-use super::events::{CauseView, cause_view};
+use super::events::EventView;
 use super::{PageOf, PageQuery, Path, Query, Vendor};
 use crate::problem::Problem;
 use crate::scim::Represent;
@@ -285,37 +285,9 @@ fn searched<R: Represent + 'static>(
 /// Some of what happened to somebody.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TimelineView {
-    data: Vec<TimelineEventView>,
-    /// What to send as `after` to look further, also where this page has nothing; `null` at the end.
+    data: Vec<EventView>,
+    /// What to send as `after` for what follows; `null` at the end.
     next: Option<String>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = TimelineEvent)]
-struct TimelineEventView {
-    id: String,
-    #[serde(rename = "type")]
-    kind: String,
-    occurred_at: String,
-    /// The place among the events of the directory.
-    number: u64,
-    /// `null` of events that were kept before causes were.
-    cause: Option<CauseView>,
-    #[schema(value_type = Object)]
-    data: Box<RawValue>,
-}
-
-impl From<TimelineEvent> for TimelineEventView {
-    fn from(event: TimelineEvent) -> TimelineEventView {
-        TimelineEventView {
-            id: event.event_id,
-            kind: event.kind,
-            occurred_at: ::scim::datetime::print(event.occurred_at),
-            number: event.number,
-            cause: cause_view(event.cause.as_deref()),
-            data: raw(event.data),
-        }
-    }
 }
 
 /// `GET /directories/{directory}/users/{user}/timeline`: the events of one person, also of one who was
@@ -347,7 +319,7 @@ async fn timeline(
     let id = ResourceId::parse(&id).ok_or_else(|| Problem::not_found(what))?;
     let found = store.timeline(id, ordinal_after(&page)?, page.limit()?).await?;
     Ok(Json(TimelineView {
-        data: found.events.into_iter().map(TimelineEventView::from).collect(),
+        data: found.events.into_iter().map(EventView::from).collect(),
         next: found.next.map(|place| place.to_string()),
     }))
 }

@@ -43,7 +43,11 @@ fn add(server: &Server, to: &Connection, name: &str) -> String {
 }
 
 fn scene(name: &str) -> Scene {
-    let server = Server::start(name, Limits::default());
+    scene_with(name, Limits::default())
+}
+
+fn scene_with(name: &str, limits: Limits) -> Scene {
+    let server = Server::start(name, limits);
     let (acme, globex) = (server.connect("Acme", "Okta"), server.connect("Globex", "Entra"));
     let path = format!("/organizations/{}/directories", id_of_organization(&server, &acme));
     let directory = made(&server, &path, &json!({ "name": "Labs", "provider": "okta" }));
@@ -180,46 +184,74 @@ fn the_key_of_an_organization_reads_its_whole_feed_and_nobody_elses() {
 
 #[test]
 fn a_reader_waits_for_the_next_event_and_no_longer() {
-    let Scene { server, acme, globex, .. } = scene("feed-waiting");
+    const WAITING: usize = 20;
+    // One more place than there are who wait: whether they do is seen by who is refused.
+    let limits = Limits { readers: WAITING + 1, ..Limits::default() };
+    let Scene { server, acme, globex, .. } = scene_with("feed-waiting", limits);
     let wait = |query: &str| {
         let begun = Instant::now();
-        let page = server.api("GET", &format!("/api/v1/events?{query}"), b"").json();
-        (page, begun.elapsed())
+        let reply = server.api("GET", &format!("/api/v1/events?{query}"), b"");
+        (reply, begun.elapsed())
     };
     // Where there is something, it waits for nothing.
-    let (page, waited) = wait("limit=1&wait=60");
-    assert_eq!(told(&page), ["directory.created"]);
+    let (reply, waited) = wait("limit=1&wait=60");
+    assert_eq!(told(&reply.json()), ["directory.created"]);
     assert!(waited < Duration::from_secs(30), "{waited:?}");
     // Where there is nothing, as long as it was told.
-    let (page, waited) = wait("after=end&wait=1");
+    let (reply, waited) = wait("after=end&wait=1");
+    let page = reply.json();
     assert_eq!((told(&page), &page["has_more"]), (vec![], &json!(false)));
     assert!(waited >= Duration::from_secs(1), "{waited:?}");
-    // Until it happens, whatever else does, and whoever else waits.
     let next = text(&page, "next");
     let of_acme = format!("directory_id={}&type=directory.user.*", acme.directory);
-    let end = text(&wait(&format!("after=end&{of_acme}")).0, "next");
+    let end = text(&wait(&format!("after=end&{of_acme}")).0.json(), "next");
+    let authorization = format!("Bearer {}", server.key);
+    let headers = [("Authorization", authorization.as_str())];
+    let takes_a_place = || {
+        let mut stream = Stream::open(&server, "/api/v1/events/stream?after=end", &headers);
+        assert_eq!(stream.status, 200);
+        stream.until("id: ");
+        stream
+    };
+    // Whoever waits for a second gives the place back with the answer; where there is none, they are
+    // told at once.
+    let is_full = || wait("after=end&wait=1").0.status == 503;
+    let begun = Instant::now();
     std::thread::scope(|scope| {
-        let waiting: Vec<_> = (0..20)
-            .map(|number| {
-                let query = match number % 2 {
-                    0 => format!("after={next}&wait=60"),
-                    _ => format!("after={end}&wait=60&{of_acme}"),
-                };
-                let wait = &wait;
-                scope.spawn(move || told(&wait(&query).0))
+        let _first = takes_a_place();
+        let wait_for = |query: String| {
+            let wait = &wait;
+            scope.spawn(move || {
+                loop {
+                    let (reply, _) = wait(&query);
+                    // Somebody looked just then whether there is room.
+                    if reply.status != 503 {
+                        return told(&reply.json());
+                    }
+                }
             })
-            .collect();
+        };
+        let half = || 0..WAITING / 2;
+        let of_all: Vec<_> = half().map(|_| wait_for(format!("after={next}&wait=60"))).collect();
+        let of_one: Vec<_> =
+            half().map(|_| wait_for(format!("after={end}&wait=60&{of_acme}"))).collect();
+        while !is_full() {}
+        // All of them wait. What happens now is told to whoever asked for it.
         add(&server, &globex, "gwen");
-        add(&server, &acme, "cleo");
-        for (number, waiting) in waiting.into_iter().enumerate() {
+        for waiting in of_all {
             let told = waiting.join().expect("it was answered");
-            let (gwen, cleo) = ("directory.user.created gwen", "directory.user.created cleo");
-            match number % 2 {
-                0 => assert_eq!(told[0], gwen),
-                _ => assert_eq!(told, [cleo]),
-            }
+            assert_eq!(told, ["directory.user.created gwen"]);
+        }
+        // The others wait still: their places are taken, and no more than theirs.
+        let _places: Vec<_> = half().map(|_| takes_a_place()).collect();
+        assert!(is_full(), "somebody was answered who had asked for something else");
+        add(&server, &acme, "cleo");
+        for waiting in of_one {
+            let told = waiting.join().expect("it was answered");
+            assert_eq!(told, ["directory.user.created cleo"]);
         }
     });
+    assert!(begun.elapsed() < Duration::from_secs(50), "nobody waited until the end");
 }
 
 #[test]
@@ -298,6 +330,68 @@ fn as_many_readers_wait_as_may_and_the_others_are_told() {
         refused += 1;
         assert!(refused < 10_000, "the server does not notice that they are gone");
     }
+}
+
+#[test]
+fn no_key_takes_the_places_of_all_others() {
+    let limits = Limits { readers: 3, readers_of_key: 2, ..Limits::default() };
+    let Scene { server, acme, .. } = scene_with("feed-shares", limits);
+    fill(&server, &acme);
+    let keys = [server.key.clone(), key(&server, &id_of_organization(&server, &acme)).0];
+    let [mine, others] = keys.each_ref().map(|key| format!("Bearer {key}"));
+    let open = |path: &str, authorization: &str| {
+        Stream::open(&server, &format!("/api/v1{path}"), &[("Authorization", authorization)])
+    };
+    let refused = |path: &str, authorization: &str| {
+        let reply = open(path, authorization).begun();
+        assert_eq!(reply.header("retry-after"), Some("5"), "{reply:?}");
+        (reply.status, text(&reply.json(), "type"))
+    };
+    let stream = "/events/stream?after=end";
+    let held = [open(stream, &mine), open(stream, &mine)];
+    assert_eq!(held.each_ref().map(|it| it.status), [200, 200]);
+    let of_key = "urn:roster:problem:too-many-readers-of-key".to_owned();
+    assert_eq!(refused(stream, &mine), (429, of_key.clone()));
+    assert_eq!(refused("/events?after=end&wait=1", &mine), (429, of_key));
+    // There is room for somebody else, until there is none for anybody.
+    let other = open(stream, &others);
+    assert_eq!(other.status, 200);
+    let full = "urn:roster:problem:too-many-readers".to_owned();
+    assert_eq!(refused(stream, &others), (503, full));
+    // So it is with snapshots.
+    let snapshot = format!("/directories/{}/snapshot", acme.directory);
+    let mut held = open(&snapshot, &mine);
+    held.until("\"type\":\"directory\"");
+    let of_key = "urn:roster:problem:too-many-snapshots-of-key".to_owned();
+    assert_eq!(refused(&snapshot, &mine), (429, of_key));
+    assert_eq!(open(&snapshot, &others).status, 200);
+}
+
+/// People who are more than the way to a reader holds.
+fn fill(server: &Server, to: &Connection) {
+    for number in 0..32 {
+        let text = "x".repeat(250_000);
+        let name = format!("large-{number}");
+        let body = json!({
+            "userName": name, "title": text, "nickName": text, "displayName": text,
+        });
+        provider(server, to, "POST", "/Users", &body);
+    }
+}
+
+#[test]
+fn a_snapshot_ends_with_its_key() {
+    let Scene { server, acme, .. } = scene("snapshot-revoked");
+    fill(&server, &acme);
+    let (own, id) = key(&server, &id_of_organization(&server, &acme));
+    let authorization = format!("Bearer {own}");
+    let headers = [("Authorization", authorization.as_str())];
+    let path = format!("/api/v1/directories/{}/snapshot", acme.directory);
+    let mut snapshot = Stream::open(&server, &path, &headers);
+    snapshot.until("\"type\":\"directory\"");
+    assert_eq!(server.api("DELETE", &format!("/api/v1/api-keys/{id}"), b"").status, 204);
+    let (rest, ended_well) = snapshot.rest();
+    assert!(!rest.contains("\"type\":\"end\"") && !ended_well);
 }
 
 #[test]

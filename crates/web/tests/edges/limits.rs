@@ -16,6 +16,8 @@ const SMALL: Limits = Limits {
     rate: None,
     guesses: None,
     readers: 1_000,
+    readers_of_key: 1_000,
+    snapshots_of_key: 1,
 };
 
 const USER: &str = r#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"ana""#;

@@ -1,0 +1,86 @@
+//! For how long what happened is kept: the settings, and the work in the background that they cause.
+
+use std::str::FromStr;
+
+use clap::Args;
+use jiff::SignedDuration;
+
+/// Days for which each class of what happened is kept.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Retention {
+    /// Days for which events are kept in the feed, or `forever`; a cursor that is older leads nowhere
+    /// then
+    #[arg(long, env = "ROSTER_KEEP_EVENTS_DAYS", value_name = "DAYS", default_value = "400")]
+    keep_events_days: Days,
+}
+
+/// A number of days, or no end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Days(Option<u32>);
+
+/// A hundred years, which is longer than anything that is told in days.
+const DAYS_MAX: u32 = 36_500;
+
+impl FromStr for Days {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Days, String> {
+        match (text, text.parse()) {
+            ("forever", _) | (_, Ok(0)) => Ok(Days(None)),
+            (_, Ok(days @ 1..=DAYS_MAX)) => Ok(Days(Some(days))),
+            _ => Err(format!("write a number of days from 1 to {DAYS_MAX}, or `forever`")),
+        }
+    }
+}
+
+impl Days {
+    /// For how long that is; no end, where there is nothing.
+    fn duration(self) -> Option<SignedDuration> {
+        self.0.map(|days| SignedDuration::from_hours(24 * i64::from(days)))
+    }
+}
+
+impl Retention {
+    /// Lets go what is older, a little at a time, so that nobody has to wait meanwhile. Of several
+    /// nodes one does it.
+    pub(crate) async fn forget(self, store: &store::Store, holder: &str) {
+        let Some(kept_for) = self.keep_events_days.duration() else { return };
+        let before = store.access().now() - kept_for;
+        let mut forgotten = 0;
+        let outcome = loop {
+            match store.forget_events(holder, before).await {
+                Ok(0) => break Ok(()),
+                Ok(some) => forgotten += some,
+                Err(error) => break Err(error),
+            }
+        };
+        if forgotten > 0 {
+            tracing::info!(events = forgotten, "old events were let go");
+        }
+        if let Err(error) = outcome {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "old events were not let go; it is tried again in a minute",
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_a_number_or_have_no_end() {
+        let days = |text: &str| text.parse::<Days>().map(|days| days.0);
+        assert_eq!(days("400"), Ok(Some(400)));
+        assert_eq!(days("36500"), Ok(Some(36_500)));
+        for forever in ["0", "forever"] {
+            assert_eq!(days(forever), Ok(None));
+        }
+        for wrong in ["", "-1", "36501", "ever", "1.5", "1d"] {
+            let why = days(wrong).unwrap_err();
+            assert_eq!(why, "write a number of days from 1 to 36500, or `forever`", "{wrong}");
+        }
+    }
+}

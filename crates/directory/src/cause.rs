@@ -15,6 +15,8 @@ pub struct Cause {
     pub request_id: Option<RequestId>,
     /// Of what it is a consequence, where nobody asked for just this.
     pub follows_from: Option<Consequence>,
+    /// The request of a provider that somebody had carried out once more.
+    pub rerun_of: Option<RequestId>,
 }
 
 /// Who causes a change.
@@ -50,10 +52,23 @@ pub enum Of {
     Directory(DirectoryId),
 }
 
+impl By {
+    /// As it is told: which kind, and the id.
+    pub fn parts(self) -> (&'static str, Option<String>) {
+        match self {
+            By::Token(id) => ("token", Some(id.to_string())),
+            By::Client(id) => ("oauth_client", Some(id.to_string())),
+            By::ApiKey(id) => ("api_key", Some(id.to_string())),
+            By::Operator => ("operator", None),
+            By::Server => ("server", None),
+        }
+    }
+}
+
 impl Cause {
     /// Somebody, in a request where there is one.
     pub fn by(by: By, request_id: Option<RequestId>) -> Cause {
-        Cause { by, request_id, follows_from: None }
+        Cause { by, request_id, follows_from: None, rerun_of: None }
     }
 
     /// A rule of the server's own.
@@ -69,13 +84,7 @@ impl Cause {
 
     /// As events tell it, as JSON; of one that follows from something nearer.
     pub fn text(&self, follows_from: Option<Consequence>) -> String {
-        let (kind, id) = match self.by {
-            By::Token(id) => ("token", Some(id.to_string())),
-            By::Client(id) => ("oauth_client", Some(id.to_string())),
-            By::ApiKey(id) => ("api_key", Some(id.to_string())),
-            By::Operator => ("operator", None),
-            By::Server => ("server", None),
-        };
+        let (kind, id) = self.by.parts();
         let follows_from = follows_from.or(self.follows_from).map(|it| {
             let id = match it.of {
                 Of::Resource(id) => id.to_string(),
@@ -84,11 +93,14 @@ impl Cause {
             json!({ "type": it.kind.as_str(), "id": id })
         });
         let request_id = self.request_id.map(|id| id.to_string());
-        let cause: Value = json!({
+        let mut cause: Value = json!({
             "by": { "type": kind, "id": id },
             "request_id": request_id,
             "follows_from": follows_from,
         });
+        if let Some(id) = self.rerun_of {
+            cause["rerun_of"] = id.to_string().into();
+        }
         cause.to_string()
     }
 }

@@ -8,6 +8,7 @@ mod directory_command;
 mod environment;
 mod migrate_to;
 mod place;
+mod requests;
 mod retention;
 mod serve;
 mod simulate;

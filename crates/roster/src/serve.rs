@@ -18,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::environment;
 use crate::place::{Addresses, Place, SCIM_PATH, warn_of_addresses};
+use crate::requests::Requests;
 use crate::retention::Retention;
 use crate::terminal::say;
 
@@ -37,6 +38,8 @@ pub(crate) struct Arguments {
     rate: Rate,
     #[command(flatten)]
     retention: Retention,
+    #[command(flatten)]
+    requests: Requests,
     /// A proxy in front of this server, or a range of them, that is believed when it says for whom it
     /// speaks (`X-Forwarded-For`), such as `10.0.0.0/8`; several with commas between them. Where
     /// directories take requests from some addresses only, these are compared with what it says
@@ -93,6 +96,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     )?;
     settings.trusted_proxies = arguments.trusted_proxies;
     settings.webhook_networks = networks.clone();
+    settings.request_log = arguments.requests.policy();
     let place = arguments.place.describe()?;
     let argument = arguments.place.argument()?;
     let store = arguments.place.open().await?;
@@ -131,7 +135,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         web::application(store.access(), settings, environment::ids(), environment::entropy);
     let store = Arc::new(store);
     let courier = courier(&store, networks);
-    let upkeep = tokio::spawn(keep_up(Arc::clone(&store), arguments.retention));
+    let upkeep = tokio::spawn(keep_up(Arc::clone(&store), arguments.retention, arguments.requests));
     web::serve(listener, application, stop).await.context("the server failed")?;
     if let Some(courier) = courier {
         courier.stop().await;
@@ -171,7 +175,7 @@ fn courier(store: &store::Store, networks: Networks) -> Option<Courier> {
 }
 
 /// What is to be done now and then. Of several nodes one does it, or it does no harm.
-async fn keep_up(store: Arc<store::Store>, retention: Retention) {
+async fn keep_up(store: Arc<store::Store>, retention: Retention, requests: Requests) {
     let holder = environment::ids().next().to_string();
     let mut minutes = tokio::time::interval(Duration::from_mins(1));
     loop {
@@ -183,6 +187,7 @@ async fn keep_up(store: Arc<store::Store>, retention: Retention) {
             );
         }
         retention.forget(&store, &holder).await;
+        repeat(|| requests.forget(&store), "old requests were not let go").await;
         repeat(|| store.tidy_up(), "what is of no use any more was not let go").await;
         let empty = || store.empty_directories(&holder);
         repeat(empty, "people of a deleted directory were not deleted").await;

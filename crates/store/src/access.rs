@@ -68,8 +68,8 @@ pub struct Access(Arc<Inner>);
 pub enum Credential {
     /// It opens this directory.
     Valid(DirectoryStore),
-    /// It opened a directory until then.
-    Expired(Timestamp),
+    /// It opened this directory until then.
+    Expired(Timestamp, DirectoryId),
     /// Nobody has given it out, or it was revoked.
     Unknown,
 }
@@ -168,7 +168,7 @@ impl Access {
         };
         if found.expires_at <= now {
             self.note_contact(found.directory_id, 401, false);
-            return Ok(Credential::Expired(found.expires_at));
+            return Ok(Credential::Expired(found.expires_at, found.directory_id));
         }
         Ok(Credential::Valid(DirectoryStore {
             inner: Arc::clone(&self.0),
@@ -357,6 +357,18 @@ impl DirectoryStore {
     pub fn in_request(mut self, id: RequestId) -> DirectoryStore {
         self.cause.request_id = Some(id);
         self
+    }
+
+    /// The same, for a request that somebody has carried out once more: events of what it changes say so.
+    #[must_use]
+    pub fn as_rerun_of(mut self, id: RequestId) -> DirectoryStore {
+        self.cause.rerun_of = Some(id);
+        self
+    }
+
+    /// Who is behind whatever is done with it.
+    pub fn caused_by(&self) -> By {
+        self.cause.by
     }
 
     /// How it behaves.
@@ -764,6 +776,11 @@ impl ApiStore {
     pub(crate) fn cause(&self) -> Cause {
         let by = self.1.as_ref().map_or(By::Operator, |key| By::ApiKey(key.id));
         Cause::by(by, self.2)
+    }
+
+    /// Who is behind whatever is done with it.
+    pub fn caused_by(&self) -> By {
+        self.cause().by
     }
 
     /// The key that opened it.

@@ -27,6 +27,7 @@ mod quirks;
 mod read;
 mod readers;
 mod recent;
+mod requests;
 mod rows;
 mod schemas;
 mod seal;
@@ -62,6 +63,9 @@ pub use once::{Begun, OnceStore};
 pub use place::BadPageCursor;
 pub use quirks::QuirkCount;
 pub use read::{GroupRecord, GroupReference, UserRecord};
+pub use requests::{
+    Captured, CapturedBody, RequestFilter, RequestPage, RequestRecord, WholeRequest,
+};
 pub use schemas::UnknownAttribute;
 pub use snapshot::{Snapshot, SnapshotMembership, SnapshotPart};
 pub use tail::{Tail, TailPart};
@@ -81,6 +85,7 @@ use crate::postgres::Connector;
 use crate::quirks::QuirkCounter;
 use crate::readers::Readers;
 use crate::recent::Recent;
+use crate::requests::{Keeper, RequestLog};
 use crate::schemas::KnownTypes;
 use crate::seal::Sealer;
 use crate::session::{Session, finish};
@@ -114,6 +119,7 @@ pub struct Store {
     inner: Arc<Inner>,
     writer_thread: Option<std::thread::JoinHandle<()>>,
     quirks_thread: Option<std::thread::JoinHandle<()>>,
+    requests_thread: Option<std::thread::JoinHandle<()>>,
 }
 
 #[derive(Debug)]
@@ -125,6 +131,7 @@ pub(crate) struct Inner {
     pub(crate) sealer: Sealer,
     pub(crate) walks: Walks,
     pub(crate) quirks: QuirkCounter,
+    pub(crate) requests: RequestLog,
     pub(crate) contacts: Contacts,
     pub(crate) environment: Environment,
 }
@@ -140,7 +147,8 @@ impl Store {
         entropy: Entropy,
     ) -> Result<Store, Error> {
         let session = sqlite::open_writer(path)?;
-        Store::start(session, || sqlite::open_reader(path), environment, limits, entropy)
+        let keeper = Keeper::Beside(path.to_owned());
+        Store::start(session, || sqlite::open_reader(path), keeper, environment, limits, entropy)
     }
 
     /// Opens a database of PostgreSQL 14 or later, by a URL such as
@@ -162,7 +170,8 @@ impl Store {
         let open = move || {
             let mut session = connector.session();
             finish(postgres::check(&mut session))?;
-            Store::start(session, || Ok(connector.session()), environment, limits, entropy)
+            let keeper = Keeper::Within(connector.session());
+            Store::start(session, || Ok(connector.session()), keeper, environment, limits, entropy)
         };
         tokio::task::spawn_blocking(open).await.map_err(|_| Error::Closed)?
     }
@@ -171,6 +180,7 @@ impl Store {
     fn start(
         mut session: Session,
         reader: impl FnMut() -> Result<Session, Error>,
+        keeper: Keeper,
         environment: Environment,
         limits: Limits,
         entropy: Entropy,
@@ -190,6 +200,7 @@ impl Store {
         let (writer, writer_thread) =
             Writer::start(session, readers.clone(), environment.clone(), limits)?;
         let (quirks, quirks_thread) = QuirkCounter::start(writer.clone())?;
+        let (requests, requests_thread) = RequestLog::start(writer.clone(), keeper)?;
         let (tokens, walks) = (Recent::new(), Walks::default());
         let types = KnownTypes::default();
         let inner = Inner {
@@ -200,6 +211,7 @@ impl Store {
             sealer,
             walks,
             quirks,
+            requests,
             contacts: Contacts::default(),
             environment,
         };
@@ -207,6 +219,7 @@ impl Store {
             inner: Arc::new(inner),
             writer_thread: Some(writer_thread),
             quirks_thread: Some(quirks_thread),
+            requests_thread: Some(requests_thread),
         })
     }
 
@@ -321,7 +334,9 @@ impl Store {
                 let _ = tokio::task::spawn_blocking(move || thread.join()).await;
             }
         };
-        // What it counted has to be brought to the writer.
+        // What they have has to be brought to the writer.
+        self.inner.requests.close();
+        join(self.requests_thread.take()).await;
         self.inner.quirks.close();
         join(self.quirks_thread.take()).await;
         self.inner.writer.close().await;

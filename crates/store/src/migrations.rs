@@ -57,6 +57,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0011_webhooks" lives with "0008_leases_and_forgotten_events"),
     migration!("0012_causes_of_events" lives with "0008_leases_and_forgotten_events"),
     migration!("0013_whom_events_are_about" lives with "0008_leases_and_forgotten_events"),
+    migration!("0018_requests" lives with "0008_leases_and_forgotten_events"),
 ];
 
 /// How often to begin again where another node creates the same things at the same time.

@@ -229,6 +229,40 @@ pub(crate) fn open_reader(path: &Path) -> Result<Session, Error> {
     Ok(Session::sqlite(Sqlite::new(connection, Doubt::default())?))
 }
 
+/// The file in which requests are kept, beside the database.
+pub(crate) fn requests_path(path: &Path) -> PathBuf {
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push("-requests.db");
+    path.with_file_name(name)
+}
+
+/// Opens the connection that takes requests down, and creates their file where there is none.
+pub(crate) fn open_requests(path: &Path) -> Result<Session, Error> {
+    const DOING: &str = "opening the file of requests";
+    let mut connection = Connection::open(requests_path(path)).doing(DOING)?;
+    connection.busy_timeout(BUSY).doing(DOING)?;
+    connection.execute_batch(include_str!("sqlite/requests.sql")).doing(DOING)?;
+    let has_long_log = see_log(&mut connection)?;
+    Ok(Session::sqlite(Sqlite { has_long_log, ..Sqlite::new(connection, Doubt::default())? }))
+}
+
+/// Opens a connection that reads the database and the requests beside it; nothing, where none were
+/// taken down yet.
+pub(crate) fn open_requests_reader(path: &Path) -> Result<Option<Session>, Error> {
+    let requests = requests_path(path);
+    if !requests.is_file() {
+        return Ok(None);
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).doing("opening the database")?;
+    connection.busy_timeout(BUSY).doing("opening the database")?;
+    connection
+        .execute("attach database $1 as taken_down", [requests.to_string_lossy()])
+        .doing("opening the file of requests")?;
+    let session = Sqlite::new(connection, Doubt::default())?;
+    Ok(Some(Session::sqlite(session)))
+}
+
 /// A connection.
 #[derive(Debug)]
 pub(crate) struct Sqlite {

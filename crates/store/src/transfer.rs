@@ -76,6 +76,7 @@ const TABLES: &[Table] = &[
     table!("contacts" (
         "directory_id, last_at, changed_at, refused_at, refused_with"
     ) by "directory_id"),
+    table!("directory_clients" ("directory_id, known, modified_at") by "directory_id"),
     table!("oauth_clients" ("client_id, directory_id, name, created_at") by "client_id"),
     table!("oauth_secrets" (
         "secret_id, client_id, hash, last_four, created_at, expires_at, last_used_at"
@@ -410,7 +411,14 @@ mod tests {
         ("leases", &["name", "holder", "expires_at"]),
         ("events", &["position"]),
     ];
+    /// Requests stay in the file beside the embedded database.
     const OF_POSTGRES_ALONE: &[(&str, &[&str])] = &[
+        (
+            "requests",
+            &["place", "request_id", "directory_id", "class", "begun_at", "duration_us", "entry"],
+        ),
+        ("request_bodies", &["place", "request_body", "answer_body"]),
+        ("request_subjects", &["subject", "place"]),
         ("migrations", &["name", "applied_at", "lives_with"]),
         ("leases", &["name", "holder", "expires_at"]),
         ("unsequenced", &["id", "directory_id", "first_number", "last_number"]),

@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::feed;
 use crate::quirks::{self, Gathered};
 use crate::readers::Readers;
+use crate::requests;
 use crate::session::{Engine, Session, Value, finish};
 use crate::sqlite::Doubt;
 use crate::webhooks;
@@ -91,6 +92,8 @@ pub(crate) enum Act {
     /// What was straightened lately of what providers sent. Brought every few seconds, not at every
     /// request.
     CountQuirks(Gathered),
+    /// What was seen of who really speaks to a directory. Brought as the counts are.
+    NoteClient(DirectoryId, Box<directory::client::Known>),
     /// Of webhook endpoints, and of what is brought to them.
     Webhook(Box<webhooks::Write>),
 }
@@ -603,6 +606,9 @@ impl Act {
                 session.run("noting the use of a token", sql, &values).await?;
             }
             Act::CountQuirks(gathered) => quirks::count_more(session, gathered).await?,
+            Act::NoteClient(id, known) => {
+                requests::note_client(session, *id, known, batch.moment().now).await?;
+            }
             Act::Webhook(write) => return write.keep(session, batch.moment()).await,
         }
         Ok(Ok(0))

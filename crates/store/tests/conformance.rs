@@ -862,7 +862,7 @@ fn a_token_opens_its_directory_until_it_expires() {
         let opens = async |presented: &SecretHash| match access.directory(presented).await.unwrap()
         {
             Credential::Valid(directory) => Ok(directory.id()),
-            Credential::Expired(at) => Err(Some(at)),
+            Credential::Expired(at, _) => Err(Some(at)),
             Credential::Unknown => Err(None),
         };
         assert_eq!(opens(&first.hash()).await, Ok(one.id()));

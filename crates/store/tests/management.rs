@@ -288,7 +288,7 @@ fn an_access_token_is_good_for_its_time_and_as_long_as_its_secret() {
         };
         let opens = async |hash: &SecretHash| match access.directory(hash).await.unwrap() {
             Credential::Valid(store) => Some(store.id()),
-            Credential::Expired(_) | Credential::Unknown => None,
+            Credential::Expired(..) | Credential::Unknown => None,
         };
         let (given, token) = give(&id, &first.hash()).await.unwrap();
         assert_eq!(

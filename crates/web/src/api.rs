@@ -2,12 +2,14 @@
 //! and reads what became of them. JSON in, JSON out, problem details for errors.
 
 mod catalogue;
+mod client;
 mod clients;
 mod describe;
 mod directories;
 mod events;
 mod keys;
 mod organizations;
+mod requests;
 mod route;
 mod schemas;
 mod server;
@@ -33,6 +35,7 @@ use store::ApiStore;
 use utoipa::IntoParams;
 
 use crate::api::catalogue::{EntryInput, EntryView};
+use crate::api::client::ClientView as SpeakerView;
 use crate::api::clients::{
     ClientView, CreatedClient, CreatedClientSecret, NewClient, NewClientSecret,
 };
@@ -41,6 +44,9 @@ use crate::api::events::{EventView, EventsPage, EventsPaging, EventsQuery};
 use crate::api::keys::{ApiKeyView, CreatedApiKey, NewApiKey};
 use crate::api::organizations::{
     EditOrganization, NewOrganization, OrganizationView, OrganizationsQuery,
+};
+use crate::api::requests::{
+    AllRequestsQuery, RequestView, RequestsQuery, RerunView, WholeRequestView,
 };
 use crate::api::schemas::{AdoptedView, NewSchema, SchemaView, UnknownView};
 use crate::api::tokens::{CreatedToken, NewToken, Rotation, TokenView};
@@ -127,6 +133,25 @@ pub(crate) fn table() -> Vec<Route> {
         Route::get("/directories/{directory}/quirks", "list_quirks", DirectoriesRead, directories::quirks)
             .says("List how a provider deviates from the RFCs", "And in how many requests that was straightened; the most frequent first.")
             .answers_page_of::<QuirkView>(),
+        Route::get("/directories/{directory}/client", "get_client", DirectoriesRead, client::get)
+            .says("Learn who really speaks to a directory", "Which provider, and which kind of app of it, as far as that shows in what arrives; what it sends and what it does not; which kinds of traffic were seen to work; and what is often done wrong and was seen here.")
+            .answers::<SpeakerView>(200),
+        Route::get("/directories/{directory}/requests", "list_requests_of_directory", UsersRead, requests::of_directory)
+            .says("List the requests of a provider", "With how they were answered, why, and what to do now; the newest first. Where more came at once than could be taken down, an entry of the type `gap` says how many are missing.")
+            .query::<RequestsQuery>()
+            .answers_page_of::<RequestView>(),
+        Route::get("/requests", "list_requests", UsersRead, requests::of_all)
+            .says("List the requests of all providers", "Or of some; a key of one organization reads what was sent there. The newest first.")
+            .query::<AllRequestsQuery>()
+            .answers_page_of::<RequestView>()
+            .refuses(&[404]),
+        Route::get("/requests/{request}", "get_request", UsersRead, requests::get)
+            .says("Get a request", "With its bodies and its answer, as long as they are kept, without passwords and credentials. Its id is the `x-request-id` of its answer.")
+            .answers::<WholeRequestView>(200),
+        Route::post("/requests/{request}/rerun", "rerun_request", DirectoriesWrite, requests::rerun)
+            .says("Carry a request out once more", "One that failed, when the cause is mended: as its provider would send it again. 409 where that is not safe: it did not fail, its body is not kept whole, or the same was changed since. Events of what it changes say so in their cause.")
+            .answers::<RerunView>(200)
+            .refuses(&[409]),
         Route::get("/directories/{directory}/tokens", "list_tokens", TokensRead, tokens::list)
             .says("List the tokens of a directory", "Whether or not they are good still.")
             .answers_page_of::<TokenView>(),

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use ::scim::Error;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{Extensions, HeaderMap, header};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use directory::secret::SecretHash;
-use directory::{AddressRange, DirectoryId};
+use directory::{AddressRange, DirectoryId, requests};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use store::{ApiStore, Credential, DirectoryStore, Standing};
@@ -22,6 +22,7 @@ use crate::api::Needs;
 use crate::error::Refusal;
 use crate::guesses::Peer;
 use crate::problem::Problem;
+use crate::scim::Explanation;
 use crate::settings::Rate;
 
 /// How much each directory has asked lately.
@@ -38,11 +39,13 @@ pub(crate) fn rates(rate: Rate) -> Rates {
 /// Opens the directory that the request's token belongs to.
 ///
 /// Where the address names a directory, it must be the token's own: a token of another one is as
-/// good as none, and what it would have found is not told.
+/// good as none, and what it would have found is not told. Who it is that asks is noted in what explains
+/// the request.
 pub(crate) async fn directory(
     counter: &Counter,
     parts: &Parts,
     named: Option<DirectoryId>,
+    known: &mut Explanation,
 ) -> Result<DirectoryStore, Refusal> {
     let (token, user) = match presented(&parts.headers) {
         Presented::Token(token) => (Cow::Borrowed(token), None),
@@ -74,7 +77,9 @@ pub(crate) async fn directory(
             }
             return Err(unauthorized(Challenge::InvalidToken, UNKNOWN));
         }
-        Credential::Expired(at) => {
+        Credential::Expired(at, id) => {
+            // Whose it was is known, and it opens nothing: the log tells of it as of a stranger.
+            known.named.get_or_insert(id);
             useless(counter, token)?;
             let detail = format!(
                 "the token expired at {}. Ask the app's team for a new one, and paste it into the \
@@ -92,6 +97,7 @@ pub(crate) async fn directory(
         useless(counter, token)?;
         return Err(unauthorized(Challenge::Plain, BASIC_USER));
     }
+    known.opened = Some((store.id(), store.caused_by()));
     check_address(counter, parts, &store)?;
     match store.standing() {
         Standing::Open => {}
@@ -127,8 +133,33 @@ fn check_address(counter: &Counter, parts: &Parts, store: &DirectoryStore) -> Re
 
 /// Who is at the other end, as far as that can be believed.
 fn client_address(counter: &Counter, parts: &Parts) -> Option<IpAddr> {
-    let Peer(peer) = parts.extensions.get()?;
-    nearest_stranger(*peer, &parts.headers, &counter.settings.trusted_proxies)
+    address_of(counter, &parts.extensions, &parts.headers)
+}
+
+/// The same of a request that was not taken apart.
+pub(crate) fn address_of(
+    counter: &Counter,
+    extensions: &Extensions,
+    headers: &HeaderMap,
+) -> Option<IpAddr> {
+    let Peer(peer) = extensions.get()?;
+    nearest_stranger(*peer, headers, &counter.settings.trusted_proxies)
+}
+
+/// How a request says who sends it, without what it says.
+pub(crate) fn how_presented(headers: &HeaderMap) -> requests::Presented {
+    match presented(headers) {
+        Presented::Token(_) if is_bare(headers) => requests::Presented::Bare,
+        Presented::Token(_) => requests::Presented::Bearer,
+        Presented::Nothing => requests::Presented::Nothing,
+        Presented::Basic(_) => requests::Presented::Basic,
+        Presented::AnotherScheme | Presented::Garbled => requests::Presented::Otherwise,
+    }
+}
+
+fn is_bare(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::AUTHORIZATION).and_then(|it| it.to_str().ok());
+    value.is_some_and(|it| !it.trim().contains(' '))
 }
 
 /// The nearest one that is not a proxy of ours. What a proxy says is the end of a list to which each of

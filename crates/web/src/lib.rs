@@ -21,6 +21,7 @@ mod problem;
 mod scim;
 pub mod settings;
 mod shares;
+mod taken;
 mod unreadable;
 
 use std::panic::AssertUnwindSafe;
@@ -49,6 +50,7 @@ use crate::followers::Followers;
 use crate::guesses::Guesses;
 use crate::scim::Explanation;
 use crate::shares::Shares;
+use crate::taken::Glimpse;
 
 /// Everything that a request is served with.
 pub(crate) struct Counter {
@@ -134,6 +136,8 @@ impl Application {
         // All of SCIM has one handler: which methods a path has, and what an unknown one is
         // answered, are a table of our own and not a framework's defaults.
         let is_scim = counter.settings.is_scim(request.uri().path());
+        let glimpse = (is_scim || counter.settings.may_be_scim(request.uri().path()))
+            .then(|| Glimpse::of(&counter, &request));
         let answering = async {
             if is_scim {
                 return scim::handle(Arc::clone(&counter), id, request).await;
@@ -153,6 +157,9 @@ impl Application {
             let panicked = store::Error::Panicked("while it was answered".to_owned());
             (Refusal::from(panicked).answer(id), None)
         });
+        if let (Some(glimpse), Some(explanation)) = (glimpse, &explanation) {
+            response = glimpse.note(&counter, id.0, explanation.clone(), response, None).await;
+        }
         let headers = response.headers_mut();
         let header = HeaderValue::try_from(id.to_string()).expect("an id is plain ASCII");
         headers.insert(REQUEST_ID, header);

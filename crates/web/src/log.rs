@@ -3,13 +3,16 @@
 use directory::{DirectoryId, OrganizationId, ResourceId};
 
 /// Segments of a path that are ours.
-const WORDS: [&str; 26] = [
+const WORDS: [&str; 29] = [
     "api",
     "v1",
     "organizations",
     "directories",
     "tokens",
     "quirks",
+    "client",
+    "requests",
+    "rerun",
     "users",
     "groups",
     "schemas",

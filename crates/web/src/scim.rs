@@ -21,8 +21,9 @@ use ::scim::dialect::{Quirk, Quirks};
 use ::scim::patch::Patch;
 use ::scim::project::Projection;
 use ::scim::{Error, Kind, Preset, Resource, ResourceType};
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Extension, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
 use directory::{CatalogueKind, Condition, DirectoryId, ResourceId};
@@ -35,6 +36,7 @@ use crate::scim::answer::Answer;
 pub(crate) use crate::scim::condition::tags_in;
 pub(crate) use crate::scim::explain::Explanation;
 pub(crate) use crate::scim::represent::{Represent, entity_tag};
+use crate::taken::{Glimpse, Rerun};
 use crate::{Counter, RequestId, caller};
 
 /// One request, recognised and taken apart.
@@ -52,6 +54,8 @@ pub(crate) struct Call {
     is_brief: bool,
     /// What was straightened so far.
     quirks: Quirks,
+    /// Members of a group that nobody knows, as far as they are named to people.
+    unknown_members: Vec<String>,
 }
 
 /// The parameters of an address, decoded.
@@ -182,7 +186,52 @@ async fn serve(
     {
         return Ok(discovery::service_provider_config(&counter.settings.shared_base_url()));
     }
-    let store = caller::directory(&counter, &parts, named).await?.in_request(request_id.0);
+    explanation.named = named;
+    let store = caller::directory(&counter, &parts, named, explanation).await?;
+    serve_opened(counter, request_id, store, parts, body, target, query, explanation).await
+}
+
+/// Carries a request out once more, with a store that somebody else has opened; says how it was
+/// answered. It is taken down as any other.
+pub(crate) async fn rerun(
+    counter: &Arc<Counter>,
+    request_id: directory::RequestId,
+    store: DirectoryStore,
+    request: Request,
+    rerun: Rerun,
+) -> (StatusCode, Bytes) {
+    let glimpse = Glimpse::of(counter, &request);
+    let (_, target) = read_path(below_scim(counter, request.uri().path()));
+    let query = Query::parse(request.uri().query());
+    let mut explanation = Explanation::of(request.method(), &target, &query);
+    explanation.opened = Some((store.id(), rerun.by));
+    let (id, (parts, body)) = (RequestId(request_id), request.into_parts());
+    let serving =
+        serve_opened(Arc::clone(counter), id, store, parts, body, target, query, &mut explanation);
+    let response = match serving.await {
+        Ok(answer) => answer.into_response(answer::MediaType::ScimJson),
+        Err(refusal) => refusal.answer(id),
+    };
+    let response = glimpse.note(counter, request_id, explanation, response, Some(rerun)).await;
+    let (parts, body) = response.into_parts();
+    let body =
+        http_body_util::BodyExt::collect(body).await.map(http_body_util::Collected::to_bytes);
+    (parts.status, body.unwrap_or_default())
+}
+
+/// Serves a request whose directory is open.
+#[expect(clippy::too_many_arguments, reason = "they are the parts of one request")]
+async fn serve_opened(
+    counter: Arc<Counter>,
+    request_id: RequestId,
+    store: DirectoryStore,
+    parts: Parts,
+    body: Body,
+    target: Target,
+    query: Query,
+    explanation: &mut Explanation,
+) -> Result<Answer, Refusal> {
+    let store = store.in_request(request_id.0);
     explanation.directory_id = Some(store.id());
 
     let allowed = target.methods();
@@ -204,13 +253,23 @@ async fn serve(
     if parts.uri.query().is_some_and(|query| query.is_empty() || query.ends_with('&')) {
         quirks.note(Quirk::QueryUnfinished);
     }
-    let mut call =
-        Call { counter, request_id, store, base, query, condition, is_brief: false, quirks };
-    let incoming = Incoming::Body(&parts.headers, body);
+    let mut call = Call {
+        counter,
+        request_id,
+        store,
+        base,
+        query,
+        condition,
+        is_brief: false,
+        quirks,
+        unknown_members: Vec::new(),
+    };
+    let incoming = Incoming::Body(&parts.headers, body, &mut explanation.body);
     let outcome = carry_out(&mut call, &parts.method, target, incoming).await;
     // What was straightened is told and counted whether or not it was of any use.
     call.store.note_quirks(&call.quirks);
     explanation.quirks = call.quirks;
+    explanation.unknown_members = call.unknown_members;
     outcome
 }
 
@@ -513,8 +572,9 @@ pub(crate) fn cut(text: &str, characters_max: usize) -> &str {
 
 /// What a request brings.
 enum Incoming<'a> {
-    /// A body that has not been read yet, and what is said of it.
-    Body(&'a HeaderMap, Body),
+    /// A body that has not been read yet, what is said of it, and where a copy is left for the request
+    /// log.
+    Body(&'a HeaderMap, Body, &'a mut Option<Bytes>),
     /// The data of a bulk operation, read with its request and limited with it.
     Data(Value),
 }
@@ -522,8 +582,8 @@ enum Incoming<'a> {
 impl Incoming<'_> {
     /// Reads the body as JSON.
     async fn json(self, bytes_max: usize) -> Result<Value, Refusal> {
-        let (headers, body) = match self {
-            Incoming::Body(headers, body) => (headers, body),
+        let (headers, body, seen) = match self {
+            Incoming::Body(headers, body, seen) => (headers, body, seen),
             Incoming::Data(data) => return Ok(data),
         };
         check_content_type(headers)?;
@@ -541,7 +601,11 @@ impl Incoming<'_> {
             return Err(too_large());
         }
         match body::read(body, bytes_max).await {
-            Ok(bytes) => Ok(::scim::json::parse(&bytes)?),
+            Ok(bytes) => {
+                let json = ::scim::json::parse(&bytes);
+                *seen = Some(bytes);
+                Ok(json?)
+            }
             Err(Unread::TooLarge) => Err(too_large()),
             Err(Unread::TooSlow) => {
                 let detail = "the request did not arrive whole in time. Send it again";

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use directory::AddressRange;
+use directory::requests::{PersonalData, Policy};
 use directory::webhook::Networks;
 
 /// Settings of the counter, checked.
@@ -19,6 +20,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<AddressRange>,
     /// Networks that are not of the internet and may have webhook endpoints all the same.
     pub webhook_networks: Networks,
+    /// What is kept of each request of a provider; nothing, where it is only looked who sends it.
+    pub request_log: Option<Policy>,
 }
 
 /// What one request, and one directory's requests together, may amount to.
@@ -135,6 +138,7 @@ impl Settings {
             limits,
             trusted_proxies: Vec::new(),
             webhook_networks: Networks::default(),
+            request_log: Some(Policy { bodies: true, personal_data: PersonalData::Kept }),
         })
     }
 
@@ -152,6 +156,11 @@ impl Settings {
     pub(crate) fn is_scim(&self, path: &str) -> bool {
         let below = path.strip_prefix(self.scim_path.as_str());
         below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+    }
+
+    /// Whether SCIM may be meant by this path, though its version is left out.
+    pub(crate) fn may_be_scim(&self, path: &str) -> bool {
+        self.path_without_version().is_some_and(|it| path.starts_with(it))
     }
 
     /// The path below which SCIM is spoken, without the version at its end: `/scim` of `/scim/v2`.

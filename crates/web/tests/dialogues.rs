@@ -25,6 +25,7 @@
 
 mod server;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -41,27 +42,34 @@ fn dialogues_go_as_they_are_written() {
     paths.retain(|path| path.extension().is_some_and(|it| it == "md"));
     paths.sort();
     assert!(!paths.is_empty(), "there are dialogues");
+    let mut refusals = BTreeSet::new();
     let wrong: String = std::thread::scope(|scope| {
         let playing: Vec<_> = paths.iter().map(|path| scope.spawn(|| check(path))).collect();
-        playing
-            .into_iter()
-            .map(|it| it.join().unwrap_or_else(|_| "panicked\n".to_owned()))
-            .collect()
+        let played = playing.into_iter().map(|it| match it.join() {
+            Ok((wrong, refused)) => {
+                refusals.extend(refused);
+                wrong
+            }
+            Err(_) => "panicked\n".to_owned(),
+        });
+        played.collect()
     });
+    // Each of them was explained, or the server would have said so.
+    assert!(refusals.len() >= 100, "{} kinds of refusals were met: {refusals:#?}", refusals.len());
     assert!(wrong.is_empty(), "{wrong}\nIf this is as it should be: UPDATE=1 cargo test -p web");
 }
 
 /// Plays one file, and says what is not as it stands there.
-fn check(path: &Path) -> String {
+fn check(path: &Path) -> (String, Vec<String>) {
     let written = std::fs::read_to_string(path).expect("a dialogue is text");
     let name = path.file_name().expect("a file").to_string_lossy().into_owned();
-    let played = Dialogue::begin(&name, &written).play(&written);
+    let (played, refusals) = Dialogue::begin(&name, &written).play(&written);
     if played == written {
-        return String::new();
+        return (String::new(), refusals);
     }
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(path, played).expect("the dialogue is written");
-        return String::new();
+        return (String::new(), refusals);
     }
     let mut wrong = String::new();
     let (mut old, mut new) = (written.lines(), played.lines());
@@ -81,7 +89,7 @@ fn check(path: &Path) -> String {
             }
         }
     }
-    wrong
+    (wrong, refusals)
 }
 
 /// A dialogue that is going on.
@@ -113,7 +121,7 @@ impl Dialogue {
     }
 
     /// The text with the answers that really came.
-    fn play(mut self, written: &str) -> String {
+    fn play(mut self, written: &str) -> (String, Vec<String>) {
         let mut played = String::new();
         let mut lines = written.lines().peekable();
         while let Some(line) = lines.next() {
@@ -139,8 +147,9 @@ impl Dialogue {
                 lines = ahead;
             }
         }
+        let refusals = self.server.refusals();
         self.start_anew();
-        played
+        (played, refusals)
     }
 
     /// Sends a request as it is written, and prints its answer.

@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use claims::OwnDatabase;
+use directory::requests::Presented;
 use directory::secret::{Secret, SecretKind};
 use directory::webhook::{Filter, SigningSecret};
 use directory::{
-    Aside, CatalogueKind, CreateUser, DefineSchema, DeleteUser, DirectoryId, Document, Limits,
+    Aside, By, CatalogueKind, CreateUser, DefineSchema, DeleteUser, DirectoryId, Document, Limits,
     Settings, TokenScope,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -17,8 +18,8 @@ use scim::schema::custom::Definition;
 use scim::{Preset, ResourceType};
 use serde_json::{Value, json};
 use store::{
-    Begun, Credential, Cursor, DirectoryStore, Error, MovedTable, NewEndpoint, NewEntry, Phase,
-    Progress, Store,
+    Begun, Captured, Credential, Cursor, DirectoryStore, Error, MovedTable, NewEndpoint, NewEntry,
+    Phase, Progress, Store,
 };
 
 use crate::beside::write;
@@ -65,6 +66,35 @@ fn create(body: Value) -> CreateUser {
     CreateUser { aside: Aside::of(&admitted.unknown), document: Document::new(admitted.resource) }
 }
 
+/// A request of a provider, of which nothing is kept but who sends it.
+fn seen(directory_id: DirectoryId) -> Captured {
+    let id = "tok-01kc2x4n0s00000000000000zz".parse().unwrap();
+    Captured {
+        request_id: "req-01kc2x4n0s00000000000000zz".parse().unwrap(),
+        directory_id,
+        at: now(),
+        answered_at: now(),
+        method: "GET".to_owned(),
+        path: "/Users".to_owned(),
+        query: None,
+        status: 200,
+        client_address: None,
+        user_agent: Some("Okta SCIM Client 1.0.0".to_owned()),
+        content_type: None,
+        presented: Presented::Bearer,
+        by: Some(By::Token(id)),
+        rerun_of: None,
+        tried: "read the list of users",
+        is_unknown_path: false,
+        quirks: Quirks::new(),
+        unknown_members: Vec::new(),
+        location: None,
+        request: None,
+        answer: None,
+        policy: None,
+    }
+}
+
 /// Lets something of every kind happen, in several directories by turns.
 async fn fill(store: &Store) -> Vec<DirectoryId> {
     let mut directories = Vec::new();
@@ -76,6 +106,7 @@ async fn fill(store: &Store) -> Vec<DirectoryId> {
         let mut quirks = Quirks::new();
         quirks.note(Quirk::BooleanText);
         made.note_quirks(&quirks);
+        store.access().note_request(seen(made.id()));
         directories.push((made, Vec::new()));
     }
     for (number, text) in TEXTS.iter().enumerate() {

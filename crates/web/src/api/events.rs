@@ -218,6 +218,9 @@ struct CauseView {
     request_id: Option<String>,
     /// Where nobody asked for just this: of what it is a consequence.
     follows_from: Option<FollowsFrom>,
+    /// The request of the provider that was carried out once more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rerun_of: Option<String>,
 }
 
 /// Who caused it.

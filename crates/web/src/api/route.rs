@@ -317,6 +317,7 @@ fn path_parameter(name: &str) -> Value {
         "key" => "The id of an API key: `tok-…`",
         "user" => "The id of a user, as SCIM has it",
         "group" => "The id of a group, as SCIM has it",
+        "request" => "The id of a request: `req-…`",
         "number" => "The `number` of an event",
         "urn" => "The URN of a schema, in any case",
         _ => "Its id",

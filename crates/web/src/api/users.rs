@@ -239,7 +239,7 @@ impl std::str::FromStr for Ordinal {
 }
 
 /// What is looked for, as one filter; nothing, where nobody says.
-fn filter<const N: usize>(
+pub(super) fn filter<const N: usize>(
     wanted: [(&str, Option<String>); N],
     filter: Option<String>,
     resource_type: &ResourceType,
@@ -263,7 +263,7 @@ fn filter<const N: usize>(
 }
 
 /// A page of those who are looked for.
-fn searched<R: Represent + 'static>(
+pub(super) fn searched<R: Represent + 'static>(
     filter: Arc<BoundFilter>,
     resource_type: Arc<ResourceType>,
     base: String,

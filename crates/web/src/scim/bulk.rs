@@ -321,6 +321,7 @@ fn place_of(step: Step) -> usize {
 /// Serves the operation as if it were a request of its own.
 fn single(call: &Call, operation: Operation) -> Running {
     let mut call = Call {
+        unknown_members: Vec::new(),
         request_id: call.request_id,
         counter: call.counter.clone(),
         store: call.store.clone(),

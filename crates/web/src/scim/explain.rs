@@ -4,8 +4,9 @@
 use std::fmt;
 
 use ::scim::dialect::{Quirk, Quirks};
+use axum::body::Bytes;
 use axum::http::Method;
-use directory::{CatalogueKind, DirectoryId};
+use directory::{By, CatalogueKind, DirectoryId};
 
 use super::{Query, Target};
 
@@ -21,6 +22,16 @@ pub(crate) struct Explanation {
     pub(crate) tried: &'static str,
     /// What was straightened, also of a request that was refused in the end.
     pub(crate) quirks: Quirks,
+    /// The directory that the address names, or that an expired credential had opened.
+    pub(crate) named: Option<DirectoryId>,
+    /// What a credential opened, and whose it is; also where it is not served after that.
+    pub(crate) opened: Option<(DirectoryId, By)>,
+    /// Members of a group that nobody knows.
+    pub(crate) unknown_members: Vec<String>,
+    /// Whether nothing is served at the address.
+    pub(crate) is_unknown_path: bool,
+    /// The body, where it was read.
+    pub(crate) body: Option<Bytes>,
 }
 
 impl Explanation {
@@ -29,6 +40,11 @@ impl Explanation {
             directory_id: None,
             tried: tried(method, target, query.parameter("filter").is_some()),
             quirks: Quirks::new(),
+            named: None,
+            opened: None,
+            unknown_members: Vec::new(),
+            is_unknown_path: matches!(target, Target::Unknown),
+            body: None,
         }
     }
 

@@ -172,6 +172,7 @@ fn note_outcome(call: &mut Call, outcome: &GroupOutcome) {
     call.quirks.note_all(&outcome.quirks);
     if !outcome.unknown_members.is_empty() {
         call.quirks.note(Quirk::MembersUnknown);
+        call.unknown_members.clone_from(&outcome.unknown_members);
         tracing::warn!(
             request_id = %call.request_id,
             group_id = %outcome.group.id,

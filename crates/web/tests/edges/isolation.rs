@@ -60,7 +60,10 @@ fn furnish_whole(server: &Server) -> Furnished {
     let webhook = text(&webhook, "id");
     let test = server.api("POST", &format!("/api/v1/webhooks/{webhook}/test"), b"");
     assert_eq!(test.status, 202, "{test:?}");
+    let requests = server.api("GET", &format!("/api/v1{directory}/requests?limit=1"), b"").json();
+    let request = text(&requests["data"][0], "id");
     let ids = BTreeMap::from([
+        ("request", request),
         ("organization", house.organization.clone()),
         ("directory", house.connection.directory.clone()),
         ("token", house.token_id.clone()),
@@ -91,6 +94,7 @@ fn nobodys(name: &str) -> &'static str {
         "client" => "cli-01kc2x4n0s00000000000000zz",
         "user" | "group" => "019b8d4a-0000-7000-8000-00000000dead",
         "urn" => "urn:example:nobody:Badge",
+        "request" => "req-01kc2x4n0s00000000000000zz",
         "id" => "nobodys",
         "number" => "999999",
         _ => panic!("`{name}` is a new place for an id: say what nobody's is, and furnish one"),
@@ -326,6 +330,12 @@ fn another_organizations_key_meets_nothing_at_every_place_of_an_id() {
     let events = |id: &str| with(&format!("events?organization_id={id}"));
     assert_eq!(events(&other.ids["organization"]), events(nobodys("organization")));
     assert_eq!(events(nobodys("organization")).0, 404);
+    let requests = |id: &str| with(&format!("requests?directory_id={id}"));
+    assert_eq!(requests(&other.ids["directory"]), requests(nobodys("directory")));
+    assert_eq!(requests(nobodys("directory")).0, 404);
+    let requests = |id: &str| with(&format!("requests?organization_id={id}"));
+    assert_eq!(requests(&other.ids["organization"]), requests(nobodys("organization")));
+    assert_eq!(requests(nobodys("organization")).0, 404);
     let stream = |query: &str| with(&format!("events/stream?{query}"));
     let foreign = format!("directory_id={}", other.ids["directory"]);
     assert_eq!(stream(&foreign), stream(&format!("directory_id={}", nobodys("directory"))));
@@ -350,9 +360,15 @@ fn another_organizations_key_meets_nothing_at_every_place_of_an_id() {
                 "wait" => vec!["0"],
                 // Only what the other has.
                 "external_id" => vec![OTHERS_EXTERNAL_ID],
-                "user_name" | "email" | "display_name" => vec![&other.ids["user"]],
+                "user_name" | "email" | "display_name" | "person" => vec![&other.ids["user"]],
                 "filter" => vec!["id%20pr"],
                 "limit" => vec!["1000"],
+                "group" => vec![&other.ids["group"]],
+                "request_id" => vec![&other.ids["request"]],
+                "status" => vec!["2xx", "401"],
+                "method" => vec!["POST"],
+                "since" => vec!["2020-01-01T00:00:00Z"],
+                "until" => vec!["2040-01-01T00:00:00Z"],
                 _ => panic!("`{name}` is a new parameter: say what a stranger would send"),
             };
             for value in values {

@@ -219,6 +219,18 @@ fn tell_all() -> Map<String, Value> {
     story.tell("get_directory", "GET", &directory, &null);
     story.tell("list_directories", "GET", "/directories?limit=10", &null);
     story.tell("list_quirks", "GET", &of("/quirks"), &null);
+    story.tell("get_client", "GET", &of("/client"), &null);
+    let again = json!({ "userName": "ANA@acme.example" });
+    let path = format!("/scim/v2/{made}/Users");
+    let headers = [("Authorization", authorization.as_str())];
+    let refused = story.server.call("POST", &path, &headers, again.to_string().as_bytes());
+    let refused = refused.header("x-request-id").expect("it has a name").to_owned();
+    let path = of("/requests?person=ana@acme.example&status=4xx&limit=10");
+    story.tell("list_requests_of_directory", "GET", &path, &null);
+    let path = format!("/requests?directory_id={made}&method=POST&limit=1");
+    story.tell("list_requests", "GET", &path, &null);
+    story.tell("get_request", "GET", &format!("/requests/{refused}"), &null);
+    story.tell("rerun_request", "POST", &format!("/requests/{refused}/rerun"), &null);
     story.tell("list_users", "GET", &of("/users?user_name=ana@acme.example"), &null);
     story.tell("get_user", "GET", &of(&format!("/users/{ana}")), &null);
     story.tell("get_user_timeline", "GET", &of(&format!("/users/{ana}/timeline")), &null);

@@ -259,6 +259,42 @@ impl Server {
         self.running = Some(Running { stop, close_store: Some(close_store), thread });
     }
 
+    /// What was refused of what providers sent, explained: each has words of its own, and no entry has a
+    /// credential in it. What a test provokes is held against this when its server goes.
+    pub(crate) fn refusals(&self) -> Vec<String> {
+        const GENERIC: &str = directory::requests::GENERIC;
+
+        if self.running.as_ref().is_none_or(|it| it.close_store.is_none()) {
+            return Vec::new();
+        }
+        let mut refusals = Vec::new();
+        for class in ["4xx", "5xx"] {
+            let reply =
+                self.api("GET", &format!("/api/v1/requests?status={class}&limit=1000"), b"");
+            // Tests of disks that fail end like this.
+            if reply.status != 200 {
+                return Vec::new();
+            }
+            let list = reply.json();
+            for entry in list["data"].as_array().expect("a list") {
+                let explanation = &entry["explanation"];
+                for words in ["tried", "outcome", "why", "what_to_do"] {
+                    let words = explanation[words].as_str();
+                    assert!(words.is_some_and(|it| it.len() > 10 && it != GENERIC), "{entry}");
+                }
+                let printed = entry.to_string();
+                assert!(!printed.contains(&self.key), "{entry}");
+                refusals.push(format!(
+                    "{} {} {}",
+                    entry["status"],
+                    explanation["tried"].as_str().unwrap_or_default(),
+                    explanation["why"].as_str().unwrap_or_default()
+                ));
+            }
+        }
+        refusals
+    }
+
     fn stop(&mut self) {
         let Some(Running { stop, close_store, thread }) = self.running.take() else { return };
         let _ = stop.send(());
@@ -270,6 +306,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.refusals();
+        }
         self.stop();
     }
 }

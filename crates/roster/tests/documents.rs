@@ -5,6 +5,7 @@ mod tree;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Component, Path, PathBuf},
+    process::Command,
 };
 
 use pulldown_cmark::{Event, LinkType, Options, Parser, Tag, TagEnd};
@@ -39,6 +40,57 @@ fn the_page_about_dialects_lists_every_quirk() {
     });
     let quirks = scim::dialect::Quirk::ALL.iter().map(|it| (it.name(), it.explanation()));
     assert_eq!(rows.collect::<Vec<_>>(), quirks.collect::<Vec<_>>());
+}
+
+#[test]
+fn the_index_leads_to_every_document() {
+    let folder = Path::new("docs");
+    let index = folder.join("README.md");
+    let texts = tree::texts(&["md"]);
+    let (_, text) = texts.iter().find(|(path, _)| *path == index).expect("there is an index");
+    let links = Document::read(text).links;
+    let linked: BTreeSet<_> =
+        links.iter().filter_map(|link| straighten(&folder.join(link))).collect();
+    let missing: Vec<_> = texts
+        .iter()
+        .map(|(path, _)| path)
+        .filter(|path| path.starts_with(folder) && **path != index && !linked.contains(*path))
+        .collect();
+    assert!(missing.is_empty(), "put these into docs/README.md: {missing:?}");
+}
+
+/// Names, variables and defaults, as `roster serve --help` says them.
+#[test]
+fn the_page_about_settings_lists_every_setting() {
+    let help = Command::new(env!("CARGO_BIN_EXE_roster")).args(["serve", "--help"]).output();
+    let help = String::from_utf8(help.expect("it starts").stdout).expect("it is text");
+    let said = |block: &str, what: &str| {
+        let (_, after) = block.split_once(&format!("[{what}: "))?;
+        let (value, _) = after.split_once(']')?;
+        Some(value.split('=').next().unwrap_or_default().to_owned())
+    };
+    let settings: Vec<_> = help
+        .split("\n      --")
+        .skip(1)
+        .map(|block| {
+            let block = block.split_whitespace().collect::<Vec<_>>().join(" ");
+            let name = block.split(' ').next().unwrap_or_default();
+            let variable = said(&block, "env").expect("each has a variable");
+            let default = said(&block, "default").unwrap_or_else(|| "–".to_owned());
+            (format!("`--{name}`"), format!("`{variable}`"), default)
+        })
+        .collect();
+    let page = std::fs::read_to_string(tree::root().join("docs/operations/settings.md")).unwrap();
+    let rows: Vec<_> = page
+        .lines()
+        .filter(|line| line.starts_with("| `--"))
+        .map(|line| {
+            let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+            assert_eq!(cells.len(), 4, "{line}");
+            (cells[0].to_owned(), cells[1].to_owned(), cells[2].to_owned())
+        })
+        .collect();
+    assert_eq!(rows, settings, "docs/operations/settings.md is not what `serve --help` says");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod connections;
 mod error;
 mod followers;
 mod guesses;
+pub mod guides;
 mod health;
 mod log;
 mod oauth;

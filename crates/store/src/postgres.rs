@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::io::{Cursor, Write as _};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::{SinkExt, TryStreamExt};
@@ -20,7 +20,7 @@ use tokio_postgres::{Client, Config, CopyInSink, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::{Error, PostgresError};
-use crate::session::{self, Flow, Kept, Row, Session, Value};
+use crate::session::{self, Flow, Kept, Row, Session, Value, expect_rows};
 use crate::tls;
 
 /// The oldest version that is supported by those who make it.
@@ -101,6 +101,7 @@ impl Connector {
             live: None,
             transaction: Transaction::None,
             patience: ANSWER_MAX,
+            under_way: Vec::new(),
         })
     }
 
@@ -122,6 +123,7 @@ impl Connector {
         });
         let client =
             connecting.await.map_err(|_| PostgresError::unreachable("we are stopping"))??;
+        let client = Arc::new(client);
         Ok(Live { client, runtime: self.runtime.clone(), statements: HashMap::new() })
     }
 }
@@ -134,6 +136,22 @@ pub(crate) struct Postgres {
     transaction: Transaction,
     /// For how long an answer is waited for.
     patience: Duration,
+    /// What was sent, in its order, and is not answered yet.
+    under_way: Vec<UnderWay>,
+}
+
+/// A statement that was sent, and nobody has waited for.
+struct UnderWay {
+    doing: &'static str,
+    /// Rows that it is to change.
+    rows: usize,
+    running: Pin<Box<dyn Future<Output = Result<u64, tokio_postgres::Error>> + Send>>,
+}
+
+impl std::fmt::Debug for UnderWay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.doing)
+    }
 }
 
 /// What is open on a connection.
@@ -166,7 +184,7 @@ impl Begin {
 
 /// A connection that was made.
 struct Live {
-    client: Client,
+    client: Arc<Client>,
     /// Where its connection runs.
     runtime: Handle,
     /// A few dozen; none is parsed twice.
@@ -215,6 +233,59 @@ impl Postgres {
         self.execute(doing, sql, parameters).await
     }
 
+    /// Sends a statement for many rows, each of which is to change exactly one, and goes on without
+    /// the answer: a batch writes to half a dozen tables, and so travels once instead of each time.
+    /// Whether all went well is what [`settle`](Postgres::settle) says, or the next that fails.
+    pub(crate) async fn send_each<const N: usize>(
+        &mut self,
+        doing: &'static str,
+        sql: &'static str,
+        rows: &[[Value<'_>; N]],
+    ) -> Result<(), Error> {
+        if !matches!(self.transaction, Transaction::Begun(_)) {
+            return expect_rows(self.run_many(doing, sql, rows).await?, rows.len());
+        }
+        let send = async {
+            let (live, _) = self.live().await?;
+            let statement = live.prepared(sql).await?;
+            let columns = columns(rows);
+            let parameters = columns.iter().zip(statement.params());
+            let parameters: Vec<Encoded> =
+                parameters.map(|(column, ty)| Encoded::of(column, ty)).collect();
+            let client = Arc::clone(&live.client);
+            Ok(Box::pin(async move { client.execute_raw(&statement, parameters).await }))
+        };
+        let sent: Result<Pin<Box<_>>, PostgresError> = send.await;
+        let mut running: Pin<Box<dyn Future<Output = _> + Send>> = match sent {
+            Ok(running) => running,
+            Err(source) => return Err(self.failed(doing, source).await),
+        };
+        // To be asked once is enough to be sent.
+        let mut context = Context::from_waker(Waker::noop());
+        if let Poll::Ready(answer) = running.as_mut().poll(&mut context) {
+            running = Box::pin(std::future::ready(answer));
+        }
+        self.under_way.push(UnderWay { doing, rows: rows.len(), running });
+        Ok(())
+    }
+
+    /// Waits for the answers to all that was sent; the first that is bad is the one that counts.
+    pub(crate) async fn settle(&mut self) -> Result<(), Error> {
+        for UnderWay { doing, rows, running } in std::mem::take(&mut self.under_way) {
+            let Some(live) = &self.live else {
+                let lost = PostgresError::unreachable("the connection was lost");
+                return Err(Error::postgres(doing, lost));
+            };
+            match in_time(&live.runtime, self.patience, running).await {
+                Ok(changed) => {
+                    expect_rows(usize::try_from(changed).unwrap_or(usize::MAX), rows)?;
+                }
+                Err(source) => return Err(self.let_go(doing, source)),
+            }
+        }
+        Ok(())
+    }
+
     async fn execute<'a>(
         &mut self,
         doing: &'static str,
@@ -229,8 +300,10 @@ impl Postgres {
             let changed = after(transaction, live, patience, running).await?;
             Ok(usize::try_from(changed).unwrap_or(usize::MAX))
         };
-        let ran = run.await;
-        ran.map_err(|source| self.failed(doing, source))
+        match run.await {
+            Ok(changed) => Ok(changed),
+            Err(source) => Err(self.failed(doing, source).await),
+        }
     }
 
     pub(crate) async fn each(
@@ -269,12 +342,17 @@ impl Postgres {
             let asking = live.client.query_raw(&statement, parameters);
             after(transaction, live, patience, asking).await
         };
-        let asked = ask.await;
-        let rows = asked.map_err(|source| self.failed(doing, source))?;
+        let rows = match ask.await {
+            Ok(rows) => rows,
+            Err(source) => return Err(self.failed(doing, source).await),
+        };
         let mut rows = std::pin::pin!(rows);
         loop {
-            let row = rows.try_next().await;
-            let Some(row) = row.map_err(|source| self.failed(doing, source.into()))? else { break };
+            let row = match rows.try_next().await {
+                Ok(Some(row)) => row,
+                Ok(None) => break,
+                Err(source) => return Err(self.failed(doing, source.into()).await),
+            };
             if read(&Row::Postgres(&row))?.is_break() {
                 break;
             }
@@ -288,8 +366,10 @@ impl Postgres {
             let (live, transaction) = self.live().await?;
             after(transaction, live, patience, live.client.batch_execute(sql)).await
         };
-        let ran = run.await;
-        ran.map_err(|source| self.failed(doing, source))
+        match run.await {
+            Ok(()) => Ok(()),
+            Err(source) => Err(self.failed(doing, source).await),
+        }
     }
 
     /// Begins to take rows in bulk, in the text format of `copy`.
@@ -298,6 +378,7 @@ impl Postgres {
         doing: &'static str,
         sql: &'static str,
     ) -> Result<CopyIn, Error> {
+        self.settle().await?;
         let patience = self.patience;
         let begin = async {
             let (live, transaction) = self.live().await?;
@@ -312,8 +393,15 @@ impl Postgres {
         self.patience = if is_patient { ANSWER_MAX_PATIENT } else { ANSWER_MAX };
     }
 
+    /// Why something failed: because of what was sent before it, where that went wrong.
+    async fn failed(&mut self, doing: &'static str, source: PostgresError) -> Error {
+        let first = self.settle().await.err();
+        let error = self.let_go(doing, source);
+        first.unwrap_or(error)
+    }
+
     /// A connection to a database that is away is not used again.
-    fn failed(&mut self, doing: &'static str, source: PostgresError) -> Error {
+    fn let_go(&mut self, doing: &'static str, source: PostgresError) -> Error {
         if source.is_away() {
             self.live = None;
         }
@@ -323,6 +411,7 @@ impl Postgres {
     /// Begins a transaction with the next statement, on a new connection where the last was lost.
     pub(crate) fn begin(&mut self, begin: Begin) {
         self.transaction = Transaction::Wanted(begin);
+        self.under_way.clear();
     }
 
     /// Ends a transaction; whether it was kept is not known where this fails.
@@ -332,10 +421,12 @@ impl Postgres {
     /// did not read a statement's rows to their end has not seen that it failed. So a statement goes
     /// before the commit, in the same message, that such a transaction refuses.
     pub(crate) async fn commit(&mut self, doing: &'static str) -> Result<(), Error> {
+        self.settle().await?;
         self.end(doing, "select 1; commit").await
     }
 
     pub(crate) async fn roll_back(&mut self, doing: &'static str) -> Result<(), Error> {
+        self.under_way.clear();
         if self.live.as_ref().is_none_or(|it| it.client.is_closed()) {
             // The database has undone it by itself.
             self.transaction = Transaction::None;
@@ -547,6 +638,47 @@ impl ToSql for Column<'_> {
         match self {
             Column::Texts(texts) => texts.to_sql(ty, out),
             Column::Integers(integers) => integers.to_sql(ty, out),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// A parameter as it travels, which borrows nothing.
+struct Encoded(Result<(IsNull, BytesMut), String>);
+
+impl std::fmt::Debug for Encoded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // As a `Value`: a driver writes parameters into the log.
+        f.write_str("Encoded")
+    }
+}
+
+impl Encoded {
+    fn of(column: &Column<'_>, ty: &Type) -> Encoded {
+        let mut bytes = BytesMut::new();
+        let encoded = column.to_sql(ty, &mut bytes);
+        Encoded(encoded.map(|is_null| (is_null, bytes)).map_err(|error| error.to_string()))
+    }
+}
+
+impl ToSql for Encoded {
+    fn to_sql(
+        &self,
+        _: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match &self.0 {
+            Ok((IsNull::Yes, _)) => Ok(IsNull::Yes),
+            Ok((IsNull::No, bytes)) => {
+                out.extend_from_slice(bytes);
+                Ok(IsNull::No)
+            }
+            Err(error) => Err(error.as_str().into()),
         }
     }
 

@@ -215,15 +215,26 @@ impl Session {
 
     /// The same where each row is to change exactly one: a decision was made about a record that was
     /// loaded in the same transaction, so it is there.
+    ///
+    /// On PostgreSQL the answer is not waited for: [`settle`](Session::settle) says what went wrong.
     pub(crate) async fn run_each<const N: usize>(
         &mut self,
         statement: &Many<N>,
         rows: &[[Value<'_>; N]],
     ) -> Result<(), Error> {
-        if self.run_many(statement, rows).await? == rows.len() {
-            Ok(())
-        } else {
-            Err(Error::Corrupt("a record is not where it was".to_owned()))
+        match &mut self.driver {
+            Driver::Postgres(it) if !rows.is_empty() => {
+                it.send_each(statement.doing, statement.postgres, rows).await
+            }
+            _ => expect_rows(self.run_many(statement, rows).await?, rows.len()),
+        }
+    }
+
+    /// Waits until all is written that was to be, as it is before a commit.
+    pub(crate) async fn settle(&mut self) -> Result<(), Error> {
+        match &mut self.driver {
+            Driver::Sqlite(_) => Ok(()),
+            Driver::Postgres(it) => it.settle().await,
         }
     }
 
@@ -504,6 +515,15 @@ impl Row<'_> {
         };
         directory::ResourceId::parse(text)
             .ok_or_else(|| Error::Corrupt(format!("`{text}` is not the id of a resource")))
+    }
+}
+
+/// As many rows were changed as were to be.
+pub(crate) fn expect_rows(changed: usize, expected: usize) -> Result<(), Error> {
+    if changed == expected {
+        Ok(())
+    } else {
+        Err(Error::Corrupt("a record is not where it was".to_owned()))
     }
 }
 

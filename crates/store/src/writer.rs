@@ -436,6 +436,8 @@ async fn decide_and_keep(
             *outcome = Some(act.keep(session, &mut batch).await?.map_err(Error::from));
         }
     }
+    // What fails here is not kept. Of a commit that fails nobody knows.
+    session.settle().await?;
     session.commit().await?;
     Ok(outcomes)
 }

@@ -49,8 +49,9 @@ macro_rules! summary_sql {
     };
 }
 
-/// How exactly the last use of a token is known. Noting each use would make a write of every read.
-const USE_NOTED_EVERY: SignedDuration = SignedDuration::from_secs(60);
+/// How exactly the last use of a token is known. Noting each use would make a write of every read. Of
+/// several requests that find no recent use, because none is kept yet, the first is noted.
+pub(crate) const USE_NOTED_EVERY: SignedDuration = SignedDuration::from_secs(60);
 
 /// Members, of one group or of all on a page, that are read in a few milliseconds. More take up to a
 /// second, and are read as long lists are.

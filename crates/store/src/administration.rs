@@ -12,7 +12,7 @@ use directory::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-use crate::access::api_key;
+use crate::access::{USE_NOTED_EVERY, api_key};
 use crate::batch::Batch;
 use crate::error::Error;
 use crate::oauth::{client, client_secret};
@@ -184,8 +184,10 @@ impl Administration {
                 Ok(if gone.is_empty() { Err(Rejection::UnknownApiKey(*id)) } else { Ok(1) })
             }
             Administration::ApiKeyUsed(id, at) => {
-                let sql = "update api_keys set last_used_at = $2 where api_key_id = $1";
-                let values = [Value::Text(&id.to_string()), Value::Time(*at)];
+                let sql = "update api_keys set last_used_at = $2 where api_key_id = $1
+                           and (last_used_at is null or last_used_at <= $3)";
+                let earlier = Value::Time(*at - USE_NOTED_EVERY);
+                let values = [Value::Text(&id.to_string()), Value::Time(*at), earlier];
                 session.run("noting the use of an API key", sql, &values).await?;
                 Ok(Ok(0))
             }

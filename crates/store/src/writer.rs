@@ -16,6 +16,7 @@ use directory::{
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::access::USE_NOTED_EVERY;
 use crate::administration::{Administration, organization_to_change};
 use crate::batch::{Batch, what_it_said};
 use crate::catalogue::{self, NewEntry};
@@ -596,15 +597,20 @@ impl Act {
             }
             Act::TokenUsed { id, at } => {
                 let sql = match session.engine() {
-                    Engine::Sqlite => "update tokens set last_used_at = $2 where token_id = $1",
+                    Engine::Sqlite => {
+                        "update tokens set last_used_at = $2 where token_id = $1
+                         and (last_used_at is null or last_used_at <= $3)"
+                    }
                     // Where another node is noting it, that is enough.
                     Engine::Postgres => {
                         "update tokens set last_used_at = $2
                          where token_id = (select token_id from tokens where token_id = $1
+                                           and (last_used_at is null or last_used_at <= $3)
                                            for update skip locked)"
                     }
                 };
-                let values = [Value::Text(&id.to_string()), Value::Time(*at)];
+                let earlier = Value::Time(*at - USE_NOTED_EVERY);
+                let values = [Value::Text(&id.to_string()), Value::Time(*at), earlier];
                 session.run("noting the use of a token", sql, &values).await?;
             }
             Act::CountQuirks(gathered) => quirks::count_more(session, gathered).await?,

@@ -12,7 +12,7 @@ use super::{Path, Vendor, describe, id};
 use crate::problem::Problem;
 
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Client)]
+#[schema(as = DetectedClient)]
 pub(super) struct ClientView {
     directory_id: String,
     /// What the directory is set up for.

@@ -19,6 +19,7 @@ mod raw;
 mod raw_postgres;
 mod report;
 mod requests;
+mod roles;
 mod scenarios;
 mod seed;
 mod sizes;
@@ -134,6 +135,7 @@ pub(crate) fn measure(root: &Path, arguments: &Arguments) -> anyhow::Result<()> 
     let mut stage =
         Stage::set(root, (arguments.engine, arguments.nodes.into()), effort, sizes.clone())?;
     let mut played = Vec::new();
+    let mut failure = None;
     for (place, scenario) in chosen.iter().enumerate() {
         let minutes = begun.elapsed().as_secs() / 60;
         say(format_args!(
@@ -143,7 +145,14 @@ pub(crate) fn measure(root: &Path, arguments: &Arguments) -> anyhow::Result<()> 
             scenario.name,
             scenario.what
         ));
-        played.push(stage.play(scenario)?);
+        match stage.play(scenario) {
+            Ok(it) => played.push(it),
+            // What was measured before is not lost.
+            Err(error) => {
+                failure = Some(error.context(format!("`{}` was not measured", scenario.name)));
+                break;
+            }
+        }
     }
     let verdicts =
         goals::judge(arguments.engine, &played, &stage.starts, &sizes, stage.replaced_members());
@@ -164,6 +173,9 @@ pub(crate) fn measure(root: &Path, arguments: &Arguments) -> anyhow::Result<()> 
         for path in report.keep(root)? {
             say(format_args!("written to `{}`", path.display()));
         }
+    }
+    if let Some(failure) = failure {
+        return Err(failure);
     }
     let missed = run.verdicts.iter().filter(|it| it.holds == Some(false)).count();
     anyhow::ensure!(

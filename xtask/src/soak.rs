@@ -12,6 +12,15 @@ pub(crate) struct Arguments {
     /// Pairs of a random filter and a random resource, asked of each database and of the evaluator
     #[arg(long, default_value_t = 10_000_000)]
     pairs: u64,
+    /// Random mappings of roles, each applied to 25 people and read aloud beside it
+    #[arg(long, default_value_t = 100_000)]
+    mappings: u64,
+    /// Random changes of people, groups and mappings, after which roles are found afresh
+    #[arg(long, default_value_t = 1_000_000)]
+    role_acts: u64,
+    /// Batches of such changes on each database
+    #[arg(long, default_value_t = 5_000)]
+    role_batches: u64,
     /// With which seed to begin; a failure names its own
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -22,6 +31,9 @@ pub(crate) fn play(root: &Path, arguments: &Arguments) -> anyhow::Result<()> {
     for (package, test, variable, count) in [
         ("web", "model", "ROSTER_REQUESTS", arguments.requests),
         ("store", "filters", "ROSTER_PAIRS", arguments.pairs),
+        ("directory", "decisions", "ROSTER_MAPPINGS", arguments.mappings),
+        ("directory", "decisions", "ROSTER_ROLE_ACTS", arguments.role_acts),
+        ("store", "roles", "ROSTER_ROLE_BATCHES", arguments.role_batches),
     ] {
         play_one(root, package, test, variable, count, arguments.seed)?;
     }

@@ -7,10 +7,10 @@ use crate::{
     checklist, client,
     command::{cargo, run, run_within, say},
     db::{self, Postgres},
-    schemathesis, scim_tester,
+    pages, schemathesis, scim_tester,
     tool::{
-        C_COMPILER, CARGO_DENY, CARGO_NEXTEST, CLIPPY, NODE, NPM, PYTHON, PYTHON_VENV, RUSTFMT,
-        Tool,
+        C_COMPILER, CARGO_DENY, CARGO_NEXTEST, CHROMIUM, CLIPPY, NODE, NPM, PYTHON, PYTHON_VENV,
+        RUSTFMT, Tool,
     },
     webhook_libraries,
 };
@@ -167,6 +167,15 @@ pub(crate) const STEPS: &[Step] = &[
         tools: &[C_COMPILER, PYTHON, PYTHON_VENV, NODE, NPM],
         run: webhook_libraries::check,
         hint: "mend what signs",
+        has_summary: false,
+    },
+    Step {
+        name: "pages",
+        claim: "a browser shows every page, and nobody stumbles over one",
+        when: When::InCi,
+        tools: &[C_COMPILER, CARGO_NEXTEST, NODE, NPM, CHROMIUM],
+        run: pages::check,
+        hint: "mend what is named above, and look at the photographs in `target/pages/photos`",
         has_summary: false,
     },
     Step {

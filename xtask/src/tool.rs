@@ -77,14 +77,20 @@ pub(crate) const PYTHON_VENV: Tool = Tool {
 
 pub(crate) const NODE: Tool = Tool {
     name: "node",
-    why: "runs the library of webhooks of JavaScript",
+    why: "runs what is written in JavaScript: a library of webhooks, and what looks at pages",
     origin: Origin::System { packages: &["nodejs"] },
 };
 
 pub(crate) const NPM: Tool = Tool {
     name: "npm",
-    why: "installs the library of webhooks of JavaScript below `target`",
+    why: "installs what is written in JavaScript below `target`",
     origin: Origin::System { packages: &["npm"] },
+};
+
+pub(crate) const CHROMIUM: Tool = Tool {
+    name: "chromium",
+    why: "shows the pages as people see them",
+    origin: Origin::System { packages: &["chromium"] },
 };
 
 pub(crate) const POSTGRES: Tool = Tool {

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ClientId, DirectoryId, OrganizationId, TokenId};
-use crate::organization::{NAME_MAX, Provider};
+use crate::organization::{NAME_MAX, Settings};
 use crate::secret::SecretHash;
 
 /// Entries of an organization's metadata. It is for a few words by which the vendor finds their own
@@ -89,7 +89,10 @@ pub enum ApiScope {
     DirectoriesWrite,
     TokensRead,
     TokensWrite,
+    PortalRead,
+    PortalWrite,
     UsersRead,
+    UsersWrite,
     EventsRead,
     WebhooksRead,
     WebhooksWrite,
@@ -98,18 +101,24 @@ pub enum ApiScope {
     KeysRead,
     KeysWrite,
     SettingsRead,
+    SignInRead,
+    ReceiptsWrite,
+    AuditRead,
 }
 
 impl ApiScope {
     /// All of them, as they are documented.
-    pub const ALL: [ApiScope; 15] = [
+    pub const ALL: [ApiScope; 21] = [
         ApiScope::OrganizationsRead,
         ApiScope::OrganizationsWrite,
         ApiScope::DirectoriesRead,
         ApiScope::DirectoriesWrite,
         ApiScope::TokensRead,
         ApiScope::TokensWrite,
+        ApiScope::PortalRead,
+        ApiScope::PortalWrite,
         ApiScope::UsersRead,
+        ApiScope::UsersWrite,
         ApiScope::EventsRead,
         ApiScope::WebhooksRead,
         ApiScope::WebhooksWrite,
@@ -118,6 +127,9 @@ impl ApiScope {
         ApiScope::KeysRead,
         ApiScope::KeysWrite,
         ApiScope::SettingsRead,
+        ApiScope::SignInRead,
+        ApiScope::ReceiptsWrite,
+        ApiScope::AuditRead,
     ];
 
     /// As it stands in the API.
@@ -129,7 +141,10 @@ impl ApiScope {
             ApiScope::DirectoriesWrite => "directories:write",
             ApiScope::TokensRead => "tokens:read",
             ApiScope::TokensWrite => "tokens:write",
+            ApiScope::PortalRead => "portal:read",
+            ApiScope::PortalWrite => "portal:write",
             ApiScope::UsersRead => "users:read",
+            ApiScope::UsersWrite => "users:write",
             ApiScope::EventsRead => "events:read",
             ApiScope::WebhooksRead => "webhooks:read",
             ApiScope::WebhooksWrite => "webhooks:write",
@@ -138,6 +153,9 @@ impl ApiScope {
             ApiScope::KeysRead => "keys:read",
             ApiScope::KeysWrite => "keys:write",
             ApiScope::SettingsRead => "settings:read",
+            ApiScope::SignInRead => "sign_in:read",
+            ApiScope::ReceiptsWrite => "receipts:write",
+            ApiScope::AuditRead => "audit:read",
         }
     }
 
@@ -488,45 +506,45 @@ pub struct Contact {
     pub refused_at: Option<Timestamp>,
     /// With which status.
     pub refused_with: Option<u16>,
+    /// How long it usually says nothing, where that is known already.
+    pub usual_gap: Option<SignedDuration>,
 }
 
 impl Contact {
     /// What that says of a directory that takes requests.
     ///
     /// ```
-    /// use directory::{Contact, DirectoryState, Provider};
+    /// use directory::{Contact, DirectoryState, Settings};
     /// use jiff::{SignedDuration, Timestamp};
     ///
     /// let now = Timestamp::from_second(2_000_000_000).unwrap();
-    /// let heard = |days: i64| Contact {
+    /// let heard = |days: i64, usual_minutes: i64| Contact {
     ///     last_at: Some(now - SignedDuration::from_hours(24 * days)),
+    ///     usual_gap: Some(SignedDuration::from_mins(usual_minutes)),
     ///     ..Contact::default()
     /// };
-    /// assert_eq!(Contact::default().state(Provider::Okta, now), DirectoryState::Waiting);
-    /// assert_eq!(heard(2).state(Provider::Okta, now), DirectoryState::Connected);
-    /// // Entra asks every 40 minutes.
-    /// assert_eq!(heard(2).state(Provider::Entra, now), DirectoryState::Silent);
+    /// let settings = Settings::default();
+    /// assert_eq!(Contact::default().state(&settings, now), DirectoryState::Waiting);
+    /// // Who asks every 40 minutes is silent after a day, and who speaks weekly is not.
+    /// assert_eq!(heard(2, 64).state(&settings, now), DirectoryState::Silent);
+    /// assert_eq!(heard(2, 16_384).state(&settings, now), DirectoryState::Connected);
     /// ```
-    pub fn state(&self, provider: Provider, now: Timestamp) -> DirectoryState {
-        let Some(last) = self.last_at else { return DirectoryState::Waiting };
+    pub fn state(&self, settings: &Settings, now: Timestamp) -> DirectoryState {
+        if self.last_at.is_none() {
+            return DirectoryState::Waiting;
+        }
         if self.refused_at.is_some_and(|refused| self.changed_at.is_none_or(|it| it < refused)) {
             return DirectoryState::Failing;
         }
-        if now.duration_since(last) > usual_silence(provider) {
+        if self.silent_from(settings).is_some_and(|from| from < now) {
             return DirectoryState::Silent;
         }
         DirectoryState::Connected
     }
-}
 
-/// How long a provider may have nothing to say.
-fn usual_silence(provider: Provider) -> SignedDuration {
-    const DAY: SignedDuration = SignedDuration::from_hours(24);
-    match provider {
-        // It asks in cycles of about 40 minutes, whether or not anything changed.
-        Provider::Entra => DAY,
-        // These send when something changes. In a small company that may be weeks apart.
-        _ => DAY.saturating_mul(30),
+    /// From when on the provider is silent, if it is not heard of until then.
+    pub fn silent_from(&self, settings: &Settings) -> Option<Timestamp> {
+        self.last_at?.checked_add(settings.silence(self.usual_gap)).ok()
     }
 }
 
@@ -634,9 +652,10 @@ mod tests {
             changed_at,
             refused_at,
             refused_with: None,
+            usual_gap: None,
         };
         let check = |refused, changed, expected| {
-            assert_eq!(contact(refused, changed).state(Provider::Okta, now), expected);
+            assert_eq!(contact(refused, changed).state(&Settings::default(), now), expected);
         };
         check(at(80), None, DirectoryState::Failing);
         check(at(80), at(70), DirectoryState::Failing);

@@ -1,13 +1,15 @@
 //! Roles and entitlements of the vendor's app: what there is to be had.
 //!
-//! This is a list of names and no more. Who has a role stands in the `roles` of a user, by the id of an
-//! entry; nothing is checked against the list there, for a provider may know of roles before the app
-//! does.
+//! This is a list of names and no more. What a provider says of who has a role stands in the `roles` of a
+//! user, by the id of an entry; nothing is checked against the list there, for a provider may know of
+//! roles before the app does. What the app is to go by are the roles that a mapping gives
+//! ([`RoleMapping`](crate::RoleMapping)), which are entries of this list and nothing else.
 
 use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::condition::Revision;
@@ -36,7 +38,8 @@ impl CatalogueKind {
 
 /// The vendor's own name for an entry, which never changes: the id of the resource, and the `value` in
 /// the list of a user. Compared with case.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct EntryId(String);
 
 impl EntryId {
@@ -64,6 +67,14 @@ impl fmt::Display for NotAnEntryId {
 
 impl std::error::Error for NotAnEntryId {}
 
+impl TryFrom<String> for EntryId {
+    type Error = NotAnEntryId;
+
+    fn try_from(text: String) -> Result<EntryId, NotAnEntryId> {
+        text.parse()
+    }
+}
+
 impl FromStr for EntryId {
     type Err = NotAnEntryId;
 
@@ -88,6 +99,9 @@ pub struct CatalogueEntry {
     pub display_name: String,
     /// What it allows.
     pub description: Option<String>,
+    /// The place of a role among the others: 1 is the highest, and one without a place is below all that
+    /// have one.
+    pub rank: Option<u16>,
     /// When it came into the list.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -97,7 +111,7 @@ pub struct CatalogueEntry {
 impl CatalogueEntry {
     /// What can be edited of it.
     pub fn revision(&self) -> Revision {
-        Revision::of(&json!([self.display_name, self.description]))
+        Revision::of(&json!([self.display_name, self.description, self.rank]))
     }
 }
 

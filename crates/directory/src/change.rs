@@ -11,8 +11,10 @@ use crate::administration::{ClientSecret, OAuthClient};
 use crate::cause::Consequence;
 use crate::event::{self, Draft};
 use crate::group::Group;
-use crate::id::{GroupId, ResourceId, TokenId, UserId};
+use crate::id::{ErasureId, GroupId, ResourceId, TokenId, UserId};
+use crate::notice::Notice;
 use crate::organization::{Directory, Token};
+use crate::role::{RoleStateChange, RolesChange};
 use crate::schemas::CustomSchema;
 use crate::user::User;
 
@@ -30,8 +32,16 @@ pub enum Change {
     Token(TokenChange),
     /// Of one of its schemas.
     Schema(SchemaChange),
+    /// Of the roles that somebody has.
+    Roles(RolesChange),
+    /// Of who gets which role, and of how far everybody's roles are by it.
+    RoleState(RoleStateChange),
     /// Of one of its clients of OAuth.
     Client(ClientChange),
+    /// That a person is being erased.
+    Erasure(ErasureChange),
+    /// Nothing was changed, and somebody is to know something.
+    Notice(Notice),
 }
 
 /// What happened to a user.
@@ -87,6 +97,15 @@ pub enum ClientChange {
     Deleted(OAuthClient),
 }
 
+/// That a person is being erased: who was deleted with it, where they were still there, has a change of
+/// their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErasureChange {
+    pub(crate) id: ErasureId,
+    pub(crate) user_ids: Vec<UserId>,
+    pub(crate) is_deleted: bool,
+}
+
 /// An attribute that is not of a built-in schema, of which some users or groups have a value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Use {
@@ -130,7 +149,11 @@ impl Change {
             Change::Directory(change) => Box::new(event::of_directory(change).into_iter()),
             Change::Token(change) => Box::new(event::of_token(change).into_iter()),
             Change::Schema(change) => Box::new(event::of_schema(change).into_iter()),
+            Change::Roles(change) => Box::new(event::of_roles(change).into_iter()),
+            Change::RoleState(change) => Box::new(event::of_role_state(change).into_iter()),
             Change::Client(change) => Box::new(std::iter::once(event::of_client(change))),
+            Change::Erasure(change) => Box::new(event::of_erasure(change)),
+            Change::Notice(notice) => Box::new(notice.draft().into_iter()),
         }
     }
 
@@ -149,9 +172,14 @@ impl Change {
             Change::Group(GroupChange { before, after, .. }) => {
                 Counts { groups: one(after.is_some()) - one(before.is_some()), ..Counts::default() }
             }
-            Change::Directory(_) | Change::Token(_) | Change::Schema(_) | Change::Client(_) => {
-                Counts::default()
-            }
+            Change::Directory(_)
+            | Change::Token(_)
+            | Change::Schema(_)
+            | Change::Client(_)
+            | Change::Erasure(_)
+            | Change::Roles(_)
+            | Change::RoleState(_)
+            | Change::Notice(_) => Counts::default(),
         }
     }
 
@@ -177,7 +205,14 @@ impl Change {
                     note_values(group.document.resource(), MemberKind::Group, sign, &mut uses);
                 }
             }
-            Change::Directory(_) | Change::Token(_) | Change::Schema(_) | Change::Client(_) => {}
+            Change::Directory(_)
+            | Change::Token(_)
+            | Change::Schema(_)
+            | Change::Client(_)
+            | Change::Erasure(_)
+            | Change::Roles(_)
+            | Change::RoleState(_)
+            | Change::Notice(_) => {}
         }
         uses.retain(|_, (difference, _)| *difference != 0);
         uses
@@ -216,6 +251,28 @@ impl UserChange {
     /// For a new user: the deleted one who had the same name or `externalId`.
     pub fn previous_user_id(&self) -> Option<UserId> {
         self.previous_user_id
+    }
+}
+
+impl ErasureChange {
+    /// What it is called.
+    pub fn id(&self) -> ErasureId {
+        self.id
+    }
+
+    /// Who is erased.
+    pub fn user_id(&self) -> UserId {
+        self.user_ids[0]
+    }
+
+    /// All ids that they had, the latest first.
+    pub fn user_ids(&self) -> &[UserId] {
+        &self.user_ids
+    }
+
+    /// Whether they were still there, and were deleted.
+    pub fn is_deleted(&self) -> bool {
+        self.is_deleted
     }
 }
 

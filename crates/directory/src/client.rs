@@ -545,17 +545,7 @@ impl Client {
 
     /// For people.
     pub fn name(self) -> &'static str {
-        match self {
-            Client::Okta => "Okta",
-            Client::Entra => "Microsoft Entra ID",
-            Client::JumpCloud => "JumpCloud",
-            Client::OneLogin => "OneLogin",
-            Client::PingFederate => "PingFederate",
-            Client::SailPoint => "SailPoint",
-            Client::Keycloak => "Keycloak",
-            Client::Authentik => "authentik",
-            Client::Rauthy => "rauthy",
-        }
+        self.providers().first().map_or("rauthy", |provider| provider.title())
     }
 
     /// What a directory is set up for where this is to speak to it.

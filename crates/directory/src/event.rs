@@ -7,6 +7,7 @@
 //! events from a change.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::str::FromStr;
 
@@ -15,11 +16,14 @@ use serde_json::{Map, Value, json};
 use crate::administration::ApiKey;
 use crate::cause::{Consequence, Of};
 use crate::change::{
-    ClientChange, DirectoryChange, GroupChange, Membership, SchemaChange, TokenChange, UserChange,
+    ClientChange, DirectoryChange, ErasureChange, GroupChange, Membership, SchemaChange,
+    TokenChange, UserChange,
 };
 use crate::group::Group;
-use crate::id::ResourceId;
+use crate::id::{GroupId, ResourceId, UserId};
 use crate::organization::Directory;
+use crate::portal::PortalLink;
+use crate::role::{Assignment, Granted, RoleStateChange, RolesChange};
 use crate::user::User;
 
 /// What an event is about. New kinds are added; a reader skips those it does not know.
@@ -45,6 +49,9 @@ pub enum EventKind {
     UserDeactivated,
     UserReactivated,
     UserDeleted,
+    UserErased,
+    UserRolesUpdated,
+    RoleMappingUpdated,
     GroupCreated,
     GroupUpdated,
     GroupDeleted,
@@ -53,11 +60,28 @@ pub enum EventKind {
     WebhookEndpointDisabled,
     ApiKeyCreated,
     ApiKeyRevoked,
+    HoldStarted,
+    HoldApproved,
+    HoldRejected,
+    HoldExpired,
+    HoldBroughtBack,
+    HoldReleased,
+    SeatsExceeded,
+    SeatsSufficient,
+    UserOutsideDomains,
+    DirectorySilent,
+    DirectoryHeardAgain,
+    TokenExpiring,
+    TokenExpired,
+    ReceiptOverdue,
+    PortalLinkCreated,
+    PortalLinkOpened,
+    PortalLinkRevoked,
 }
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [EventKind; 27] = [
+    pub const ALL: [EventKind; 47] = [
         EventKind::DirectoryCreated,
         EventKind::DirectoryUpdated,
         EventKind::DirectoryPaused,
@@ -77,6 +101,9 @@ impl EventKind {
         EventKind::UserDeactivated,
         EventKind::UserReactivated,
         EventKind::UserDeleted,
+        EventKind::UserErased,
+        EventKind::UserRolesUpdated,
+        EventKind::RoleMappingUpdated,
         EventKind::GroupCreated,
         EventKind::GroupUpdated,
         EventKind::GroupDeleted,
@@ -85,6 +112,23 @@ impl EventKind {
         EventKind::WebhookEndpointDisabled,
         EventKind::ApiKeyCreated,
         EventKind::ApiKeyRevoked,
+        EventKind::HoldStarted,
+        EventKind::HoldApproved,
+        EventKind::HoldRejected,
+        EventKind::HoldExpired,
+        EventKind::HoldBroughtBack,
+        EventKind::HoldReleased,
+        EventKind::SeatsExceeded,
+        EventKind::SeatsSufficient,
+        EventKind::UserOutsideDomains,
+        EventKind::DirectorySilent,
+        EventKind::DirectoryHeardAgain,
+        EventKind::TokenExpiring,
+        EventKind::TokenExpired,
+        EventKind::ReceiptOverdue,
+        EventKind::PortalLinkCreated,
+        EventKind::PortalLinkOpened,
+        EventKind::PortalLinkRevoked,
     ];
 
     /// The `type` of the event.
@@ -109,6 +153,9 @@ impl EventKind {
             EventKind::UserDeactivated => "directory.user.deactivated",
             EventKind::UserReactivated => "directory.user.reactivated",
             EventKind::UserDeleted => "directory.user.deleted",
+            EventKind::UserErased => "directory.user.erased",
+            EventKind::UserRolesUpdated => "directory.user.roles_updated",
+            EventKind::RoleMappingUpdated => "directory.role_mapping.updated",
             EventKind::GroupCreated => "directory.group.created",
             EventKind::GroupUpdated => "directory.group.updated",
             EventKind::GroupDeleted => "directory.group.deleted",
@@ -117,6 +164,23 @@ impl EventKind {
             EventKind::WebhookEndpointDisabled => "webhook.endpoint_disabled",
             EventKind::ApiKeyCreated => "api_key.created",
             EventKind::ApiKeyRevoked => "api_key.revoked",
+            EventKind::HoldStarted => "directory.hold.started",
+            EventKind::HoldApproved => "directory.hold.approved",
+            EventKind::HoldRejected => "directory.hold.rejected",
+            EventKind::HoldExpired => "directory.hold.expired",
+            EventKind::HoldBroughtBack => "directory.hold.brought_back",
+            EventKind::HoldReleased => "directory.hold.released",
+            EventKind::SeatsExceeded => "organization.seats_exceeded",
+            EventKind::SeatsSufficient => "organization.seats_sufficient",
+            EventKind::UserOutsideDomains => "directory.user.outside_domains",
+            EventKind::DirectorySilent => "directory.silent",
+            EventKind::DirectoryHeardAgain => "directory.heard_again",
+            EventKind::TokenExpiring => "directory.token.expiring",
+            EventKind::TokenExpired => "directory.token.expired",
+            EventKind::ReceiptOverdue => "directory.user.receipt_overdue",
+            EventKind::PortalLinkCreated => "portal_link.created",
+            EventKind::PortalLinkOpened => "portal_link.opened",
+            EventKind::PortalLinkRevoked => "portal_link.revoked",
         }
     }
 }
@@ -163,40 +227,60 @@ impl Draft {
     }
 
     /// The same, of a user or a group.
-    fn of(self, resource: ResourceId) -> Draft {
+    pub(crate) fn of(self, resource: ResourceId) -> Draft {
         Draft { about: About { resource: Some(resource), other: None }, ..self }
     }
 }
 
-pub(crate) fn of_user(change: &UserChange) -> Option<Draft> {
-    let draft = |kind, data| Some(Draft::new(kind, data).of(change.id()));
+/// What happens to a user; `None` where nobody is told.
+pub(crate) fn kind_of_user(change: &UserChange) -> Option<EventKind> {
     match (change.before(), change.after()) {
+        (None, Some(_)) => Some(EventKind::UserCreated),
+        // What is kept beside a user is not a part of them, and nobody is told of it.
+        (Some(before), Some(after)) if before.version == after.version => None,
+        (Some(before), Some(after)) => Some(match (before.is_active(), after.is_active()) {
+            (true, false) => EventKind::UserDeactivated,
+            (false, true) => EventKind::UserReactivated,
+            _ => EventKind::UserUpdated,
+        }),
+        (Some(_), None) => Some(EventKind::UserDeleted),
+        (None, None) => None,
+    }
+}
+
+pub(crate) fn of_user(change: &UserChange) -> Option<Draft> {
+    let kind = kind_of_user(change)?;
+    let data = match (change.before(), change.after()) {
         (None, Some(after)) => {
             let mut data = format!("{{\"user\":{}", user_text(after));
             if let Some(previous) = change.previous_user_id() {
                 write!(data, ",\"previous_user_id\":\"{previous}\"").expect("text takes it");
             }
             data.push('}');
-            let mut created = Draft::new(EventKind::UserCreated, data).of(change.id());
-            created.about.other = change.previous_user_id();
-            Some(created)
+            data
         }
-        // What is kept beside a user is not a part of them, and nobody is told of it.
-        (Some(before), Some(after)) if before.version == after.version => None,
         (Some(before), Some(after)) => {
-            let kind = match (before.is_active(), after.is_active()) {
-                (true, false) => EventKind::UserDeactivated,
-                (false, true) => EventKind::UserReactivated,
-                _ => EventKind::UserUpdated,
-            };
             let changes = compared(&told(before), &told(after));
-            draft(kind, format!("{{\"user\":{},\"changes\":{changes}}}", user_text(after)))
+            format!("{{\"user\":{},\"changes\":{changes}}}", user_text(after))
         }
-        (Some(before), None) => {
-            draft(EventKind::UserDeleted, format!("{{\"user\":{}}}", user_text(before)))
-        }
-        (None, None) => None,
-    }
+        (Some(before), None) => format!("{{\"user\":{}}}", user_text(before)),
+        (None, None) => return None,
+    };
+    let mut draft = Draft::new(kind, data).of(change.id());
+    draft.about.other = change.previous_user_id();
+    Some(draft)
+}
+
+/// One for each id that the person had: whoever knows them by it is to erase them too.
+pub(crate) fn of_erasure(change: &ErasureChange) -> impl Iterator<Item = Draft> + '_ {
+    let erasure = change.id();
+    change.user_ids().iter().map(move |id| {
+        let data = json!({
+            "user": { "id": id.to_string() },
+            "erasure": { "id": erasure.to_string() },
+        });
+        Draft::new(EventKind::UserErased, data.to_string()).of(*id)
+    })
 }
 
 pub(crate) fn of_group(change: &GroupChange) -> impl Iterator<Item = Draft> + '_ {
@@ -345,6 +429,33 @@ pub enum ApiKeyEvent {
     Revoked,
 }
 
+/// What is told of a link to the portal. Links are of an organization, and of no directory.
+pub fn of_portal_link(link: &PortalLink, kind: PortalLinkEvent) -> Draft {
+    let kind = match kind {
+        PortalLinkEvent::Created => EventKind::PortalLinkCreated,
+        PortalLinkEvent::Opened => EventKind::PortalLinkOpened,
+        PortalLinkEvent::Revoked => EventKind::PortalLinkRevoked,
+    };
+    let data = json!({ "portal_link": {
+        "id": link.id.to_string(),
+        "organization_id": link.organization_id.to_string(),
+        "features": link.features.as_names().collect::<Vec<_>>(),
+        "expires_at": scim::datetime::print(link.expires_at),
+    }});
+    Draft::new(kind, data.to_string())
+}
+
+/// What happens to a link to the portal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortalLinkEvent {
+    /// It was made.
+    Created,
+    /// A browser has opened it; no other one can from then on.
+    Opened,
+    /// It was taken back.
+    Revoked,
+}
+
 /// The URN is enough: whoever wants the attributes asks for them.
 pub(crate) fn of_schema(change: &SchemaChange) -> Option<Draft> {
     let kind = match change.after() {
@@ -358,6 +469,41 @@ pub(crate) fn of_schema(change: &SchemaChange) -> Option<Draft> {
         "required": schema.required,
     }});
     Some(Draft::new(kind, data.to_string()))
+}
+
+pub(crate) fn of_roles(change: &RolesChange) -> Option<Draft> {
+    let (user, name, groups) = (change.user(), change.user_name(), change.group_names());
+    let draft = between_roles(user, name, change.before(), change.after(), groups)?;
+    Some(Draft { follows_from: change.follows_from(), ..draft })
+}
+
+/// What somebody of this name is in the app now, each role with its reason, and what they were; with what
+/// groups are called. Another reason for the same roles is nothing that an app acts on.
+pub fn between_roles(
+    user: UserId,
+    name: &str,
+    before: &Assignment,
+    after: &Assignment,
+    groups: &BTreeMap<GroupId, String>,
+) -> Option<Draft> {
+    if before.has_the_roles_of(after) {
+        return None;
+    }
+    let ids = |of: &Assignment| of.roles().map(ToString::to_string).collect::<Vec<_>>();
+    let data = json!({
+        "user": { "id": user.to_string(), "userName": name },
+        "roles": kept_roles(after.granted(), name, groups),
+        "changes": { "roles": { "old": ids(before), "new": ids(after) } },
+    });
+    Some(Draft::new(EventKind::UserRolesUpdated, data.to_string()).of(user))
+}
+
+/// Which version there is now: whoever wants the mapping asks for it.
+pub(crate) fn of_role_state(change: &RoleStateChange) -> Option<Draft> {
+    let data = json!({ "role_mapping": { "version": change.after().version } });
+    let draft = Draft::new(EventKind::RoleMappingUpdated, data.to_string());
+    let draft = Draft { follows_from: change.follows_from(), ..draft };
+    change.is_of_the_mapping().then_some(draft)
 }
 
 /// The user whole, without `password`, which nobody has, and without groups, which have events of
@@ -389,9 +535,20 @@ pub fn kept_group(id: ResourceId, text: &str) -> String {
     with_id(id, text)
 }
 
+/// The roles of somebody of this name as events tell of them, the highest first, each with its reason;
+/// with what groups are called.
+pub fn kept_roles(roles: &[Granted], of: &str, groups: &BTreeMap<GroupId, String>) -> Value {
+    let told = |granted: &Granted| {
+        let group = granted.reason.group().and_then(|id| groups.get(&id)).map(String::as_str);
+        let reason = granted.reason.told_of(of, group).to_string();
+        json!({ "value": granted.role.as_str(), "reason": reason })
+    };
+    roles.iter().map(told).collect()
+}
+
 /// The attributes of a user as the vendor is told them. Where the provider took away the word of
 /// somebody who may not use the app, that is still said: an app that reads nothing means yes.
-fn told(user: &User) -> Cow<'_, Map<String, Value>> {
+pub(crate) fn told(user: &User) -> Cow<'_, Map<String, Value>> {
     let attributes = user.document.resource().attributes();
     if user.is_active() || user.document.says_active().is_some() {
         return Cow::Borrowed(attributes);
@@ -418,7 +575,7 @@ fn named(group: &Group) -> String {
     format!("{{\"id\":\"{}\",\"displayName\":{name}}}", group.id)
 }
 
-fn member_text(group: &str, member: &Membership) -> String {
+pub(crate) fn member_text(group: &str, member: &Membership) -> String {
     format!(
         "{{\"group\":{group},\"member\":{{\"value\":\"{}\",\"type\":\"{}\"}}}}",
         member.id,
@@ -429,7 +586,7 @@ fn member_text(group: &str, member: &Membership) -> String {
 /// What changed: by attribute, the old and the new value, `null` where there was or is none.
 /// Attributes of an extension stand under `URN:attribute`, so that a change of one does not carry
 /// all of them.
-fn compared(before: &Map<String, Value>, after: &Map<String, Value>) -> Value {
+pub(crate) fn compared(before: &Map<String, Value>, after: &Map<String, Value>) -> Value {
     let mut changes = Map::new();
     compare(before, after, "", &mut changes);
     Value::Object(changes)

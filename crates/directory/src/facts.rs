@@ -7,13 +7,17 @@
 //! transaction sees what the earlier ones left.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::change::{Change, Membership, Use};
 use crate::decide::Stop;
 use crate::group::Group;
+use crate::guards::Guards;
 use crate::id::{DirectoryId, GroupId, ResourceId, TokenId, UserId};
+use crate::notice::Notice;
 use crate::organization::{DirectoryHead, Token};
 use crate::rejection::Rejection;
+use crate::role::{Assignment, RoleState, Roles};
 use crate::schemas::CustomSchema;
 use crate::user::User;
 use scim::group::MemberKind;
@@ -38,6 +42,13 @@ pub struct Facts {
     /// What was decided since: nobody else knows of it yet.
     uses_since: HashMap<Use, i64>,
     tokens: HashMap<TokenId, Option<Token>>,
+    roles: Option<Arc<Roles>>,
+    role_state: Option<RoleState>,
+    assignments: HashMap<UserId, Assignment>,
+    /// How the organization is guarded, if it is.
+    guards: Option<Guards>,
+    /// Whether it was told that somebody is outside of its domains.
+    outsiders: HashMap<UserId, bool>,
 }
 
 /// What is known of who belongs to one group.
@@ -79,6 +90,14 @@ pub enum Want {
     Uses,
     /// A token by id.
     Token(TokenId),
+    /// The roles of the app.
+    Roles,
+    /// Who gets which role in the directory.
+    RoleState,
+    /// The roles that a user has.
+    Assignment(UserId),
+    /// Whether it was told that a user is outside of the organization's domains.
+    Outsider(UserId),
 }
 
 impl From<Want> for Missing {
@@ -115,6 +134,11 @@ impl Facts {
             uses: None,
             uses_since: HashMap::new(),
             tokens: HashMap::new(),
+            roles: None,
+            role_state: None,
+            assignments: HashMap::new(),
+            guards: None,
+            outsiders: HashMap::new(),
         }
     }
 
@@ -256,6 +280,35 @@ impl Facts {
         }
     }
 
+    /// The roles of the app.
+    pub fn roles(&self) -> Result<&Arc<Roles>, Missing> {
+        self.roles.as_ref().ok_or_else(|| Want::Roles.into())
+    }
+
+    /// Who gets which role; `None` where nobody has said so yet.
+    pub fn role_state(&self) -> Result<Option<&RoleState>, Missing> {
+        match (&self.role_state, &self.head) {
+            (Some(state), _) => Ok(Some(state)),
+            (None, Some(head)) if head.roles_version > 0 => Err(Want::RoleState.into()),
+            _ => Ok(None),
+        }
+    }
+
+    /// The roles that a user has.
+    pub fn assignment(&self, id: UserId) -> Result<&Assignment, Missing> {
+        self.assignments.get(&id).ok_or_else(|| Want::Assignment(id).into())
+    }
+
+    /// How the organization is guarded, if it is.
+    pub fn guards(&self) -> Option<&Guards> {
+        self.guards.as_ref()
+    }
+
+    /// Whether it was told that a user is outside of the organization's domains.
+    pub(crate) fn is_outsider(&self, id: UserId) -> Result<bool, Missing> {
+        self.outsiders.get(&id).copied().ok_or_else(|| Want::Outsider(id).into())
+    }
+
     /// The groups to which a user or group belongs, in the order of their ids.
     pub fn groups_of(&self, member: ResourceId) -> Result<Vec<GroupId>, Missing> {
         match self.groups_of.get(&member) {
@@ -377,6 +430,32 @@ impl Facts {
         self.tokens.entry(id).or_insert(token);
     }
 
+    /// Which roles the app has.
+    pub fn learn_roles(&mut self, roles: Arc<Roles>) {
+        self.roles.get_or_insert(roles);
+    }
+
+    /// Who gets which role.
+    pub fn learn_role_state(&mut self, state: RoleState) {
+        self.role_state.get_or_insert(state);
+    }
+
+    /// Which roles a user has.
+    pub fn learn_assignment(&mut self, id: UserId, assignment: Assignment) {
+        self.assignments.entry(id).or_insert(assignment);
+    }
+
+    /// Whether it was told that a user is outside of the organization's domains.
+    pub fn learn_outsider(&mut self, id: UserId, is_outsider: bool) {
+        self.outsiders.entry(id).or_insert(is_outsider);
+    }
+
+    /// How the organization is guarded from now on. Whoever decides in another directory of it counts
+    /// too, so this is told anew for each decision.
+    pub fn guard_by(&mut self, guards: Option<Guards>) {
+        self.guards = guards;
+    }
+
     /// A change was decided: from now on it is how things are.
     pub fn absorb(&mut self, change: &Change) {
         match change {
@@ -398,6 +477,7 @@ impl Facts {
                 }
                 if change.before().is_none() {
                     self.groups_of.insert(id, HashSet::new());
+                    self.assignments.insert(id, Assignment::default());
                 }
                 self.users.insert(id, change.after().cloned());
             }
@@ -446,10 +526,22 @@ impl Facts {
                     head.schemas_version += 1;
                 }
             }
+            Change::Notice(Notice::Outsider(it)) => {
+                self.outsiders.insert(it.user_id, !it.domains.is_empty());
+            }
             // No decision asks for them.
-            Change::Client(_) => {}
+            Change::Client(_) | Change::Erasure(_) | Change::Notice(_) => {}
             Change::Token(change) => {
                 self.tokens.insert(change.id(), change.after().cloned());
+            }
+            Change::Roles(change) => {
+                self.assignments.insert(change.user(), change.after().clone());
+            }
+            Change::RoleState(change) => {
+                if let Some(head) = &mut self.head {
+                    head.roles_version = change.after().version;
+                }
+                self.role_state = Some(change.after().clone());
             }
             Change::Directory(change) => {
                 if let Some(head) = &mut self.head {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use scim::dialect::Quirks;
-use scim::group::{Member, MemberOperation};
+use scim::group::{Member, MemberKind, MemberOperation};
 use scim::patch::Patch;
 use scim::{Resource, ResourceType};
 
@@ -380,15 +380,45 @@ impl Outcome {
         Ok(outcome)
     }
 
+    /// Nobody leaves the default group of a directory who is in the directory, whatever its provider
+    /// says: it does not know that everybody belongs.
+    fn keeping_everybody(mut self, facts: &Facts, group: GroupId) -> Result<Outcome, Missing> {
+        if self.removed.is_empty() {
+            return Ok(self);
+        }
+        let state = facts.role_state()?;
+        if state.is_some_and(|state| state.bound.default_group() == Some(group)) {
+            let removed = std::mem::take(&mut self.removed).into_iter();
+            let (stay, removed): (Vec<_>, _) = removed.partition(|it| it.kind == MemberKind::User);
+            self.removed = removed;
+            if let Some(everyone) = &mut self.everyone {
+                everyone.extend(stay);
+                everyone.sort_unstable_by_key(|member| member.id);
+            }
+        }
+        Ok(self)
+    }
+
     /// Whether it may be so.
-    fn check(mut self, facts: &Facts, group: GroupId, member_count: u64) -> Result<Outcome, Stop> {
+    fn check(self, facts: &Facts, group: GroupId, member_count: u64) -> Result<Outcome, Stop> {
+        let mut outcome = self.keeping_everybody(facts, group)?;
+        outcome.check_limits(facts, group, member_count)?;
+        Ok(outcome)
+    }
+
+    fn check_limits(
+        &mut self,
+        facts: &Facts,
+        group: GroupId,
+        member_count: u64,
+    ) -> Result<(), Stop> {
         let head = facts.directory()?;
         let mut seen = HashSet::new();
         self.unknown.retain(|value| seen.insert(value.clone()));
         if !self.unknown.is_empty()
             && head.directory.settings.unknown_members == UnknownMembers::Refuse
         {
-            return Err(Rejection::UnknownMembers(self.unknown).into());
+            return Err(Rejection::UnknownMembers(std::mem::take(&mut self.unknown)).into());
         }
         if self.added.iter().any(|member| member.id == group) {
             return Err(Rejection::MemberOfItself.into());
@@ -400,7 +430,7 @@ impl Outcome {
         if count_after > member_count && count_after > max {
             return Err(Rejection::MembersFull(max).into());
         }
-        Ok(self)
+        Ok(())
     }
 }
 

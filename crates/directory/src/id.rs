@@ -7,6 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
 /// Where new ids come from. Chance arrives as an argument; the front door has the real one.
@@ -125,6 +126,22 @@ management_id!(
 );
 
 management_id!(
+    /// That changes of a directory wait: `hold-…`.
+    HoldId,
+    "hold"
+);
+
+management_id!(
+    /// One entry of the audit log: `aud-…`.
+    AuditId,
+    "aud"
+);
+management_id!(
+    /// The erasure of a person: `era-…`.
+    ErasureId,
+    "era"
+);
+management_id!(
     /// A webhook endpoint of the vendor: `whe-…`.
     EndpointId,
     "whe"
@@ -133,6 +150,23 @@ management_id!(
     /// One event on its way to one endpoint, with all attempts to bring it: `whd-…`.
     DeliveryId,
     "whd"
+);
+
+management_id!(
+    /// A link that opens the portal: `link-…`.
+    PortalLinkId,
+    "link"
+);
+
+management_id!(
+    /// A person of the vendor who signs in to the dashboard: `mbr-…`.
+    MemberId,
+    "mbr"
+);
+management_id!(
+    /// A browser in which a member is signed in: `ses-…`.
+    SessionId,
+    "ses"
 );
 
 /// The id of a user or of a group: what a membership can name.
@@ -163,6 +197,19 @@ impl ResourceId {
 impl fmt::Display for ResourceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0.hyphenated(), f)
+    }
+}
+
+impl Serialize for ResourceId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ResourceId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ResourceId, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        ResourceId::parse(&text).ok_or_else(|| de::Error::custom(NotAnId))
     }
 }
 

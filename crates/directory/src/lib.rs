@@ -11,19 +11,28 @@
 
 mod administration;
 mod aside;
+pub mod audit;
 mod catalogue;
 mod cause;
 mod change;
 pub mod client;
 mod condition;
 mod decide;
+mod erasure;
 pub mod event;
 mod facts;
 mod group;
+mod guards;
+pub mod hold;
 mod id;
+mod member;
+mod notice;
 mod organization;
+mod portal;
 mod rejection;
 pub mod requests;
+mod rhythm;
+mod role;
 mod schemas;
 pub mod secret;
 mod user;
@@ -41,24 +50,46 @@ pub use aside::{
 pub use catalogue::{CATALOGUE_MAX, CatalogueEntry, CatalogueKind, EntryId, NotAnEntryId};
 pub use cause::{By, Cause, Consequence, Of};
 pub use change::{
-    Change, ClientChange, Counts, DirectoryChange, GroupChange, Membership, SchemaChange,
-    TokenChange, Use, UserChange,
+    Change, ClientChange, Counts, DirectoryChange, ErasureChange, GroupChange, Membership,
+    SchemaChange, TokenChange, Use, UserChange,
 };
 pub use condition::{
     Condition, Conditional, Existing, Guarded, Precondition, ReadBy, Revised, Revision, Versions,
 };
 pub use decide::{Decide, Decision, Moment, Stop};
+pub use erasure::{EraseUser, NAMES_MAX, Search, Traces, without_the_person};
 pub use facts::{Facts, Missing, Taken, Want};
 pub use group::{CreateGroup, DeleteGroup, Group, GroupOutcome, PatchGroup, ReplaceGroup};
-pub use id::{
-    ClientId, DeliveryId, DirectoryId, EndpointId, EventId, GroupId, Ids, OrganizationId,
-    RequestId, ResourceId, TokenId, UserId,
+pub use guards::{
+    CheckDomains, DOMAINS_MAX, Domain, DomainGuard, DomainMode, Guards, NotADomain,
+    RECEIPT_MINUTES, RECEIPT_MINUTES_DEFAULT, SEATS_MAX, Safety, SafetyEdit, SeatLimit, SeatMode,
 };
+pub use hold::{AfterHold, Brake, BrakeEdit, Hold, HoldKind, HoldOutcome, HoldState, Lost};
+pub use id::{
+    AuditId, ClientId, DeliveryId, DirectoryId, EndpointId, ErasureId, EventId, GroupId, HoldId,
+    Ids, MemberId, OrganizationId, PortalLinkId, RequestId, ResourceId, SessionId, TokenId, UserId,
+};
+pub use member::{
+    FailedSignIn, MEMBERS_MAX, Member, MemberRole, MemberSession, SESSIONS_MAX, UnknownMemberRole,
+    as_email, email_key,
+};
+pub use notice::{Notice, Outsider, SeatCount};
 pub use organization::{
     CreateToken, DeleteDirectory, Directory, DirectoryHead, EditDirectory, Limits, NAME_MAX,
-    OmittedMembers, Organization, Provider, RevokeToken, RotateToken, Settings, SettingsEdit,
-    SettingsPreset, Token, TokenScope, UnknownMembers, as_name, open_directory,
+    OmittedMembers, Organization, Provider, RevokeToken, RotateToken, SILENCE_HOURS, Settings,
+    SettingsEdit, SettingsPreset, Token, TokenScope, UnknownMembers, as_name, open_directory,
+};
+pub use portal::{
+    PORTAL_LINKS_MAX, PortalFeature, PortalFeatures, PortalLink, PortalLinkLife, PortalLinkState,
+    UnknownPortalFeature,
 };
 pub use rejection::Rejection;
+pub use rhythm::Rhythm;
+pub use role::{
+    Assignment, BoundMapping, CONCERNED_MAX, CONDITIONS_MAX, Difference, Granted, Idle,
+    MappingFault, MappingPlace, PROTECTED_MAX, Person, Protection, RULES_MAX, Reason, Role,
+    RoleMapping, RoleState, RoleStateChange, RoleWalk, Roles, RolesChange, Rule, SaveRoleMapping,
+    Strategy, WalkRoles, When, with_roles,
+};
 pub use schemas::{CustomSchema, DefineSchema, Defined, RemoveSchema, SCHEMAS_MAX, Types};
 pub use user::{CreateUser, DeleteUser, Document, PatchUser, ReplaceUser, User, UserOutcome};

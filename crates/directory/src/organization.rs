@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use scim::Preset;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -13,6 +13,7 @@ use crate::change::{Change, DirectoryChange, TokenChange};
 use crate::condition::Revision;
 use crate::decide::{Decide, Decision, Moment, Stop};
 use crate::facts::Facts;
+use crate::hold::{Brake, BrakeEdit};
 use crate::id::{DirectoryId, OrganizationId, TokenId};
 use crate::rejection::Rejection;
 use crate::secret::SecretHash;
@@ -143,6 +144,29 @@ impl Provider {
             Provider::Custom => "custom",
         }
     }
+
+    /// What it calls itself.
+    pub fn title(self) -> &'static str {
+        match self {
+            Provider::Okta => "Okta",
+            Provider::Entra => "Microsoft Entra ID",
+            Provider::JumpCloud => "JumpCloud",
+            Provider::OneLogin => "OneLogin",
+            Provider::PingOne => "PingOne",
+            Provider::PingFederate => "PingFederate",
+            Provider::CyberArk => "CyberArk",
+            Provider::Rippling => "Rippling",
+            Provider::SailPoint => "SailPoint",
+            Provider::Keycloak => "Keycloak",
+            Provider::Authentik => "authentik",
+            Provider::Custom => "SCIM 2.0",
+        }
+    }
+
+    /// What a sentence about it begins with.
+    pub fn subject(self) -> &'static str {
+        if self == Provider::Custom { "The identity provider" } else { self.title() }
+    }
 }
 
 impl fmt::Display for Provider {
@@ -199,6 +223,25 @@ pub struct Settings {
     /// From where requests are taken; from everywhere, where none is named.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allowed_addresses: Vec<AddressRange>,
+    /// When changes are held because too many people would lose something.
+    #[serde(skip_serializing_if = "Brake::is_default")]
+    pub brake: Brake,
+    /// Hours for which the provider may be silent whatever its rhythm.
+    #[serde(skip_serializing_if = "is_a_day")]
+    pub silence_hours_min: u16,
+    /// Hours after which it is silent whatever its rhythm.
+    #[serde(skip_serializing_if = "is_a_month")]
+    pub silence_hours_max: u16,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_a_day(hours: &u16) -> bool {
+    *hours == SILENCE_HOURS_MIN_DEFAULT
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_a_month(hours: &u16) -> bool {
+    *hours == SILENCE_HOURS_MAX_DEFAULT
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
@@ -215,9 +258,24 @@ impl Default for Settings {
             http_basic: false,
             access_token_minutes: ACCESS_TOKEN_MINUTES_DEFAULT,
             allowed_addresses: Vec::new(),
+            brake: Brake::default(),
+            silence_hours_min: SILENCE_HOURS_MIN_DEFAULT,
+            silence_hours_max: SILENCE_HOURS_MAX_DEFAULT,
         }
     }
 }
+
+/// Hours of which silence is spoken.
+pub const SILENCE_HOURS: std::ops::RangeInclusive<u16> = 1..=8_760;
+
+/// A provider may be down for a night.
+const SILENCE_HOURS_MIN_DEFAULT: u16 = 24;
+
+/// In a small company, changes may be weeks apart.
+const SILENCE_HOURS_MAX_DEFAULT: u16 = 24 * 30;
+
+/// How many of its usual gaps a provider has to be silent for until it is taken for silent.
+const GAPS_OF_SILENCE: i32 = 4;
 
 /// What is to be otherwise in how a directory behaves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -229,6 +287,9 @@ pub struct SettingsEdit {
     pub http_basic: Option<bool>,
     pub access_token_minutes: Option<u16>,
     pub allowed_addresses: Option<Vec<AddressRange>>,
+    pub brake: BrakeEdit,
+    pub silence_hours_min: Option<u16>,
+    pub silence_hours_max: Option<u16>,
 }
 
 impl SettingsEdit {
@@ -241,6 +302,9 @@ impl SettingsEdit {
             http_basic: self.http_basic.unwrap_or(to.http_basic),
             access_token_minutes: self.access_token_minutes.unwrap_or(to.access_token_minutes),
             allowed_addresses: self.allowed_addresses.unwrap_or(to.allowed_addresses),
+            brake: self.brake.apply(to.brake),
+            silence_hours_min: self.silence_hours_min.unwrap_or(to.silence_hours_min),
+            silence_hours_max: self.silence_hours_max.unwrap_or(to.silence_hours_max),
         }
     }
 }
@@ -262,6 +326,31 @@ impl Settings {
             _ => OmittedMembers::Keep,
         };
         Settings { omitted_members, ..Settings::default() }
+    }
+
+    /// For how long a provider may be silent that has this rhythm, or none that is known yet.
+    ///
+    /// ```
+    /// use directory::Settings;
+    /// use jiff::SignedDuration;
+    ///
+    /// let hours = |usual: Option<i64>| {
+    ///     let usual = usual.map(SignedDuration::from_hours);
+    ///     Settings::default().silence(usual).as_hours()
+    /// };
+    /// assert_eq!(hours(Some(1)), 24);
+    /// assert_eq!(hours(Some(64)), 256);
+    /// assert_eq!(hours(Some(24 * 14)), 720);
+    /// assert_eq!(hours(None), 720);
+    /// ```
+    pub fn silence(&self, usual_gap: Option<SignedDuration>) -> SignedDuration {
+        let hours = |hours: u16| SignedDuration::from_hours(hours.into());
+        let (least, most) = (hours(self.silence_hours_min), hours(self.silence_hours_max));
+        match usual_gap {
+            // The least may have been set above the most by somebody who changed the one alone.
+            Some(usual) => usual.saturating_mul(GAPS_OF_SILENCE).max(least).min(most),
+            None => most,
+        }
     }
 }
 
@@ -322,6 +411,8 @@ pub struct DirectoryHead {
     pub group_count: u64,
     /// How often its schemas changed.
     pub schemas_version: u64,
+    /// How often it was said who gets which role; 0 where nobody has said so.
+    pub roles_version: u64,
     /// How much it may hold.
     pub limits: Limits,
 }

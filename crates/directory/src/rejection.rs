@@ -5,7 +5,9 @@ use std::fmt;
 use scim::group::MemberKind;
 
 use crate::catalogue::CatalogueKind;
-use crate::id::{ClientId, DirectoryId, OrganizationId, TokenId};
+use crate::id::{ClientId, DirectoryId, HoldId, MemberId, OrganizationId, PortalLinkId, TokenId};
+use crate::organization::Provider;
+use crate::role::MappingFault;
 
 /// Why nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +36,24 @@ pub enum Rejection {
     UsersFull(u64),
     /// The directory holds as many groups as it may.
     GroupsFull(u64),
+    /// As many people of the organization use the app as may.
+    SeatsFull {
+        /// Who tried to let somebody in.
+        provider: Provider,
+        /// Whom.
+        user_name: String,
+        /// How many may.
+        max: u64,
+    },
+    /// Somebody is outside of the organization's domains, and it is set to refuse them.
+    OutsideDomains {
+        /// Who tried to let them in.
+        provider: Provider,
+        /// Whom.
+        user_name: String,
+        /// Where they are.
+        domain: String,
+    },
     /// The group would have more members than it may.
     MembersFull(u64),
     /// Another organization has the vendor's identifier.
@@ -63,14 +83,38 @@ pub enum Rejection {
     UnknownEntry(CatalogueKind),
     /// There are as many roles, or entitlements, as there may be.
     CatalogueFull(u64),
+    /// Somebody of this name was to be deactivated or deleted, and is protected from that.
+    ProtectedUser(String),
+    /// A role mapping cannot be so.
+    WrongMapping(Vec<MappingFault>),
     /// The schemas of the directory were changed after the request was read by them.
     SchemasChanged,
     /// No token of this directory has the id.
     UnknownToken(TokenId),
     /// No client of this directory has the id.
     UnknownClient(ClientId),
+    /// Nothing of this directory waits, or waited, under the id.
+    UnknownHold(HoldId),
+    /// What waited is being let out, or was: nothing can be decided about it any more.
+    HoldDecided,
+    /// A shadow is no mistake that a provider could mend.
+    ShadowRejected,
+    /// The app has heard of people of the directory already, or changes of it wait.
+    NoShadow,
     /// No key has the id.
     UnknownApiKey(TokenId),
+    /// No link to the portal of this organization has the id.
+    UnknownPortalLink(PortalLinkId),
+    /// The organization has as many links to the portal as it may.
+    PortalLinksFull(u64),
+    /// No member has the id.
+    UnknownMember(MemberId),
+    /// Another member has the address.
+    EmailTaken,
+    /// There are as many members as there may be.
+    TeamFull(u64),
+    /// Without them, nobody could invite or remove members.
+    LastOwner,
     /// The organization has so many directories, and is not deleted with them.
     OrganizationInUse(u64),
     /// The directory has as many clients as it may.
@@ -102,6 +146,11 @@ impl fmt::Display for Rejection {
             Rejection::MemberOfItself => f.write_str("a group cannot be its own member"),
             Rejection::UsersFull(limit) => write!(f, "the directory holds {limit} users already"),
             Rejection::GroupsFull(limit) => write!(f, "the directory holds {limit} groups already"),
+            // Logs name nobody.
+            Rejection::SeatsFull { max, .. } => write!(f, "all {max} seats are taken"),
+            Rejection::OutsideDomains { .. } => {
+                f.write_str("the person is outside of the organization's domains")
+            }
             Rejection::MembersFull(limit) => write!(f, "the group would exceed {limit} members"),
             Rejection::ExternalIdTaken => f.write_str("the `external_id` is taken"),
             Rejection::UnknownOrganization(id) => write!(f, "no organization has the id `{id}`"),
@@ -115,10 +164,26 @@ impl fmt::Display for Rejection {
             Rejection::AttributeInUse { path, count, .. } => write!(f, "{count} have a `{path}`"),
             Rejection::UnknownEntry(kind) => write!(f, "there is no such {}", kind.as_str()),
             Rejection::CatalogueFull(limit) => write!(f, "the catalogue has {limit} already"),
+            Rejection::ProtectedUser(_) => f.write_str("the user is protected"),
+            Rejection::WrongMapping(faults) => {
+                write!(f, "the role mapping has {} mistakes", faults.len())
+            }
             Rejection::SchemasChanged => f.write_str("the schemas were changed meanwhile"),
             Rejection::UnknownToken(id) => write!(f, "no token has the id `{id}`"),
             Rejection::UnknownClient(id) => write!(f, "no client has the id `{id}`"),
+            Rejection::UnknownHold(id) => write!(f, "no hold has the id `{id}`"),
+            Rejection::HoldDecided => f.write_str("it was decided about already"),
+            Rejection::ShadowRejected => f.write_str("a shadow cannot be rejected"),
+            Rejection::NoShadow => f.write_str("the app has heard of the directory already"),
             Rejection::UnknownApiKey(id) => write!(f, "no API key has the id `{id}`"),
+            Rejection::UnknownPortalLink(id) => write!(f, "no portal link has the id `{id}`"),
+            Rejection::PortalLinksFull(limit) => {
+                write!(f, "the organization has {limit} portal links already")
+            }
+            Rejection::UnknownMember(id) => write!(f, "no member has the id `{id}`"),
+            Rejection::EmailTaken => f.write_str("another member has the address"),
+            Rejection::TeamFull(limit) => write!(f, "there are {limit} members already"),
+            Rejection::LastOwner => f.write_str("they are the last owner"),
             Rejection::OrganizationInUse(count) => {
                 write!(f, "the organization has {count} directories")
             }

@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::cause::By;
-use crate::id::RequestId;
+use crate::erasure::Search;
+use crate::id::{ErasureId, RequestId};
 
 pub use explain::{Explanation, GENERIC, explain};
 pub use redact::{HIDDEN, mask};
@@ -184,7 +185,7 @@ pub struct Entry {
     /// What called itself so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
-    /// Who sent it: `token`, `oauth_client`, `api_key` or `operator`, and its id.
+    /// Who sent it, as [`By`] is told: which kind, and its id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<(String, Option<String>)>,
     /// Whose again.
@@ -223,6 +224,10 @@ pub struct Entry {
     /// whether somebody else has changed the same since.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<String>,
+    /// Somebody whom it was about was erased: by this erasure. Then nothing that it said of people is
+    /// left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erased_by: Option<String>,
     /// This is no request: so many were not taken down, from this moment on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost: Option<Lost>,
@@ -260,6 +265,34 @@ fn is_zero(count: &u64) -> bool {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
 fn is_false(is: &bool) -> bool {
     !*is
+}
+
+impl Entry {
+    /// Whether it says anything of somebody, beside its bodies.
+    pub fn is_about(&self, search: &Search) -> bool {
+        let in_plain = |text: &str| search.finds(&redact::decoded(text).replace('+', " "));
+        let quoted = |text: &String| Value::from(text.as_str()).to_string();
+        self.subjects.iter().chain(&self.targets).any(|it| search.is_subject(it))
+            || in_plain(&self.path)
+            || self.query.as_deref().is_some_and(in_plain)
+            || self.detail.as_deref().is_some_and(|text| search.finds(text))
+            || self.unknown_members.iter().any(|it| search.finds(&quoted(it)))
+    }
+
+    /// Takes out whatever it says of people. That there was such a request, when, and how it was
+    /// answered, stays; and that others were in it stays known by digests of their names.
+    pub fn erase(&mut self, by: ErasureId, search: &Search) {
+        self.subjects.retain(|it| !search.is_subject(it));
+        self.targets.retain(|it| !search.is_subject(it));
+        self.path = redact::path(&self.path, PersonalData::Masked);
+        self.query = None;
+        self.detail = None;
+        self.unknown_members.clear();
+        for body in [&mut self.request_body, &mut self.answer_body].into_iter().flatten() {
+            body.is_whole = false;
+        }
+        self.erased_by = Some(by.to_string());
+    }
 }
 
 /// All that is kept of a request.
@@ -328,6 +361,7 @@ impl Record {
             answer_body: about(&answer),
             targets: if known { subjects::targets(seen, &place, body) } else { Vec::new() },
             subjects,
+            erased_by: None,
             lost: None,
         };
         let text = |it: Option<(Part<'_>, Redacted)>| {

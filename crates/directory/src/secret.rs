@@ -29,6 +29,14 @@ pub enum SecretKind {
     ClientSecret,
     /// What a client of OAuth was given for it, for an hour or a few.
     AccessToken,
+    /// What stands in a link to the portal.
+    PortalLink,
+    /// What the browser was given that opened a link first.
+    PortalSession,
+    /// What stands in the link by which a member is invited.
+    Invitation,
+    /// What the browser was given in which a member is signed in.
+    MemberSession,
 }
 
 impl SecretKind {
@@ -38,6 +46,10 @@ impl SecretKind {
             SecretKind::ApiKey => "roster-api-",
             SecretKind::ClientSecret => "roster-client-",
             SecretKind::AccessToken => "roster-access-",
+            SecretKind::PortalLink => "roster-portal-",
+            SecretKind::PortalSession => "roster-visit-",
+            SecretKind::Invitation => "roster-invitation-",
+            SecretKind::MemberSession => "roster-session-",
         }
     }
 }

@@ -13,7 +13,9 @@ use crate::change::{Change, GroupChange, UserChange};
 use crate::decide::{Decide, Decision, Moment, Stop};
 use crate::event::EventKind;
 use crate::facts::{Facts, Taken, together};
+use crate::guards::admit;
 use crate::id::UserId;
+use crate::notice::{Notice, Outsider};
 use crate::rejection::Rejection;
 
 /// A user of a directory, active or not. Who was deleted is not one.
@@ -171,8 +173,9 @@ impl Decide for CreateUser {
         }
         facts.directory()?.room_for_a_user()?;
         let previous = facts.former_user(&key, user.external_id())?;
+        let notice = admit(facts, None, &user)?.map(Change::Notice);
         let change = Change::User(UserChange::created(user.clone(), previous));
-        Ok(Decision { changes: vec![change], answer: user })
+        Ok(Decision { changes: [change].into_iter().chain(notice).collect(), answer: user })
     }
 }
 
@@ -263,8 +266,9 @@ pub(crate) fn update(
     if key != before.name_key() && facts.user_name(&key, Some(before.id))? == Taken::ByAnother {
         return Err(Rejection::UserNameTaken.into());
     }
+    let notice = admit(facts, Some(before), &after)?.map(Change::Notice);
     let change = Change::User(UserChange::updated(before.clone(), after.clone()));
-    Ok(Decision { changes: vec![change], answer: after })
+    Ok(Decision { changes: [change].into_iter().chain(notice).collect(), answer: after })
 }
 
 /// The provider wants the person gone, which is more than deactivated: the id is not found any
@@ -284,6 +288,10 @@ impl Decide for DeleteUser {
         let before = facts.existing_user(self.id)?.clone();
         let mut changes = leave_groups(facts, moment, self.id, EventKind::UserDeleted)?;
         changes.push(Change::User(UserChange::deleted(before)));
+        if facts.guards().is_some() && facts.is_outsider(self.id)? {
+            let nowhere = Outsider { user_id: self.id, domains: Vec::new() };
+            changes.push(Change::Notice(Notice::Outsider(nowhere)));
+        }
         Ok(Decision { changes, answer: () })
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use directory::secret::{Secret, SecretKind};
 use directory::{
-    ApiScopes, DirectoryId, NAME_MAX, Organization, OrganizationId, Provider, Settings,
+    ApiScopes, Brake, DirectoryId, NAME_MAX, Organization, OrganizationId, Provider, Settings,
     SettingsPreset,
 };
 use jiff::SignedDuration;
@@ -57,6 +57,9 @@ pub(crate) struct Create {
     json: bool,
     #[command(flatten)]
     place: Place,
+    /// Tell of every change at once, however many people lose something
+    #[arg(long)]
+    no_brake: bool,
     #[command(flatten)]
     addresses: Addresses,
 }
@@ -109,7 +112,9 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Preset::Lenient => SettingsPreset::Lenient,
         Preset::Strict => SettingsPreset::Strict,
     };
-    let behaviour = Settings { preset, ..Settings::of(create.provider) };
+    let usual = Settings::of(create.provider);
+    let brake = Brake { on: !create.no_brake, ..usual.brake };
+    let behaviour = Settings { preset, brake, ..usual };
     let created =
         create_directory(&api, &organization, &create.name, create.provider, behaviour, lifetime)
             .await?;

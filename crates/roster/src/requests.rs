@@ -29,10 +29,17 @@ impl Requests {
         })
     }
 
-    /// Lets some of those go that are older; says how many.
-    pub(crate) async fn forget(self, store: &store::Store) -> Result<u64, store::Error> {
-        let now = store.access().now();
-        let before = |days| now - SignedDuration::from_hours(24 * i64::from(days));
-        store.forget_requests(before(self.keep_requests_days), before(self.keep_bodies_days)).await
+    /// For how long requests are kept; for no time, where none are taken down any more.
+    pub(crate) fn kept_for(self) -> SignedDuration {
+        days(self.keep_requests_days)
     }
+
+    /// The same of their bodies.
+    pub(crate) fn bodies_kept_for(self) -> SignedDuration {
+        days(self.keep_bodies_days)
+    }
+}
+
+fn days(days: u32) -> SignedDuration {
+    SignedDuration::from_hours(24 * i64::from(days))
 }

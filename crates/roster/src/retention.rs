@@ -3,7 +3,10 @@
 use std::str::FromStr;
 
 use clap::Args;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
+use store::{Class, Store};
+
+use crate::requests::Requests;
 
 /// Days for which each class of what happened is kept.
 #[derive(Args, Clone, Copy, Debug)]
@@ -12,6 +15,11 @@ pub(crate) struct Retention {
     /// then
     #[arg(long, env = "ROSTER_KEEP_EVENTS_DAYS", value_name = "DAYS", default_value = "400")]
     keep_events_days: Days,
+    /// Days for which the audit log is kept, or `forever`
+    #[arg(long, env = "ROSTER_KEEP_AUDIT_DAYS", value_name = "DAYS", default_value = "400")]
+    keep_audit_days: Days,
+    #[command(flatten)]
+    pub(crate) requests: Requests,
 }
 
 /// A number of days, or no end.
@@ -43,26 +51,40 @@ impl Days {
 impl Retention {
     /// Lets go what is older, a little at a time, so that nobody has to wait meanwhile. Of several
     /// nodes one does it.
-    pub(crate) async fn forget(self, store: &store::Store, holder: &str) {
-        let Some(kept_for) = self.keep_events_days.duration() else { return };
-        let before = store.access().now() - kept_for;
-        let mut forgotten = 0;
-        let outcome = loop {
-            match store.forget_events(holder, before).await {
-                Ok(0) => break Ok(()),
-                Ok(some) => forgotten += some,
-                Err(error) => break Err(error),
+    pub(crate) async fn forget(self, store: &Store, holder: &str) {
+        for class in Class::ALL {
+            let kept_for = match class {
+                Class::Events => self.keep_events_days.duration(),
+                Class::Audit => self.keep_audit_days.duration(),
+                Class::Bodies => Some(self.requests.bodies_kept_for()),
+                Class::Requests => Some(self.requests.kept_for()),
+            };
+            if let Some(kept_for) = kept_for {
+                forget(store, class, holder, store.access().now() - kept_for).await;
             }
-        };
-        if forgotten > 0 {
-            tracing::info!(events = forgotten, "old events were let go");
         }
-        if let Err(error) = outcome {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "old events were not let go; it is tried again in a minute",
-            );
+    }
+}
+
+/// The same of one class.
+async fn forget(store: &Store, class: Class, holder: &str, before: Timestamp) {
+    let mut forgotten = 0;
+    let outcome = loop {
+        match store.forget(class, holder, before).await {
+            Ok(0) => break Ok(()),
+            Ok(some) => forgotten += some,
+            Err(error) => break Err(error),
         }
+    };
+    let what = class.as_str();
+    if forgotten > 0 {
+        tracing::info!(rows = forgotten, "old {what} were let go");
+    }
+    if let Err(error) = outcome {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "old {what} were not let go; it is tried again in a minute",
+        );
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +16,10 @@ use directory::secret::{Secret, SecretKind};
 use directory::webhook::Networks;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
+use web::{Brand, Colour, FrameAncestor, Logo};
 
 use crate::environment;
 use crate::place::{Addresses, Place, SCIM_PATH, warn_of_addresses};
-use crate::requests::Requests;
 use crate::retention::Retention;
 use crate::terminal::say;
 
@@ -35,11 +36,11 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     addresses: Addresses,
     #[command(flatten)]
+    pages: Pages,
+    #[command(flatten)]
     rate: Rate,
     #[command(flatten)]
     retention: Retention,
-    #[command(flatten)]
-    requests: Requests,
     /// A proxy in front of this server, or a range of them, that is believed when it says for whom it
     /// speaks (`X-Forwarded-For`), such as `10.0.0.0/8`; several with commas between them. Where
     /// directories take requests from some addresses only, these are compared with what it says
@@ -65,6 +66,24 @@ struct Rate {
     /// Requests that one directory may send at once
     #[arg(long, env = "ROSTER_REQUESTS_AT_ONCE", value_name = "N", default_value = "200")]
     requests_at_once: NonZeroU32,
+}
+
+/// Whose pages they are.
+#[derive(Args, Clone, Debug)]
+struct Pages {
+    /// What you, or your app, are called in the pages
+    #[arg(long, env = "ROSTER_BRAND_NAME", value_name = "NAME", default_value = "Roster")]
+    brand_name: String,
+    /// A picture beside the name: a file of SVG or PNG
+    #[arg(long, env = "ROSTER_BRAND_LOGO", value_name = "FILE")]
+    brand_logo: Option<PathBuf>,
+    /// The colour of what is to be clicked; text in it is made dark or light enough to be read
+    #[arg(long, env = "ROSTER_BRAND_ACCENT", value_name = "#RRGGBB", default_value = "#1f5fd0")]
+    brand_accent: Colour,
+    /// Sites that may show the portal in a frame, such as `https://app.example.com`; several with
+    /// commas between them
+    #[arg(long, env = "ROSTER_FRAME_ANCESTORS", value_name = "SITES", value_delimiter = ',')]
+    frame_ancestors: Vec<FrameAncestor>,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -96,12 +115,15 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     )?;
     settings.trusted_proxies = arguments.trusted_proxies;
     settings.webhook_networks = networks.clone();
-    settings.request_log = arguments.requests.policy();
+    settings.brand = Arc::new(arguments.pages.brand()?);
+    settings.frame_ancestors = arguments.pages.frame_ancestors;
+    settings.request_log = arguments.retention.requests.policy();
     let place = arguments.place.describe()?;
     let argument = arguments.place.argument()?;
     let store = arguments.place.open().await?;
     arguments.place.remember(&settings)?;
     let first_key = first_api_key(&store).await?;
+    let first_member = first_member(&store).await?;
     // Before it is said that we listen: whoever reads that may ask us to stop.
     let stop = stop_signal();
     let stop = async move {
@@ -125,6 +147,16 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             "  API key         as given out before; `roster api-key create{argument}` makes another"
         )),
     }
+    match first_member {
+        Some(invitation) => {
+            say(format_args!("  dashboard       {}", settings.invitation_url(&invitation)));
+            say(
+                "                  For the first member, once, within a week. As long as nobody has",
+            );
+            say("                  joined, each start makes another.");
+        }
+        None => say(format_args!("  dashboard       {}/dashboard", settings.public_url())),
+    }
     warn_of_addresses(&settings);
     say(format_args!(
         "  to begin        roster directory create --organization Acme --name Okta --provider \
@@ -135,7 +167,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         web::application(store.access(), settings, environment::ids(), environment::entropy);
     let store = Arc::new(store);
     let courier = courier(&store, networks);
-    let upkeep = tokio::spawn(keep_up(Arc::clone(&store), arguments.retention, arguments.requests));
+    let upkeep = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move {
+            let keeping_up = keep_up(Arc::clone(&store), arguments.retention);
+            tokio::join!(keeping_up, walk_roles(&store), tend_holds(&store));
+        }
+    });
     web::serve(listener, application, stop).await.context("the server failed")?;
     if let Some(courier) = courier {
         courier.stop().await;
@@ -175,7 +213,7 @@ fn courier(store: &store::Store, networks: Networks) -> Option<Courier> {
 }
 
 /// What is to be done now and then. Of several nodes one does it, or it does no harm.
-async fn keep_up(store: Arc<store::Store>, retention: Retention, requests: Requests) {
+async fn keep_up(store: Arc<store::Store>, retention: Retention) {
     let holder = environment::ids().next().to_string();
     let mut minutes = tokio::time::interval(Duration::from_mins(1));
     loop {
@@ -187,10 +225,42 @@ async fn keep_up(store: Arc<store::Store>, retention: Retention, requests: Reque
             );
         }
         retention.forget(&store, &holder).await;
-        repeat(|| requests.forget(&store), "old requests were not let go").await;
         repeat(|| store.tidy_up(), "what is of no use any more was not let go").await;
+        repeat(|| store.erase(&holder), "an erasure did not go on").await;
         let empty = || store.empty_directories(&holder);
         repeat(empty, "people of a deleted directory were not deleted").await;
+        let check = || store.check_domains(&holder);
+        repeat(check, "the domains of people were not looked at again").await;
+        let raise = || store.raise_alarms(&holder);
+        repeat(raise, "what operators should know was not told").await;
+    }
+}
+
+/// Looks at everybody where it was said anew who gets which role. Somebody sees how far it is, so it
+/// begins within a second; and those who write meanwhile have half of the time to themselves.
+async fn walk_roles(store: &store::Store) {
+    let holder = environment::ids().next().to_string();
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        seconds.tick().await;
+        let step = async || {
+            let begun = tokio::time::Instant::now();
+            let steps = store.walk_roles(&holder).await?;
+            tokio::time::sleep(begun.elapsed()).await;
+            Ok(steps)
+        };
+        repeat(step, "roles were not looked at").await;
+    }
+}
+
+/// Changes that wait and may go out: somebody is waiting for them.
+async fn tend_holds(store: &store::Store) {
+    let holder = environment::ids().next().to_string();
+    let mut seconds = tokio::time::interval(Duration::from_secs(2));
+    loop {
+        seconds.tick().await;
+        repeat(|| store.tend_holds(&holder), "changes that waited were not let out").await;
     }
 }
 
@@ -206,7 +276,7 @@ async fn repeat<F: Future<Output = Result<u64, store::Error>>>(
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "{failure}; it is tried again in a minute",
+                    "{failure}; it is tried again later",
                 );
                 return;
             }
@@ -219,6 +289,24 @@ async fn first_api_key(store: &store::Store) -> anyhow::Result<Option<Secret>> {
     let secret = Secret::new(SecretKind::ApiKey, environment::entropy());
     let id = store.create_first_api_key("first start", &secret).await?;
     Ok(id.map(|_| secret))
+}
+
+/// As long as nobody can sign in to the dashboard, a link lets the first member in.
+async fn first_member(store: &store::Store) -> anyhow::Result<Option<Secret>> {
+    let invitation = Secret::new(SecretKind::Invitation, environment::entropy());
+    Ok(store.invite_first_member(&invitation).await?.then_some(invitation))
+}
+
+impl Pages {
+    fn brand(&self) -> anyhow::Result<Brand> {
+        let read = |file: &PathBuf| {
+            let content = std::fs::read(file)
+                .with_context(|| format!("cannot read the logo `{}`", file.display()))?;
+            anyhow::Ok(Logo::new(content)?)
+        };
+        let logo = self.brand_logo.as_ref().map(read).transpose()?;
+        Ok(Brand::new(&self.brand_name, self.brand_accent, logo)?)
+    }
 }
 
 impl Rate {

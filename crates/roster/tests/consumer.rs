@@ -78,7 +78,8 @@ struct Writing {
 #[expect(clippy::print_stdout, reason = "whoever waits wants to see how far it is")]
 async fn play(place: &(impl Place + ?Sized), node_count: usize) {
     let (rounds, seed) = (number_in("ROSTER_ROUNDS", ROUNDS), number_in("ROSTER_SEED", 1));
-    let followed = create_directory(place, &["--organization", "Acme", "--name", "Okta"]);
+    let followed =
+        create_directory(place, &["--organization", "Acme", "--name", "Okta", "--no-brake"]);
     let start = || Server::start(place, &["--requests-per-second", "0"]);
     let first = start();
     let api_key = first.api_key();
@@ -86,7 +87,8 @@ async fn play(place: &(impl Place + ?Sized), node_count: usize) {
     nodes.extend((1..node_count).map(|_| start()));
     let mut api = Caller::new(&nodes[0].url, &api_key);
     let path = format!("/api/v1/organizations/{}/directories", text(&followed["organization_id"]));
-    let new = json!({ "name": "Entra", "provider": "entra" });
+    let settings = json!({ "brake": { "on": false } });
+    let new = json!({ "name": "Entra", "provider": "entra", "settings": settings });
     let (_, other) = api.send(Method::Post, &path, Some(&new)).await;
     let path = format!("/api/v1/directories/{}/tokens", text(&other["id"]));
     let (_, token_of_other) = api.send(Method::Post, &path, Some(&json!({}))).await;

@@ -25,7 +25,10 @@ const ANSWERS_MAX: usize = 60;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_loses_nothing_that_was_acknowledged() {
     let folder = tempfile::tempdir().expect("a folder");
-    let created = create_directory(folder.path(), &["--organization", "Acme", "--name", "Okta"]);
+    let created = create_directory(
+        folder.path(),
+        &["--organization", "Acme", "--name", "Okta", "--no-brake"],
+    );
     let directory_id = created["directory_id"].as_str().expect("an id").to_owned();
     let token = created["token"].as_str().expect("a token").to_owned();
     let (kills, seed) = (number_in("ROSTER_KILLS", KILLS), number_in("ROSTER_SEED", 1));

@@ -128,8 +128,9 @@ fn forget_until_when(page: &mut Value) {
 fn forget_contacts(value: &mut Value) {
     match value {
         Value::Object(members) => {
-            members
-                .retain(|name, _| !matches!(name.as_str(), "last_contact_at" | "last_change_at"));
+            members.retain(|name, _| {
+                !matches!(name.as_str(), "last_contact_at" | "last_change_at" | "silent_from")
+            });
             members.values_mut().for_each(forget_contacts);
         }
         Value::Array(values) => values.iter_mut().for_each(forget_contacts),

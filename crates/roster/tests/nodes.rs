@@ -71,7 +71,7 @@ async fn killed_nodes_lose_nothing_and_readers_miss_nothing() {
     let mut api = Caller::new(&nodes[1].url, &api_key);
     while tokens.len() < directories {
         let path = format!("/api/v1/organizations/{organization}/directories");
-        let body = json!({ "name": format!("Okta {}", tokens.len()), "provider": "okta" });
+        let body = json!({ "name": format!("Okta {}", tokens.len()), "provider": "okta", "settings": { "brake": { "on": false } } });
         let made = post(&mut api, &path, &body).await;
         let path = format!("/api/v1/directories/{}/tokens", made["id"].as_str().expect("an id"));
         let made = post(&mut api, &path, &json!({})).await;

@@ -189,7 +189,10 @@ impl App {
 async fn a_kill_keeps_nothing_from_the_app() {
     let kills = kills(KILLS);
     let folder = tempfile::tempdir().expect("a folder");
-    let created = create_directory(folder.path(), &["--organization", "Acme", "--name", "Okta"]);
+    let created = create_directory(
+        folder.path(),
+        &["--organization", "Acme", "--name", "Okta", "--no-brake"],
+    );
     let token = created["token"].as_str().expect("a token").to_owned();
     let start = || {
         let limits = ["--requests-per-second", "0", "--webhook-allow", "127.0.0.0/8"];
@@ -291,7 +294,8 @@ async fn whoever_lives_brings_what_killed_nodes_have_not() {
     let mut tokens = vec![created["token"].as_str().expect("a token").to_owned()];
     while tokens.len() < 3 {
         let path = format!("/api/v1/organizations/{organization}/directories");
-        let body = json!({ "name": "Okta", "provider": "okta" });
+        let body =
+            json!({ "name": "Okta", "provider": "okta", "settings": { "brake": { "on": false } } });
         let (_, made) = api.send(Method::Post, &path, Some(&body)).await;
         let path = format!("/api/v1/directories/{}/tokens", made["id"].as_str().expect("an id"));
         let (_, made) = api.send(Method::Post, &path, Some(&json!({}))).await;

@@ -1,23 +1,25 @@
 //! What a credential opens: one directory, or the management API.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use directory::secret::{Secret, SecretHash};
 use directory::{
     ApiKey, ApiScopes, By, CatalogueEntry, CatalogueKind, Cause, ClientId, Contact, CreateToken,
     CustomSchema, Decide, DefineSchema, Defined, DeleteDirectory, Directory, DirectoryId,
-    EditDirectory, EntryId, Guarded, Metadata, Organization, OrganizationId, Provider, ReadBy,
-    Rejection, RemoveSchema, RequestId, ResourceId, RevokeToken, RotateToken, Settings, Token,
-    TokenId, TokenScope, Types,
+    DirectoryState, EditDirectory, EntryId, Guarded, HoldId, HoldKind, HoldState, Member, Metadata,
+    Organization, OrganizationId, PortalLink, Provider, ReadBy, Rejection, RemoveSchema, RequestId,
+    ResourceId, RevokeToken, RotateToken, SessionId, Settings, Token, TokenId, TokenScope, Types,
 };
 use jiff::{SignedDuration, Timestamp};
 use scim::dialect::Quirks;
 
 use crate::Inner;
 use crate::administration::{Administration, OrganizationEdit, organization};
+use crate::audit::{Caller, Origin};
 use crate::catalogue::{self, NewEntry};
-use crate::contacts::ToKeep;
+use crate::contacts::{self, ToKeep};
 use crate::error::Error;
 use crate::feed::{BadCursor, Cursor, EventFilter, EventPage, EventRecord, FeedStore, optional_id};
 use crate::list::{
@@ -40,10 +42,16 @@ macro_rules! summary_sql {
         concat!(
             "select d.directory_id, d.organization_id, d.name, d.provider, d.settings, d.created_at,
                     d.user_count, d.active_user_count, d.group_count, d.event_number, d.paused_at,
-                    o.directory_sync, c.last_at, c.changed_at, c.refused_at, c.refused_with
+                    o.directory_sync, c.last_at, c.changed_at, c.refused_at, c.refused_with,
+                    c.rhythm,
+                    (select count(*) from outsiders x
+                         join guards g on g.organization_id = d.organization_id
+                     where x.directory_id = d.directory_id and g.domains_mode <> 'off'),
+                    h.hold_id, h.kind, h.state
              from directories d
                  join organizations o on o.organization_id = d.organization_id
-                 left join contacts c on c.directory_id = d.directory_id ",
+                 left join contacts c on c.directory_id = d.directory_id
+                 left join holds h on h.hold_id = d.hold_id ",
             $which
         )
     };
@@ -78,28 +86,41 @@ pub enum Credential {
 /// The store as one directory's credential sees it.
 #[derive(Clone, Debug)]
 pub struct DirectoryStore {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     id: DirectoryId,
     organization_id: OrganizationId,
     settings: Settings,
     types: Arc<Types>,
     scope: TokenScope,
     standing: Standing,
+    has_role_mapping: bool,
     /// Whose walks through lists are remembered; nobody's, where there is no credential.
     token_id: Option<TokenId>,
-    /// What is caused by whatever is done with it.
-    cause: Cause,
+    /// Who causes whatever is done with it.
+    caller: Caller,
 }
 
-/// The store as the vendor's API key sees it: all of it, or one organization. Where there is no key,
-/// whoever holds the machine is there.
+/// The store as whoever manages sees it: all of it, or one organization.
 #[derive(Clone, Debug)]
 pub struct ApiStore(
     pub(crate) Arc<Inner>,
-    pub(crate) Option<Arc<ApiKey>>,
-    /// The request that it was opened for.
-    Option<RequestId>,
+    Opener,
+    /// The request that it was opened for, and from where that came.
+    Origin,
 );
+
+/// What a store was opened with for managing.
+#[derive(Clone, Debug)]
+pub(crate) enum Opener {
+    /// Nothing: whoever holds the machine is there.
+    Operator,
+    /// A key of the vendor.
+    Key(Arc<ApiKey>),
+    /// A link to the portal, in the browser that it is bound to.
+    Portal(Arc<PortalLink>),
+    /// A session of a member.
+    Member(Arc<Member>, SessionId),
+}
 
 /// Whether a directory takes requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +150,20 @@ pub struct DirectorySummary {
     pub group_count: u64,
     /// The number of its latest event.
     pub event_number: u64,
+    /// Users who are known to be outside of its organization's domains.
+    pub outside_user_count: u64,
+    /// Why its changes wait, where they do.
+    pub hold: Option<(HoldId, HoldKind, HoldState)>,
+}
+
+impl DirectorySummary {
+    /// How well it goes.
+    pub fn state(&self, now: Timestamp) -> DirectoryState {
+        match self.standing {
+            Standing::Paused | Standing::SwitchedOff => DirectoryState::Paused,
+            Standing::Open => self.contact.state(&self.directory.settings, now),
+        }
+    }
 }
 
 /// A token, without what would open anything.
@@ -179,8 +214,10 @@ impl Access {
             types: found.types,
             scope: found.scope,
             standing: found.standing,
+            has_role_mapping: found.has_role_mapping,
             token_id: Some(found.token_id),
-            cause: Cause::by(found.client_id.map_or(By::Token(found.token_id), By::Client), None),
+            caller: Cause::by(found.client_id.map_or(By::Token(found.token_id), By::Client), None)
+                .into(),
         }))
     }
 
@@ -215,7 +252,7 @@ impl Access {
             self.0.contacts.note(directory_id, status, is_change, at)
         {
             let note = Administration::NoteContact { directory_id, at, has_changed, refused_with };
-            self.0.writer.act_sometime(Act::Administer(note, Cause::server()));
+            self.0.writer.act_sometime(Act::Administer(note, Cause::server().into()));
         }
     }
 
@@ -241,9 +278,9 @@ impl Access {
         let Some(key) = found.filter(is_good) else { return Ok(None) };
         if key.last_used_at.is_none_or(|last| now.duration_since(last) >= USE_NOTED_EVERY) {
             let used = Administration::ApiKeyUsed(key.id, now);
-            self.0.writer.act_sometime(Act::Administer(used, Cause::server()));
+            self.0.writer.act_sometime(Act::Administer(used, Cause::server().into()));
         }
-        Ok(Some(ApiStore(Arc::clone(&self.0), Some(Arc::new(key)), None)))
+        Ok(Some(ApiStore::opened_by(self, Opener::Key(Arc::new(key)))))
     }
 
     /// The keys of the management API that open something now.
@@ -296,6 +333,7 @@ pub(crate) struct FoundToken {
     types: Arc<Types>,
     scope: TokenScope,
     standing: Standing,
+    has_role_mapping: bool,
     expires_at: Timestamp,
     last_used_at: Option<Timestamp>,
     /// Of an access token: to whom it was given.
@@ -314,7 +352,7 @@ async fn token(
             "looking for a token",
             "select t.token_id, d.directory_id, d.organization_id, d.settings, t.expires_at,
                     t.last_used_at, d.schemas_version, t.scope, d.paused_at, o.directory_sync,
-                    s.client_id
+                    s.client_id, d.roles_version
              from tokens t join directories d on d.directory_id = t.directory_id
                  join organizations o on o.organization_id = d.organization_id
                  left join oauth_secrets s on s.secret_id = t.client_secret_id
@@ -332,6 +370,7 @@ async fn token(
                     expires_at: row.time(4)?,
                     last_used_at: row.optional_time(5)?,
                     client_id: optional_id(row.optional_text(10)?)?,
+                    has_role_mapping: row.number(11)? > 0,
                 };
                 Ok((found, row.number(6)?))
             },
@@ -356,20 +395,20 @@ impl DirectoryStore {
     /// The same, for a request of this name: events of what it changes say so.
     #[must_use]
     pub fn in_request(mut self, id: RequestId) -> DirectoryStore {
-        self.cause.request_id = Some(id);
+        self.caller.cause.request_id = Some(id);
         self
     }
 
     /// The same, for a request that somebody has carried out once more: events of what it changes say so.
     #[must_use]
     pub fn as_rerun_of(mut self, id: RequestId) -> DirectoryStore {
-        self.cause.rerun_of = Some(id);
+        self.caller.cause.rerun_of = Some(id);
         self
     }
 
     /// Who is behind whatever is done with it.
     pub fn caused_by(&self) -> By {
-        self.cause.by
+        self.caller.cause.by
     }
 
     /// How it behaves.
@@ -385,6 +424,11 @@ impl DirectoryStore {
     /// Whether it takes requests of its provider.
     pub fn standing(&self) -> Standing {
         self.standing
+    }
+
+    /// Whether somebody has said who gets which role, and perhaps that everybody belongs to a group.
+    pub fn has_role_mapping(&self) -> bool {
+        self.has_role_mapping
     }
 
     /// Whether the credential may change anything; [`DirectoryStore::change`] asks too.
@@ -408,7 +452,7 @@ impl DirectoryStore {
     pub async fn change<D: Decide>(&self, decide: D) -> Result<D::Answer, Error> {
         self.check_may_write()?;
         let decide = ReadBy { schemas_version: self.types.version(), decide };
-        let changed = self.inner.writer.change(self.id, decide, self.cause).await;
+        let changed = self.inner.writer.change(self.id, decide, self.caller.clone()).await;
         if let Err(Error::Rejected(Rejection::SchemasChanged)) = &changed {
             self.inner.forget_types(self.id);
         }
@@ -764,34 +808,55 @@ struct PageAsked<N> {
 
 impl ApiStore {
     pub(crate) fn new(inner: Arc<Inner>) -> ApiStore {
-        ApiStore(inner, None, None)
+        ApiStore(inner, Opener::Operator, Origin::default())
     }
 
-    /// The same, for a request of this name: events of what it changes say so.
+    pub(crate) fn opened_by(access: &Access, opener: Opener) -> ApiStore {
+        ApiStore(Arc::clone(&access.0), opener, Origin::default())
+    }
+
+    pub(crate) fn opener(&self) -> &Opener {
+        &self.1
+    }
+
+    /// The same, for a request of this name that came from there: events and entries of the audit log
+    /// say so of what it changes.
     #[must_use]
-    pub fn in_request(self, id: RequestId) -> ApiStore {
-        ApiStore(self.0, self.1, Some(id))
+    pub fn in_request(self, id: RequestId, address: Option<IpAddr>) -> ApiStore {
+        ApiStore(self.0, self.1, Origin { request_id: Some(id), address })
     }
 
-    /// What is caused by whatever is done with it.
-    pub(crate) fn cause(&self) -> Cause {
-        let by = self.1.as_ref().map_or(By::Operator, |key| By::ApiKey(key.id));
-        Cause::by(by, self.2)
+    /// Who causes whatever is done with it.
+    pub(crate) fn caller(&self) -> Caller {
+        let (by, name) = match &self.1 {
+            Opener::Operator => (By::Operator, None),
+            Opener::Key(key) => (By::ApiKey(key.id), Some(key.name.as_str())),
+            Opener::Portal(link) => (By::PortalLink(link.id), None),
+            Opener::Member(member, _) => (By::Member(member.id), Some(member.name.as_str())),
+        };
+        self.2.caller(by, name)
     }
 
     /// Who is behind whatever is done with it.
     pub fn caused_by(&self) -> By {
-        self.cause().by
+        self.caller().cause.by
     }
 
     /// The key that opened it.
     pub fn key(&self) -> Option<&ApiKey> {
-        self.1.as_deref()
+        match &self.1 {
+            Opener::Key(key) => Some(key),
+            _ => None,
+        }
     }
 
-    /// The only organization that there is for the key; all, where there is none.
+    /// The only organization that there is for whoever opened it; all, where there is none.
     pub fn bound_to(&self) -> Option<OrganizationId> {
-        self.1.as_ref().and_then(|key| key.organization_id)
+        match &self.1 {
+            Opener::Operator | Opener::Member(..) => None,
+            Opener::Key(key) => key.organization_id,
+            Opener::Portal(link) => Some(link.organization_id),
+        }
     }
 
     /// Whether there is this directory, for the key. An organization's directories never change
@@ -812,13 +877,13 @@ impl ApiStore {
     }
 
     /// The same of an organization.
-    fn may_see(&self, id: OrganizationId) -> bool {
+    pub(crate) fn may_see(&self, id: OrganizationId) -> bool {
         self.bound_to().is_none_or(|own| own == id)
     }
 
     /// Keeps an administrative act.
     pub(crate) async fn administer(&self, administration: Administration) -> Result<u64, Error> {
-        self.0.writer.act(Act::Administer(administration, self.cause())).await
+        self.0.writer.act(Act::Administer(administration, self.caller())).await
     }
 
     /// Keeps a new organization.
@@ -961,6 +1026,19 @@ impl ApiStore {
         provider: Provider,
         settings: Settings,
     ) -> Result<Directory, Error> {
+        self.create_directory_with(organization_id, name, provider, settings, false).await
+    }
+
+    /// The same; where it is a shadow, nothing of it is let out before somebody approves the hold that
+    /// begins with it.
+    pub async fn create_directory_with(
+        &self,
+        organization_id: OrganizationId,
+        name: String,
+        provider: Provider,
+        settings: Settings,
+        is_shadow: bool,
+    ) -> Result<Directory, Error> {
         if !self.may_see(organization_id) {
             return Err(Error::Rejected(Rejection::UnknownOrganization(organization_id)));
         }
@@ -974,7 +1052,8 @@ impl ApiStore {
             paused_at: None,
             deleted_at: None,
         };
-        let open = Act::OpenDirectory(directory.clone(), self.cause());
+        let shadow = is_shadow.then(|| HoldId::new(self.0.environment.ids.as_ref()));
+        let open = Act::OpenDirectory(directory.clone(), shadow, self.caller());
         self.0.writer.act(open).await?;
         Ok(directory)
     }
@@ -988,7 +1067,7 @@ impl ApiStore {
     ) -> Result<(), Error> {
         let edit = edit.into();
         self.find(id).await?;
-        self.0.writer.change(id, edit, self.cause()).await?;
+        self.0.writer.change(id, edit, self.caller()).await?;
         self.0.forget_types(id);
         Ok(())
     }
@@ -1002,7 +1081,7 @@ impl ApiStore {
         let Guarded { precondition, what: id } = id.into();
         self.find(id).await?;
         let guarded = Guarded { precondition, what: DeleteDirectory };
-        self.0.writer.change(id, guarded, self.cause()).await?;
+        self.0.writer.change(id, guarded, self.caller()).await?;
         self.0.forget_types(id);
         Ok(())
     }
@@ -1076,23 +1155,26 @@ impl ApiStore {
                 let found = session
                     .first(
                         "opening a directory",
-                        "select organization_id, settings, schemas_version from directories
-                         where directory_id = $1 and deleted_at is null",
+                        "select organization_id, settings, schemas_version, roles_version
+                         from directories where directory_id = $1 and deleted_at is null",
                         &[Value::Text(&id.to_string())],
                         |row| {
                             let settings = rows::settings(&row.text(1)?)?;
-                            Ok((row.parsed::<OrganizationId>(0)?, settings, row.number(2)?))
+                            let has_roles = row.number(3)? > 0;
+                            Ok((row.parsed(0)?, settings, row.number(2)?, has_roles))
                         },
                     )
                     .await?;
-                let Some((organization_id, settings, version)) = found else { return Ok(None) };
+                let Some((organization_id, settings, version, has_roles)) = found else {
+                    return Ok(None);
+                };
                 let types = inner.types.at(session, id, version).await?;
-                Ok(Some((organization_id, settings, types)))
+                Ok(Some((organization_id, settings, types, has_roles)))
             })
         };
         let found = self.0.readers.read(read).await?;
         let found = found.filter(|(organization_id, ..)| self.may_see(*organization_id));
-        Ok(found.map(|(organization_id, settings, types)| DirectoryStore {
+        Ok(found.map(|(organization_id, settings, types, has_role_mapping)| DirectoryStore {
             inner: Arc::clone(&self.0),
             id,
             organization_id,
@@ -1100,8 +1182,9 @@ impl ApiStore {
             types,
             scope: TokenScope::ReadWrite,
             standing: Standing::Open,
+            has_role_mapping,
             token_id: None,
-            cause: self.cause(),
+            caller: self.caller(),
         }))
     }
 
@@ -1120,7 +1203,7 @@ impl ApiStore {
     ) -> Result<Defined, Error> {
         let define = define.into();
         self.find(id).await?;
-        let defined = self.0.writer.change(id, define, self.cause()).await?;
+        let defined = self.0.writer.change(id, define, self.caller()).await?;
         self.0.forget_types(id);
         Ok(defined)
     }
@@ -1134,7 +1217,7 @@ impl ApiStore {
         let Guarded { precondition, what: urn } = urn.into();
         self.find(id).await?;
         let guarded = Guarded { precondition, what: RemoveSchema { urn } };
-        self.0.writer.change(id, guarded, self.cause()).await?;
+        self.0.writer.change(id, guarded, self.caller()).await?;
         self.0.forget_types(id);
         Ok(())
     }
@@ -1174,7 +1257,7 @@ impl ApiStore {
     ) -> Result<Option<CatalogueEntry>, Error> {
         let entry = entry.into();
         let (kind, id) = (entry.what.kind, entry.what.id.clone());
-        self.0.writer.act(Act::PutEntry(entry, self.now())).await?;
+        self.0.writer.act(Act::PutEntry(entry, self.now(), self.caller())).await?;
         self.0.catalogue_entry(kind, id).await
     }
 
@@ -1184,7 +1267,7 @@ impl ApiStore {
         kind: CatalogueKind,
         id: impl Into<Guarded<EntryId>> + Send,
     ) -> Result<(), Error> {
-        self.0.writer.act(Act::DeleteEntry(kind, id.into())).await.map(drop)
+        self.0.writer.act(Act::DeleteEntry(kind, id.into(), self.caller())).await.map(drop)
     }
 
     /// Keeps a new token of a directory, for a provider. The secret itself is not kept.
@@ -1208,7 +1291,7 @@ impl ApiStore {
         self.find(directory_id).await?;
         let token = self.new_token(secret, scope, lifetime)?;
         let summary = TokenSummary::new(&token);
-        self.0.writer.change(directory_id, CreateToken { token }, self.cause()).await?;
+        self.0.writer.change(directory_id, CreateToken { token }, self.caller()).await?;
         Ok(summary)
     }
 
@@ -1226,7 +1309,7 @@ impl ApiStore {
         let token = self.new_token(secret, TokenScope::ReadWrite, lifetime)?;
         let until = token.created_at.checked_add(overlap).map_err(|_| too_long())?;
         let rotate = RotateToken { id: token_id, token, until: crate::to_the_microsecond(until) };
-        let token = self.0.writer.change(directory_id, rotate, self.cause()).await?;
+        let token = self.0.writer.change(directory_id, rotate, self.caller()).await?;
         self.0.tokens.forget(|found| found.token_id == token_id);
         Ok(TokenSummary::new(&token))
     }
@@ -1262,7 +1345,7 @@ impl ApiStore {
     ) -> Result<(), Error> {
         self.find(directory_id).await?;
         let revoke = RevokeToken { id: token_id };
-        self.0.writer.change(directory_id, revoke, self.cause()).await?;
+        self.0.writer.change(directory_id, revoke, self.caller()).await?;
         self.0.tokens.forget(|found| found.token_id == token_id);
         Ok(())
     }
@@ -1419,7 +1502,7 @@ impl ApiStore {
 
     /// Whether the key opens anything still.
     pub async fn is_open(&self) -> Result<bool, Error> {
-        let Some(key) = &self.1 else { return Ok(true) };
+        let Some(key) = self.key() else { return Ok(true) };
         let (id, now) = (key.id.to_string(), self.now());
         let read = move |session: &mut Session| {
             finish(session.first(
@@ -1507,11 +1590,17 @@ fn summary(row: &Row<'_>) -> Result<DirectorySummary, Error> {
             changed_at: row.optional_time(13)?,
             refused_at: row.optional_time(14)?,
             refused_with: refused_with.and_then(|it| u16::try_from(it).ok()),
+            usual_gap: contacts::rhythm(row.optional_text(16)?)?.usual_gap(),
         },
         directory,
         user_count: row.number(6)?,
         active_user_count: row.number(7)?,
         group_count: row.number(8)?,
         event_number: row.number(9)?,
+        outside_user_count: row.number(17)?,
+        hold: match row.optional_text(18)? {
+            Some(_) => Some((row.parsed(18)?, row.parsed(19)?, row.parsed(20)?)),
+            None => None,
+        },
     })
 }

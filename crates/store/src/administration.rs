@@ -3,21 +3,27 @@
 //! They are kept by the writer like everything else. Of credentials that are given or taken back, an
 //! event tells, in the same transaction; of the others none does.
 
+use directory::audit::{self, Action};
 use directory::event::{ApiKeyEvent, of_api_key};
 use directory::secret::SecretHash;
 use directory::{
     ApiKey, CLIENT_SECRETS_MAX, CLIENTS_MAX, Cause, Change, ClientChange, ClientId, ClientSecret,
     DirectoryId, EventId, Guarded, Metadata, Moment, OAuthClient, Organization, OrganizationId,
-    Rejection, TokenId,
+    Rejection, SafetyEdit, TokenId,
 };
 use jiff::{SignedDuration, Timestamp};
 
 use crate::access::{USE_NOTED_EVERY, api_key};
+use crate::alarms::{self, Alarm};
+use crate::audit::{Caller, Done};
 use crate::batch::Batch;
 use crate::error::Error;
+use crate::members::{self, MemberAct};
 use crate::oauth::{client, client_secret};
+use crate::portal::{self, PortalAct};
+use crate::receipts::{self, NewReceipt};
 use crate::session::{Engine, Row, Session, Value, count};
-use crate::{feed, lease};
+use crate::{contacts, feed, guards, lease};
 
 /// Access tokens that are good at once for one secret. A provider asks for one when the last has
 /// expired; one that asks before every request has the oldest forgotten.
@@ -128,6 +134,29 @@ pub(crate) enum Administration {
     },
     /// Lets go what is left of a directory without users and groups; says how much.
     ForgetDirectory(DirectoryId, Timestamp),
+    /// Guards an organization otherwise; an event of this directory tells of it, where one does.
+    EditSafety {
+        id: OrganizationId,
+        edit: Guarded<SafetyEdit>,
+        tell_in: Option<DirectoryId>,
+    },
+    /// Notes after which of its users a directory was looked at for domains, or to the end.
+    NoteDomainCheck {
+        directory_id: DirectoryId,
+        revision: u64,
+        ordinal: Option<u64>,
+    },
+    /// Tells of something, once. Says whether it was told now.
+    Raise {
+        alarm: Alarm,
+        directory_id: DirectoryId,
+        holder: String,
+        now: Timestamp,
+    },
+    /// The app says that somebody's access has ended.
+    KeepReceipt(NewReceipt),
+    Portal(PortalAct),
+    Member(MemberAct),
 }
 
 impl Administration {
@@ -150,6 +179,8 @@ impl Administration {
     pub(crate) fn directory(&self) -> Option<DirectoryId> {
         match self {
             Administration::Client(id, _) => Some(*id),
+            Administration::EditSafety { tell_in, .. } => *tell_in,
+            Administration::Raise { directory_id, .. } => Some(*directory_id),
             _ => None,
         }
     }
@@ -158,8 +189,9 @@ impl Administration {
         &self,
         session: &mut Session,
         batch: &mut Batch<'_>,
-        cause: Cause,
-    ) -> Result<Result<u64, Rejection>, Error> {
+        caller: &Caller,
+    ) -> Result<Result<Done, Rejection>, Error> {
+        let cause = caller.cause;
         match self {
             Administration::CreateOrganization(organization) => {
                 create_organization(session, organization).await
@@ -181,7 +213,8 @@ impl Administration {
                 );
                 let gone = session.all("revoking an API key", sql, &values, api_key).await?;
                 tell_of_revoked(session, &gone, (batch.moment(), cause)).await?;
-                Ok(if gone.is_empty() { Err(Rejection::UnknownApiKey(*id)) } else { Ok(1) })
+                let revoked = |key| Done::told(1, audit::of_api_key(Action::ApiKeyRevoked, key));
+                Ok(gone.first().map(revoked).ok_or(Rejection::UnknownApiKey(*id)))
             }
             Administration::ApiKeyUsed(id, at) => {
                 let sql = "update api_keys set last_used_at = $2 where api_key_id = $1
@@ -189,40 +222,24 @@ impl Administration {
                 let earlier = Value::Time(*at - USE_NOTED_EVERY);
                 let values = [Value::Text(&id.to_string()), Value::Time(*at), earlier];
                 session.run("noting the use of an API key", sql, &values).await?;
-                Ok(Ok(0))
+                Ok(Ok(Done::bookkeeping(0)))
             }
             Administration::Client(directory_id, act) => {
                 match act.keep(session, *directory_id).await? {
                     Err(rejection) => Ok(Err(rejection)),
                     Ok(change) => {
-                        batch.make(session, *directory_id, Change::Client(change), cause).await?;
-                        Ok(Ok(1))
+                        batch.make(session, *directory_id, Change::Client(change), caller).await?;
+                        Ok(Ok(Done::told_by_its_change(1)))
                     }
                 }
             }
-            Administration::GiveAccessToken(new) => give_access_token(session, new).await.map(Ok),
+            Administration::GiveAccessToken(new) => {
+                Ok(Ok(Done::bookkeeping(give_access_token(session, new).await?)))
+            }
             Administration::NoteContact { directory_id, at, has_changed, refused_with } => {
-                let time =
-                    |is_so: bool| Value::Integer(if is_so { at.as_microsecond() } else { 0 });
-                let values = [
-                    Value::Text(&directory_id.to_string()),
-                    Value::Time(*at),
-                    time(*has_changed),
-                    time(refused_with.is_some()),
-                    Value::Integer(refused_with.unwrap_or_default().into()),
-                ];
-                let sql = "insert into contacts
-                           (directory_id, last_at, changed_at, refused_at, refused_with)
-                           values ($1, $2, nullif(cast($3 as bigint), 0),
-                                   nullif(cast($4 as bigint), 0), nullif(cast($5 as bigint), 0))
-                           on conflict (directory_id) do update
-                           set last_at = excluded.last_at,
-                               changed_at = coalesce(excluded.changed_at, contacts.changed_at),
-                               refused_at = coalesce(excluded.refused_at, contacts.refused_at),
-                               refused_with =
-                                   coalesce(excluded.refused_with, contacts.refused_with)";
-                session.run("noting a contact", sql, &values).await?;
-                Ok(Ok(0))
+                let noted = (*has_changed, *refused_with);
+                let noted = contacts::keep(session, *directory_id, *at, noted).await?;
+                Ok(Ok(Done::bookkeeping(noted)))
             }
             Administration::BeginOnce { once, request_hash, at } => {
                 let [holder, key] = once.values();
@@ -234,7 +251,7 @@ impl Administration {
                            values ($1, $2, $3, $4) on conflict (holder, key_hash) do nothing";
                 let values = [holder, key, Value::Text(request_hash), Value::Time(*at)];
                 let begun = session.run("beginning what is done once", sql, &values).await?;
-                Ok(Ok(begun as u64))
+                Ok(Ok(Done::bookkeeping(begun as u64)))
             }
             Administration::EndOnce { once, status, answer } => {
                 let [holder, key] = once.values();
@@ -242,20 +259,40 @@ impl Administration {
                            where holder = $1 and key_hash = $2";
                 let values = [holder, key, Value::Integer((*status).into()), Value::Text(answer)];
                 session.run("keeping an answer", sql, &values).await?;
-                Ok(Ok(0))
+                Ok(Ok(Done::bookkeeping(0)))
             }
             Administration::DropOnce(once) => {
                 let sql = "delete from idempotency_keys where holder = $1 and key_hash = $2";
                 session.run("forgetting what was not done", sql, &once.values()).await?;
-                Ok(Ok(0))
+                Ok(Ok(Done::bookkeeping(0)))
             }
-            Administration::TidyUp(now) => tidy_up(session, *now).await.map(Ok),
+            Administration::TidyUp(now) => Ok(Ok(Done::bookkeeping(tidy_up(session, *now).await?))),
             Administration::HoldLease { name, holder, now } => {
-                Ok(Ok(lease::hold(session, name, holder, *now).await?.into()))
+                let is_held = lease::hold(session, name, holder, *now).await?;
+                Ok(Ok(Done::bookkeeping(is_held.into())))
             }
             Administration::ForgetDirectory(id, now) => {
-                forget_directory(session, *id, *now).await.map(Ok)
+                Ok(Ok(Done::bookkeeping(forget_directory(session, *id, *now).await?)))
             }
+            Administration::EditSafety { id, edit, tell_in } => {
+                guards::edit(session, batch, (*id, *tell_in), edit, caller).await
+            }
+            Administration::NoteDomainCheck { directory_id, revision, ordinal } => {
+                let noted = guards::note_check(session, *directory_id, *revision, *ordinal).await?;
+                Ok(Ok(Done::bookkeeping(noted)))
+            }
+            Administration::Raise { alarm, directory_id, holder, now } => {
+                if !lease::hold(session, alarms::LEASE, holder, *now).await? {
+                    return Ok(Ok(Done::bookkeeping(0)));
+                }
+                let raised = alarms::raise(session, batch, *directory_id, alarm, caller).await?;
+                Ok(Ok(Done::bookkeeping(raised)))
+            }
+            Administration::KeepReceipt(new) => {
+                Ok(receipts::keep(session, new).await?.map(Done::bookkeeping))
+            }
+            Administration::Portal(act) => act.keep(session, (batch.moment(), cause)).await,
+            Administration::Member(act) => act.keep(session).await,
         }
     }
 }
@@ -304,7 +341,7 @@ async fn is_external_id_taken(
 async fn create_organization(
     session: &mut Session,
     organization: &Organization,
-) -> Result<Result<u64, Rejection>, Error> {
+) -> Result<Result<Done, Rejection>, Error> {
     if let Some(external_id) = &organization.external_id
         && is_external_id_taken(session, external_id, None).await?
     {
@@ -326,7 +363,7 @@ async fn create_organization(
             ],
         )
         .await?;
-    Ok(Ok(0))
+    Ok(Ok(Done::told(0, audit::of_organization(None, Some(organization)))))
 }
 
 /// An organization that stays as it is until the end of the transaction.
@@ -354,13 +391,14 @@ async fn edit_organization(
     session: &mut Session,
     id: OrganizationId,
     Guarded { precondition, what: edit }: &Guarded<OrganizationEdit>,
-) -> Result<Result<u64, Rejection>, Error> {
+) -> Result<Result<Done, Rejection>, Error> {
     let Some(mut organization) = organization_to_change(session, id).await? else {
         return Ok(Err(Rejection::UnknownOrganization(id)));
     };
     if let Err(rejection) = precondition.check(Some(&organization.revision())) {
         return Ok(Err(rejection));
     }
+    let before = organization.clone();
     let OrganizationEdit { name, external_id, directory_sync, metadata } = edit.clone();
     organization.name = name.unwrap_or(organization.name);
     organization.external_id = external_id.unwrap_or(organization.external_id);
@@ -386,7 +424,7 @@ async fn edit_organization(
             ],
         )
         .await?;
-    Ok(Ok(0))
+    Ok(Ok(Done::told(0, audit::of_organization(Some(&before), Some(&organization)))))
 }
 
 /// Its row stays as long as a directory names it; its own identifier is free again.
@@ -396,7 +434,7 @@ async fn delete_organization(
     Guarded { precondition, what: id }: &Guarded<OrganizationId>,
     at: Timestamp,
     cause: Cause,
-) -> Result<Result<u64, Rejection>, Error> {
+) -> Result<Result<Done, Rejection>, Error> {
     let Some(organization) = organization_to_change(session, *id).await? else {
         return Ok(Err(Rejection::UnknownOrganization(*id)));
     };
@@ -417,11 +455,14 @@ async fn delete_organization(
                where organization_id = $1 and deleted_at is null";
     let values = [Value::Text(&text), Value::Time(at)];
     session.run("deleting an organization", sql, &values).await?;
+    let sql = "delete from guards where organization_id = $1";
+    session.run("deleting what guards", sql, &[Value::Text(&text)]).await?;
     let sql = revoked_keys!("organization_id = $1");
     let doing = "revoking the keys of an organization";
     let gone = session.all(doing, sql, &[Value::Text(&text)], api_key).await?;
     tell_of_revoked(session, &gone, (batch.moment(), cause)).await?;
-    Ok(Ok(1))
+    portal::forget_links(session, *id, (batch.moment(), cause)).await?;
+    Ok(Ok(Done::told(1, audit::of_organization(Some(&organization), None))))
 }
 
 /// Keys are of no directory, and so are the events that tell of them.
@@ -443,7 +484,7 @@ async fn create_api_key(
     hash: &SecretHash,
     is_first: bool,
     (moment, cause): (Moment<'_>, Cause),
-) -> Result<u64, Error> {
+) -> Result<Done, Error> {
     if session.engine() == Engine::Postgres {
         // Several nodes may start together. The feed has one row, and whoever holds it is alone.
         feed::lock(session).await?;
@@ -475,7 +516,7 @@ async fn create_api_key(
         let draft = of_api_key(key, ApiKeyEvent::Created);
         feed::keep_of_server(session, EventId::new(moment.ids), &draft, moment.now, cause).await?;
     }
-    Ok(kept as u64)
+    Ok(Done::told_if_any(kept as u64, audit::of_api_key(Action::ApiKeyCreated, key)))
 }
 
 async fn find_client(
@@ -685,7 +726,9 @@ async fn tidy_up(session: &mut Session, now: Timestamp) -> Result<u64, Error> {
             &[Value::Time(now), count(ROWS_AT_ONCE)],
         )
         .await?;
-    Ok((answers + tokens) as u64)
+    let links = portal::tidy_up(session, now, ROWS_AT_ONCE).await?;
+    let sessions = members::tidy_up(session, now, ROWS_AT_ONCE).await?;
+    Ok((answers + tokens) as u64 + links + sessions)
 }
 
 /// Those who were in it have left their names behind; then nothing is left but the row that events
@@ -709,9 +752,14 @@ async fn forget_directory(
     }
     for sql in [
         "delete from directory_schemas where directory_id = $1",
+        "delete from role_mappings where directory_id = $1",
         "delete from attribute_uses where directory_id = $1",
         "delete from directory_quirks where directory_id = $1",
         "delete from contacts where directory_id = $1",
+        "delete from recent_losses where directory_id = $1",
+        "delete from outsiders where directory_id = $1",
+        "delete from domain_checks where directory_id = $1",
+        "delete from receipts where directory_id = $1",
     ] {
         session.run("forgetting a directory", sql, &[Value::Text(&id)]).await?;
     }

@@ -4,15 +4,25 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use directory::event::Draft;
+use directory::hold::waits;
 use directory::{
-    Cause, Change, Directory, DirectoryHead, DirectoryId, EventId, Facts, GroupId, Limits,
-    Membership, Moment, OrganizationId, ResourceId, Stop, User, Want,
+    Brake, Change, Directory, DirectoryHead, DirectoryId, EventId, Facts, GroupId, Guards, HoldId,
+    Limits, Membership, Moment, Notice, OrganizationId, ResourceId, Stop, User, UserId, Want,
 };
 use jiff::Timestamp;
 
+use crate::audit::{self, Caller};
+use crate::brake::{self, Losses, Pulled, Scale};
+use crate::erasure;
 use crate::error::Error;
 use crate::feed::{self, NewEvent};
+use crate::guards;
+use crate::held::Noted;
+use crate::holds::{self, Telling};
 use crate::load;
+use crate::receipts::{self, Turn};
+use crate::roles;
 use crate::rows::{self, GroupRow, UserRow};
 use crate::schemas;
 use crate::session::{Engine, Many, Row, Session, Value, count};
@@ -37,7 +47,9 @@ macro_rules! directories {
         concat!(
             "select directory_id, organization_id, settings, user_count, group_count, ",
             "event_number, ordinal, active_user_count, schemas_version, event_at, ",
-            "name, provider, created_at, paused_at, deleted_at from directories where ",
+            "name, provider, created_at, paused_at, deleted_at, roles_version, hold_id, ",
+            "(select 1 from guards g where g.organization_id = directories.organization_id) ",
+            "from directories where ",
             $($rest),+
         )
     };
@@ -48,12 +60,18 @@ pub(crate) struct Batch<'a> {
     moment: Moment<'a>,
     limits: Limits,
     directories: BTreeMap<DirectoryId, Working>,
+    /// How their organizations are guarded, where they are.
+    guards: BTreeMap<OrganizationId, Guards>,
     /// In the order in which they were decided.
     changes: Vec<(DirectoryId, Change)>,
-    /// When each of them was decided, and what caused it.
-    circumstances: Vec<(Timestamp, Cause)>,
+    /// When each of them was decided, and who caused it.
+    circumstances: Vec<(Timestamp, Caller)>,
+    /// What is told before the events of these changes.
+    told: Vec<Telling>,
     /// Rows that keeping them will touch, roughly.
     weight: usize,
+    /// Whether the app has other roles since, or in another order.
+    has_other_roles: bool,
 }
 
 /// One directory, in the middle of things.
@@ -66,6 +84,15 @@ struct Working {
     user_count: u64,
     active_user_count: u64,
     group_count: u64,
+    /// That its changes wait.
+    hold: Option<HoldId>,
+    brake: Brake,
+    /// Whose it is, where that one guards itself.
+    guarded_by: Option<OrganizationId>,
+    organization_id: Option<OrganizationId>,
+    is_deleted: bool,
+    /// How many more use the app than did when it was opened, or fewer.
+    active_since: i64,
 }
 
 impl Working {
@@ -84,6 +111,7 @@ impl Working {
             user_count: row.number(3)?,
             group_count: row.number(4)?,
             schemas_version: row.number(8)?,
+            roles_version: row.number(15)?,
             limits,
         };
         Ok(Working {
@@ -93,8 +121,26 @@ impl Working {
             active_user_count: row.number(7)?,
             group_count: head.group_count,
             latest: row.time(9)?,
+            hold: feed::optional_id(row.optional_text(16)?)?,
+            brake: head.directory.settings.brake,
+            guarded_by: row.optional_integer(17)?.map(|_| head.directory.organization_id),
+            organization_id: Some(head.directory.organization_id),
+            is_deleted: head.directory.deleted_at.is_some(),
+            active_since: 0,
             facts: Facts::new(head.directory.id, Some(head)),
         })
+    }
+
+    /// Tells whoever decides how the organization is guarded just now.
+    fn be_guarded(&mut self, guards: &BTreeMap<OrganizationId, Guards>) {
+        let guards = self.guarded_by.and_then(|id| guards.get(&id));
+        self.facts.guard_by(guards.cloned());
+    }
+
+    /// Whether the app is to say when somebody's access has ended.
+    fn awaits_receipts(&self, guards: &BTreeMap<OrganizationId, Guards>) -> bool {
+        let guards = self.guarded_by.and_then(|id| guards.get(&id));
+        !self.is_deleted && guards.is_some_and(|guards| guards.awaits_receipts)
     }
 
     /// A directory that does not exist, or not yet.
@@ -107,6 +153,12 @@ impl Working {
             user_count: 0,
             active_user_count: 0,
             group_count: 0,
+            hold: None,
+            brake: Brake::default(),
+            guarded_by: None,
+            organization_id: None,
+            is_deleted: false,
+            active_since: 0,
         }
     }
 }
@@ -117,9 +169,12 @@ impl<'a> Batch<'a> {
             moment,
             limits,
             directories: BTreeMap::new(),
+            guards: BTreeMap::new(),
             changes: Vec::new(),
             circumstances: Vec::new(),
+            told: Vec::new(),
             weight: 0,
+            has_other_roles: false,
         }
     }
 
@@ -138,22 +193,94 @@ impl<'a> Batch<'a> {
         self.weight >= WEIGHT_MAX
     }
 
+    /// The app has other roles, or in another order: everybody is looked at. What is decided after this in
+    /// the same transaction may go by the roles as they were; it is made good then.
+    pub(crate) fn note_other_roles(&mut self) {
+        self.has_other_roles = true;
+    }
+
     /// Takes what was decided in a directory that is open.
-    fn take(&mut self, directory_id: DirectoryId, changes: Vec<Change>, cause: Cause) {
+    fn take(&mut self, directory_id: DirectoryId, changes: Vec<Change>, caller: &Caller) {
         self.weight += changes.iter().map(weight_of).sum::<usize>();
         let is_full = self.is_full();
-        let working = self.directories.get_mut(&directory_id).expect("it is open");
         for change in changes {
+            let notice = self.count_active(directory_id, &change);
             // Where nobody decides any more, nobody has to know of it.
             if !is_full {
+                let working = self.directories.get_mut(&directory_id).expect("it is open");
                 working.facts.absorb(&change);
             }
-            self.changes.push((directory_id, change));
-            self.circumstances.push((self.moment.now, cause));
+            for change in [change].into_iter().chain(notice.map(Change::Notice)) {
+                self.changes.push((directory_id, change));
+                self.circumstances.push((self.moment.now, caller.clone()));
+            }
         }
         if is_full {
             self.forget();
         }
+    }
+
+    /// Counts who uses the app, over all directories of an organization that guards itself. Says so
+    /// where its limit is passed.
+    fn count_active(&mut self, directory_id: DirectoryId, change: &Change) -> Option<Notice> {
+        let working = self.directories.get_mut(&directory_id).expect("it is open");
+        let difference = match change {
+            // Nobody of a directory that is deleted uses the app any more, and it is emptied later.
+            Change::Directory(change) if change.after().deleted_at.is_some() => {
+                working.is_deleted = true;
+                -working.active_user_count.cast_signed() - working.active_since
+            }
+            _ if working.is_deleted => 0,
+            change => change.counts().active_users,
+        };
+        if difference == 0 {
+            return None;
+        }
+        working.active_since += difference;
+        let guards = self.guards.get_mut(&working.guarded_by?)?;
+        guards.count(difference, Some(change), self.moment.now)
+    }
+
+    /// Loads how the organizations are guarded whose directories were opened.
+    async fn learn_guards(&mut self, session: &mut Session) -> Result<(), Error> {
+        let guarded: BTreeSet<_> =
+            self.directories.values().filter_map(|working| working.guarded_by).collect();
+        for id in guarded {
+            if !self.guards.contains_key(&id) {
+                self.load_guards(session, id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn load_guards(
+        &mut self,
+        session: &mut Session,
+        id: OrganizationId,
+    ) -> Result<(), Error> {
+        if let Some(mut guards) = guards::load(session, id).await? {
+            let open = self.directories.values().filter(|it| it.organization_id == Some(id));
+            let since = open.map(|working| working.active_since).sum();
+            guards.active = guards.active.saturating_add_signed(since);
+            self.guards.insert(id, guards);
+        }
+        Ok(())
+    }
+
+    /// An organization is guarded otherwise from now on. Says so where that lets its limit be passed.
+    pub(crate) async fn guard_anew(
+        &mut self,
+        session: &mut Session,
+        id: OrganizationId,
+    ) -> Result<Option<Notice>, Error> {
+        self.load_guards(session, id).await?;
+        for working in self.directories.values_mut() {
+            if working.organization_id == Some(id) {
+                working.guarded_by = Some(id);
+            }
+        }
+        let now = self.moment.now;
+        Ok(self.guards.get_mut(&id).and_then(|guards| guards.count(0, None, now)))
     }
 
     /// Lets go of what was known: of a large group that is much.
@@ -174,11 +301,12 @@ impl<'a> Batch<'a> {
         self.open(session, directory_id).await?;
         for _ in 0..ROUNDS_MAX {
             let working = self.directories.get_mut(&directory_id).expect("it was just opened");
+            working.be_guarded(&self.guards);
             let (facts, moment) = (&working.facts, &self.moment);
             let decided = catch_unwind(AssertUnwindSafe(|| pending.decide(facts, moment)));
             match decided {
                 Ok(Ok(changes)) => {
-                    self.take(directory_id, changes, pending.cause());
+                    self.take(directory_id, changes, pending.caller());
                     return Ok(Ok(()));
                 }
                 Ok(Err(Stop::Rejected(rejection))) => return Ok(Err(rejection.into())),
@@ -197,12 +325,12 @@ impl<'a> Batch<'a> {
         session: &mut Session,
         directory_id: DirectoryId,
         change: Change,
-        cause: Cause,
+        caller: &Caller,
     ) -> Result<(), Error> {
         self.open(session, directory_id).await?;
         self.weight += weight_of(&change);
         self.changes.push((directory_id, change));
-        self.circumstances.push((self.moment.now, cause));
+        self.circumstances.push((self.moment.now, caller.clone()));
         Ok(())
     }
 
@@ -217,7 +345,44 @@ impl<'a> Batch<'a> {
         begun.count() as u64
     }
 
-    async fn open(
+    /// Tells something of a directory that is open, before what is decided in it.
+    pub(crate) fn tell(&mut self, directory_id: DirectoryId, draft: Draft, cause: String) {
+        self.tell_turn(directory_id, draft, cause, None);
+    }
+
+    /// The same of somebody whose access ends by it, or begins again.
+    pub(crate) fn tell_turn(
+        &mut self,
+        directory_id: DirectoryId,
+        draft: Draft,
+        cause: String,
+        turned: Option<UserId>,
+    ) {
+        self.weight += 1;
+        self.told.push(Telling { directory_id, draft, at: self.moment.now, cause, turned });
+    }
+
+    /// Why changes of a directory that is open wait.
+    pub(crate) fn held_by(&self, directory_id: DirectoryId) -> Option<HoldId> {
+        self.directories.get(&directory_id)?.hold
+    }
+
+    /// Has the changes of a directory that is open wait, or lets them out.
+    pub(crate) fn hold(&mut self, directory_id: DirectoryId, hold: Option<HoldId>) {
+        self.directories.get_mut(&directory_id).expect("it is open").hold = hold;
+    }
+
+    /// Reads a directory that is to be written to, once.
+    pub(crate) async fn open(
+        &mut self,
+        session: &mut Session,
+        directory_id: DirectoryId,
+    ) -> Result<(), Error> {
+        self.find(session, directory_id).await?;
+        self.learn_guards(session).await
+    }
+
+    async fn find(
         &mut self,
         session: &mut Session,
         directory_id: DirectoryId,
@@ -256,7 +421,7 @@ impl<'a> Batch<'a> {
         first: DirectoryId,
         others: &BTreeSet<DirectoryId>,
     ) -> Result<(), Error> {
-        self.open(session, first).await?;
+        self.find(session, first).await?;
         let limits = self.limits;
         let others: Vec<_> =
             others.iter().filter(|id| **id != first).map(ToString::to_string).collect();
@@ -276,7 +441,7 @@ impl<'a> Batch<'a> {
                 self.work_in(directory_id, working);
             }
         }
-        Ok(())
+        self.learn_guards(session).await
     }
 
     /// Whether a directory was opened, and so may be written to.
@@ -307,6 +472,7 @@ impl<'a> Batch<'a> {
                     return Ok(outcomes);
                 }
                 let working = self.directories.get_mut(directory_id).expect("it is open");
+                working.be_guarded(&self.guards);
                 let (facts, moment) = (&working.facts, &self.moment);
                 let decided = catch_unwind(AssertUnwindSafe(|| pending.decide(facts, moment)));
                 // Somebody before it in this directory is not decided yet: then this is only about
@@ -330,7 +496,7 @@ impl<'a> Batch<'a> {
                     }
                     _ if is_too_early => {}
                     Ok(Ok(changes)) => {
-                        self.take(*directory_id, changes, pending.cause());
+                        self.take(*directory_id, changes, pending.caller());
                         outcomes[place] = Some(Ok(()));
                     }
                     Ok(Err(Stop::Rejected(rejection))) => {
@@ -353,13 +519,15 @@ impl<'a> Batch<'a> {
     /// Writes down what was decided: records, keys, memberships, numbers, events. Nothing is kept
     /// before the commit.
     pub(crate) async fn keep(&mut self, session: &mut Session) -> Result<(), Error> {
-        if self.changes.is_empty() {
-            return Ok(());
+        if self.changes.is_empty() && self.told.is_empty() {
+            return self.keep_other_roles(session).await;
         }
         let now = self.moment.now;
         let changes = std::mem::take(&mut self.changes);
         let circumstances = std::mem::take(&mut self.circumstances);
         self.forget();
+        // Before anything is written: what was heard is what is in the rows.
+        self.hold_back(session, &changes, &circumstances).await?;
         for (directory_id, change) in &changes {
             let working = self.directories.get_mut(directory_id).expect("it was opened");
             let counts = change.counts();
@@ -369,7 +537,7 @@ impl<'a> Batch<'a> {
             working.group_count = working.group_count.saturating_add_signed(counts.groups);
         }
 
-        for (directory_id, change) in &changes {
+        for ((directory_id, change), (at, caller)) in changes.iter().zip(&circumstances) {
             match change {
                 Change::Directory(change) => rows::keep_directory(session, change).await?,
                 Change::Token(change) => match change.after() {
@@ -377,16 +545,86 @@ impl<'a> Batch<'a> {
                     None => rows::delete_token(session, *directory_id, change.id()).await?,
                 },
                 Change::Schema(change) => schemas::keep(session, *directory_id, change).await?,
+                Change::Erasure(change) => {
+                    erasure::begin(session, *directory_id, change, *at, caller).await?;
+                }
+                Change::Notice(notice) => guards::keep(session, *directory_id, notice).await?,
                 // The rows of a client are there already.
-                Change::User(_) | Change::Group(_) | Change::Client(_) => {}
+                Change::User(_)
+                | Change::Group(_)
+                | Change::Client(_)
+                | Change::Roles(_)
+                | Change::RoleState(_) => {}
             }
         }
         schemas::keep_uses(session, &changes, now).await?;
         self.keep_records(session, &changes, &circumstances).await?;
         keep_memberships(session, &changes).await?;
-        self.keep_events(session, &changes, &circumstances).await?;
-        let changed: BTreeSet<_> = changes.iter().map(|(directory_id, _)| *directory_id).collect();
+        roles::keep(session, &changes).await?;
+        self.keep_other_roles(session).await?;
+        let mut changed = self.keep_events(session, &changes, &circumstances).await?;
+        let acts = changes.iter().zip(&circumstances);
+        let acts = acts.map(|((id, change), (at, caller))| (*id, change, *at, caller));
+        audit::keep_changes(session, self.moment, acts).await?;
+        changed.extend(changes.iter().map(|(directory_id, _)| *directory_id));
         self.keep_numbers(session, &changed).await
+    }
+
+    /// After who gets which role was kept, which would undo it.
+    async fn keep_other_roles(&self, session: &mut Session) -> Result<(), Error> {
+        if self.has_other_roles { roles::look_at_everybody(session).await } else { Ok(()) }
+    }
+
+    /// Weighs what is lost, and notes what an app has heard of those whose changes wait.
+    async fn hold_back(
+        &mut self,
+        session: &mut Session,
+        changes: &[(DirectoryId, Change)],
+        circumstances: &[(Timestamp, Caller)],
+    ) -> Result<(), Error> {
+        let moment = self.moment;
+        for (directory_id, working) in &mut self.directories {
+            let of_people = || {
+                let all = changes.iter().zip(circumstances);
+                all.filter(|((of, change), _)| of == directory_id && waits(change))
+            };
+            if working.hold.is_none() && working.brake.on && !working.is_deleted {
+                let mut lost = Losses::default();
+                for ((_, change), (at, Caller { cause, .. })) in of_people() {
+                    if cause.is_of_provider() {
+                        lost.take(change, *at, cause);
+                    }
+                }
+                let (directory_id, active) = (*directory_id, working.active_user_count);
+                let scale = Scale { directory_id, brake: working.brake, active };
+                let mut ordinal = || {
+                    working.ordinal += 1;
+                    working.ordinal
+                };
+                let pulled = brake::weigh(session, &scale, lost, moment, &mut ordinal).await?;
+                if let Some(Pulled { hold_id, told }) = pulled {
+                    working.hold = Some(hold_id);
+                    self.told.extend(told);
+                }
+            }
+            let Some(hold_id) = working.hold else { continue };
+            let mut noted = Noted::default();
+            for ((_, change), (at, Caller { cause, .. })) in of_people() {
+                noted.change(change, *at, cause, || {
+                    working.ordinal += 1;
+                    working.ordinal
+                });
+            }
+            noted.keep(session, *directory_id).await?;
+            let is_deleted = changes.iter().any(|(of, change)| {
+                let Change::Directory(change) = change else { return false };
+                of == directory_id && change.after().deleted_at.is_some()
+            });
+            if is_deleted {
+                holds::end_with_directory(session, hold_id).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn keep_numbers(
@@ -394,26 +632,28 @@ impl<'a> Batch<'a> {
         session: &mut Session,
         changed: &BTreeSet<DirectoryId>,
     ) -> Result<(), Error> {
-        const KEEP: Many<7> = Many {
+        const KEEP: Many<8> = Many {
             doing: "keeping the numbers of directories",
             sqlite: "update directories
                      set event_number = $2, ordinal = $3, user_count = $4, group_count = $5,
-                         active_user_count = $6, event_at = $7
+                         active_user_count = $6, event_at = $7, hold_id = $8
                      where directory_id = $1",
             postgres: "update directories d
                        set event_number = it.event_number, ordinal = it.ordinal,
                            user_count = it.user_count, group_count = it.group_count,
-                           active_user_count = it.active_user_count, event_at = it.event_at
+                           active_user_count = it.active_user_count, event_at = it.event_at,
+                           hold_id = it.hold_id
                        from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[],
-                                   $5::bigint[], $6::bigint[], $7::bigint[])
+                                   $5::bigint[], $6::bigint[], $7::bigint[], $8::text[])
                             as it (directory_id, event_number, ordinal, user_count, group_count,
-                                   active_user_count, event_at)
+                                   active_user_count, event_at, hold_id)
                        where d.directory_id = it.directory_id",
         };
-        let ids: Vec<_> = changed.iter().map(|id| (id, id.to_string())).collect();
+        let hold = |id| self.directories[id].hold.map(|hold| hold.to_string());
+        let ids: Vec<_> = changed.iter().map(|id| (id, id.to_string(), hold(id))).collect();
         let rows: Vec<_> = ids
             .iter()
-            .map(|(id, text)| {
+            .map(|(id, text, hold)| {
                 let working = &self.directories[*id];
                 [
                     Value::Text(text),
@@ -423,6 +663,7 @@ impl<'a> Batch<'a> {
                     count(working.group_count),
                     count(working.active_user_count),
                     Value::Time(working.latest),
+                    Value::OptionalText(hold.as_deref()),
                 ]
             })
             .collect();
@@ -436,7 +677,7 @@ impl<'a> Batch<'a> {
         &mut self,
         session: &mut Session,
         changes: &[(DirectoryId, Change)],
-        circumstances: &[(Timestamp, Cause)],
+        circumstances: &[(Timestamp, Caller)],
     ) -> Result<(), Error> {
         let mut last: HashMap<ResourceId, usize> = HashMap::new();
         // Who is new has a place in the order of lists, which is that of the first changes.
@@ -447,9 +688,7 @@ impl<'a> Batch<'a> {
             let (id, is_new) = match change {
                 Change::User(change) => (change.id(), change.before().is_none()),
                 Change::Group(change) => (change.id(), change.before().is_none()),
-                Change::Directory(_) | Change::Token(_) | Change::Schema(_) | Change::Client(_) => {
-                    continue;
-                }
+                _ => continue,
             };
             if let Change::User(change) = change
                 && let Some(before) = change.before()
@@ -505,8 +744,7 @@ impl<'a> Batch<'a> {
                         }
                     }
                 }
-                Change::Directory(_) | Change::Token(_) | Change::Schema(_) | Change::Client(_) => {
-                }
+                _ => {}
             }
         }
         rows::keep_former_users(session, &former).await?;
@@ -525,41 +763,64 @@ impl<'a> Batch<'a> {
     }
 
     /// Gives each event its number in the directory. There is one writer of a directory at a time, so
-    /// these are in the order of commits and have no gaps.
+    /// these are in the order of commits and have no gaps: what waits has no number before it is let
+    /// out. Says in which directories something was told that no change implies.
     async fn keep_events(
         &mut self,
         session: &mut Session,
         changes: &[(DirectoryId, Change)],
-        circumstances: &[(Timestamp, Cause)],
-    ) -> Result<(), Error> {
-        let circumstances = circumstances.iter();
-        let mut drafts =
-            changes.iter().zip(circumstances).flat_map(|((directory_id, change), (at, cause))| {
-                change.events().map(|draft| (*directory_id, draft, *at, *cause))
+        circumstances: &[(Timestamp, Caller)],
+    ) -> Result<BTreeSet<DirectoryId>, Error> {
+        let waiting = self.directories.iter().filter(|(_, working)| working.hold.is_some());
+        let waiting: BTreeSet<_> = waiting.map(|(directory_id, _)| *directory_id).collect();
+        let all = changes.iter().zip(circumstances);
+        let let_out = all
+            .filter(|((of, change), _)| !(waits(change) && waiting.contains(of)))
+            .flat_map(|((directory_id, change), (at, caller))| {
+                let turned = turned_by(change);
+                change.events().map(move |draft| {
+                    let cause = caller.cause.text(draft.follows_from);
+                    Telling { directory_id: *directory_id, draft, at: *at, cause, turned }
+                })
             });
+        let told = std::mem::take(&mut self.told);
+        let of_told: BTreeSet<_> = told.iter().map(|telling| telling.directory_id).collect();
+        let mut drafts = told.into_iter().chain(let_out);
+        let mut turns = Vec::new();
         let mut keeping = feed::Keeping::begin(session, self.weight).await?;
         loop {
             let events: Vec<_> = drafts
                 .by_ref()
                 .take(EVENTS_AT_ONCE)
-                .map(|(directory_id, draft, at, cause)| {
+                .map(|Telling { directory_id, draft, at, cause, turned }| {
                     let working = self.directories.get_mut(&directory_id).expect("it was opened");
                     working.event_number += 1;
+                    // What is told first may have been decided last.
+                    let at = working.latest.max(at);
                     working.latest = at;
+                    if let Some(user_id) = turned
+                        && working.awaits_receipts(&self.guards)
+                    {
+                        let (number, kind) = (working.event_number, draft.kind);
+                        turns.push(Turn { directory_id, user_id, number, kind, at });
+                    }
                     NewEvent {
                         directory_id,
                         number: working.event_number,
                         id: EventId::new(self.moment.ids),
                         kind: draft.kind.as_str(),
                         occurred_at: at,
-                        cause: cause.text(draft.follows_from),
+                        cause,
                         data: draft.data,
                         about: draft.about,
                     }
                 })
                 .collect();
             if events.is_empty() {
-                return keeping.end(session).await;
+                drop(drafts);
+                keeping.end(session).await?;
+                receipts::expect(session, &turns).await?;
+                return Ok(of_told);
             }
             keeping.keep(session, &events).await?;
         }
@@ -595,6 +856,12 @@ async fn keep_memberships(
     // In the order of the index; the turns of one membership stay in theirs.
     turns.sort_by_key(|(group, member, _)| (*group, *member));
     rows::keep_memberships(session, &emptied, &turns).await
+}
+
+/// Whose access ends by a change, or begins again.
+fn turned_by(change: &Change) -> Option<UserId> {
+    let Change::User(of) = change else { return None };
+    (of.before().is_some() && change.counts().active_users != 0).then(|| of.id())
 }
 
 /// Rows that keeping a change will touch, roughly.

@@ -1,10 +1,12 @@
 //! The roles and entitlements of the vendor's app. There are few, so a list is made in memory: every
 //! filter and order that SCIM has, over all of them.
 
+use directory::audit::of_catalogue;
 use directory::{CATALOGUE_MAX, CatalogueEntry, CatalogueKind, EntryId, Guarded, Rejection};
 use jiff::Timestamp;
 use scim::sort::BoundSort;
 
+use crate::audit::Done;
 use crate::error::Error;
 use crate::list::{Found, ListRequest, Ranked, Seek};
 use crate::place::Place;
@@ -21,6 +23,8 @@ pub struct NewEntry {
     pub display_name: String,
     /// What it allows.
     pub description: Option<String>,
+    /// Of a role, its place among the others.
+    pub rank: Option<u16>,
 }
 
 fn entry(kind: CatalogueKind, row: &Row<'_>) -> Result<CatalogueEntry, Error> {
@@ -31,6 +35,10 @@ fn entry(kind: CatalogueKind, row: &Row<'_>) -> Result<CatalogueEntry, Error> {
         description: row.optional_text(2)?,
         created_at: row.time(3)?,
         modified_at: row.time(4)?,
+        rank: match row.optional_number(5)? {
+            Some(rank) => Some(u16::try_from(rank).map_err(|_| Error::Corrupt("a rank".into()))?),
+            None => None,
+        },
     })
 }
 
@@ -42,7 +50,7 @@ pub(crate) async fn all(
     session
         .all(
             "loading the catalogue",
-            "select entry_id, display_name, description, created_at, modified_at, ordinal
+            "select entry_id, display_name, description, created_at, modified_at, rank, ordinal
              from catalogue where kind = $1 order by ordinal",
             &[Value::Text(kind.as_str())],
             |row| Ok((row.last_number()?, entry(kind, row)?)),
@@ -59,7 +67,7 @@ pub(crate) async fn one(
     session
         .first(
             "loading an entry of the catalogue",
-            "select entry_id, display_name, description, created_at, modified_at
+            "select entry_id, display_name, description, created_at, modified_at, rank
              from catalogue where kind = $1 and entry_id = $2",
             &[Value::Text(kind.as_str()), Value::Text(id.as_str())],
             |row| entry(kind, row),
@@ -119,12 +127,13 @@ async fn lock(session: &mut Session, kind: CatalogueKind) -> Result<(), Error> {
     Ok(())
 }
 
-/// Keeps an entry. One that is as it was asked for is left alone.
+/// Keeps an entry. One that is as it was asked for is left alone. Says whether it has its place among
+/// the others since.
 pub(crate) async fn put(
     session: &mut Session,
     Guarded { precondition, what: new }: &Guarded<NewEntry>,
     at: Timestamp,
-) -> Result<Result<(), Rejection>, Error> {
+) -> Result<Result<(Done, bool), Rejection>, Error> {
     lock(session, new.kind).await?;
     let before = one(session, new.kind, &new.id).await?;
     if let Err(rejection) =
@@ -133,11 +142,22 @@ pub(crate) async fn put(
         return Ok(Err(rejection));
     }
     let is_same = before.as_ref().is_some_and(|before| {
-        (&before.display_name, &before.description) == (&new.display_name, &new.description)
+        (&before.display_name, &before.description, before.rank)
+            == (&new.display_name, &new.description, new.rank)
     });
     if is_same {
-        return Ok(Ok(()));
+        return Ok(Ok((Done::bookkeeping(0), false)));
     }
+    let after = CatalogueEntry {
+        kind: new.kind,
+        id: new.id.clone(),
+        display_name: new.display_name.clone(),
+        description: new.description.clone(),
+        rank: new.rank,
+        created_at: before.as_ref().map_or(at, |before| before.created_at),
+        modified_at: at,
+    };
+    let done = done(before.as_ref(), Some(&after));
     let kind = new.kind.as_str();
     let values = [
         Value::Text(kind),
@@ -145,18 +165,19 @@ pub(crate) async fn put(
         Value::Text(&new.display_name),
         Value::OptionalText(new.description.as_deref()),
         Value::Time(at),
+        new.rank.map_or(Value::OptionalText(None), |rank| Value::Integer(rank.into())),
     ];
-    if before.is_some() {
+    if let Some(before) = before {
         session
             .run(
                 "keeping a changed entry of the catalogue",
                 "update catalogue
-                 set display_name = $3, description = $4, modified_at = $5
+                 set display_name = $3, description = $4, modified_at = $5, rank = $6
                  where kind = $1 and entry_id = $2",
                 &values,
             )
             .await?;
-        return Ok(Ok(()));
+        return Ok(Ok((done, before.rank != new.rank)));
     }
     let (entries, highest, latest) = session
         .first(
@@ -189,12 +210,30 @@ pub(crate) async fn put(
         .run(
             "keeping a new entry of the catalogue",
             "insert into catalogue
-             (kind, entry_id, ordinal, display_name, description, created_at, modified_at)
-             values ($1, $2, $6, $3, $4, $5, $5)",
+             (kind, entry_id, ordinal, display_name, description, created_at, modified_at, rank)
+             values ($1, $2, $7, $3, $4, $5, $5, $6)",
             &values,
         )
         .await?;
-    Ok(Ok(()))
+    Ok(Ok((done, true)))
+}
+
+/// What the audit log says of it.
+fn done(before: Option<&CatalogueEntry>, after: Option<&CatalogueEntry>) -> Done {
+    of_catalogue(before, after).map_or_else(|| Done::bookkeeping(0), |entry| Done::told(0, entry))
+}
+
+/// Counts a change of what there is of a kind: what was made of it is made anew.
+pub(crate) async fn count_change(session: &mut Session, kind: CatalogueKind) -> Result<(), Error> {
+    session
+        .run(
+            "counting a change of the catalogue",
+            "insert into catalogue_ordinals (kind, latest, version) values ($1, 0, 1)
+             on conflict (kind) do update set version = catalogue_ordinals.version + 1",
+            &[Value::Text(kind.as_str())],
+        )
+        .await?;
+    Ok(())
 }
 
 /// Takes an entry out. Users who have it keep it: that is what their provider says.
@@ -202,7 +241,7 @@ pub(crate) async fn delete(
     session: &mut Session,
     kind: CatalogueKind,
     Guarded { precondition, what: id }: &Guarded<EntryId>,
-) -> Result<Result<(), Rejection>, Error> {
+) -> Result<Result<Done, Rejection>, Error> {
     lock(session, kind).await?;
     let Some(before) = one(session, kind, id).await? else {
         return Ok(Err(Rejection::UnknownEntry(kind)));
@@ -217,5 +256,6 @@ pub(crate) async fn delete(
             &[Value::Text(kind.as_str()), Value::Text(id.as_str())],
         )
         .await?;
-    Ok(if deleted == 1 { Ok(()) } else { Err(Rejection::UnknownEntry(kind)) })
+    let is_gone = deleted == 1;
+    Ok(if is_gone { Ok(done(Some(&before), None)) } else { Err(Rejection::UnknownEntry(kind)) })
 }

@@ -6,8 +6,11 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 
-use directory::{Contact, DirectoryId, is_lasting_refusal};
+use directory::{Contact, DirectoryId, Rhythm, is_lasting_refusal};
 use jiff::{SignedDuration, Timestamp};
+
+use crate::error::Error;
+use crate::session::{Session, Value};
 
 /// How exactly it is kept.
 const NOTED_EVERY: SignedDuration = SignedDuration::from_secs(60);
@@ -31,6 +34,59 @@ struct Heard {
 pub(crate) struct ToKeep {
     pub(crate) has_changed: bool,
     pub(crate) refused_with: Option<u16>,
+}
+
+/// Keeps that a provider was heard of, and how long it had said nothing.
+pub(crate) async fn keep(
+    session: &mut Session,
+    directory_id: DirectoryId,
+    at: Timestamp,
+    (has_changed, refused_with): (bool, Option<u16>),
+) -> Result<u64, Error> {
+    let directory = directory_id.to_string();
+    let sql = "select last_at, rhythm from contacts where directory_id = $1";
+    let found = session
+        .first("looking for the last contact", sql, &[Value::Text(&directory)], |row| {
+            Ok((row.time(0)?, rhythm(row.optional_text(1)?)?))
+        })
+        .await?;
+    let (last_at, rhythm) = match found {
+        Some((last_at, mut rhythm)) => {
+            rhythm.note(at.duration_since(last_at));
+            (at.max(last_at), rhythm)
+        }
+        None => (at, Rhythm::default()),
+    };
+    let time = |is_so: bool| Value::Integer(if is_so { at.as_microsecond() } else { 0 });
+    session
+        .run(
+            "noting a contact",
+            "insert into contacts
+             (directory_id, last_at, changed_at, refused_at, refused_with, rhythm)
+             values ($1, $2, nullif(cast($3 as bigint), 0),
+                     nullif(cast($4 as bigint), 0), nullif(cast($5 as bigint), 0), $6)
+             on conflict (directory_id) do update
+             set last_at = excluded.last_at, rhythm = excluded.rhythm,
+                 changed_at = coalesce(excluded.changed_at, contacts.changed_at),
+                 refused_at = coalesce(excluded.refused_at, contacts.refused_at),
+                 refused_with = coalesce(excluded.refused_with, contacts.refused_with)",
+            &[
+                Value::Text(&directory),
+                Value::Time(last_at),
+                time(has_changed),
+                time(refused_with.is_some()),
+                Value::Integer(refused_with.unwrap_or_default().into()),
+                Value::Text(&rhythm.to_string()),
+            ],
+        )
+        .await?;
+    Ok(0)
+}
+
+/// As it is kept; nothing, where it was kept before there were rhythms.
+pub(crate) fn rhythm(text: Option<String>) -> Result<Rhythm, Error> {
+    let read = |text: String| text.parse().map_err(|()| Error::Corrupt("a rhythm".to_owned()));
+    text.map_or_else(|| Ok(Rhythm::default()), read)
 }
 
 impl Contacts {
@@ -95,6 +151,7 @@ impl Contacts {
             changed_at: latest.changed_at.max(kept.changed_at),
             refused_at: latest.refused_at.max(kept.refused_at),
             refused_with,
+            usual_gap: kept.usual_gap,
         }
     }
 

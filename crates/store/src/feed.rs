@@ -811,6 +811,8 @@ impl Selection<'_> {
             ranges = self.of_kinds(session, ranges).await?;
         }
         let mut taking = Taking::new(self.count_max);
+        // `offset 0` has each range looked for by itself: PostgreSQL does not know how long they are, and
+        // goes through all events there are where it takes them for long.
         session
             .each(
                 "reading events",
@@ -818,8 +820,10 @@ impl Selection<'_> {
                         e.number, e.occurred_at, e.cause, e.data
                  from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])
                       as s (directory_id, first_number, last_number, shift)
-                 join events e on e.directory_id = s.directory_id
-                              and e.number between s.first_number and s.last_number
+                 cross join lateral (select * from events it
+                                     where it.directory_id = s.directory_id
+                                       and it.number between s.first_number and s.last_number
+                                     offset 0) e
                  left join directories d on d.directory_id = e.directory_id
                  order by 1",
                 &ranges.values(),
@@ -840,8 +844,10 @@ impl Selection<'_> {
                 "select e.number + s.shift, e.type, e.directory_id, e.number, s.shift
                  from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])
                       as s (directory_id, first_number, last_number, shift)
-                 join events e on e.directory_id = s.directory_id
-                              and e.number between s.first_number and s.last_number
+                 cross join lateral (select * from events it
+                                     where it.directory_id = s.directory_id
+                                       and it.number between s.first_number and s.last_number
+                                     offset 0) e
                  order by 1",
                 &ranges.values(),
                 |row| {

@@ -9,29 +9,42 @@
 
 mod access;
 mod administration;
+mod alarms;
+mod audit;
 mod batch;
+mod brake;
 mod catalogue;
 mod contacts;
+mod erasure;
 mod error;
 mod feed;
+mod guards;
+mod held;
+mod holds;
 mod lease;
 mod list;
 mod load;
+mod members;
 mod migrations;
 mod narrow;
 mod oauth;
 mod once;
 mod place;
+mod portal;
 mod postgres;
 mod quirks;
 mod read;
 mod readers;
+mod receipts;
 mod recent;
 mod requests;
+mod retention;
+mod roles;
 mod rows;
 mod schemas;
 mod seal;
 mod session;
+mod sign_in;
 mod snapshot;
 mod sqlite;
 mod tail;
@@ -54,20 +67,33 @@ pub use access::{
     Access, ApiStore, Credential, DirectoryStore, DirectorySummary, Standing, TokenSummary,
 };
 pub use administration::OrganizationEdit;
+pub use audit::{AuditFilter, AuditRecord, Origin};
 pub use catalogue::NewEntry;
+pub use erasure::{Erased, Erasure, Stage};
 pub use error::Error;
 pub use feed::{BadCursor, Cursor, EventFilter, EventPage, EventRecord, FeedPart, FeedStore};
+pub use guards::SafetyState;
+pub use held::{HeldChange, Told};
+pub use holds::{Held, HoldRecord, Verdict};
 pub use list::{AnyRecord, ListRequest, Page, Represent, Start, Stretch, Window};
+pub use members::{Joining, MemberSignIn, NewSession, NotJoined};
 pub use oauth::{Given, NotGiven};
 pub use once::{Begun, OnceStore};
 pub use place::BadPageCursor;
+pub use portal::FollowedLink;
 pub use quirks::QuirkCount;
 pub use read::{GroupRecord, GroupReference, UserRecord};
+pub use receipts::{NotReceived, Receipt, ReceiptSummary, ReceiptsAsked};
 pub use requests::{
     Captured, CapturedBody, RequestFilter, RequestPage, RequestRecord, WholeRequest,
 };
+pub use retention::Class;
+pub use roles::{
+    ExplainedRoles, PersonPreview, RoleChanges, RolePreview, RoleProgress, RoleSetting,
+};
 pub use schemas::UnknownAttribute;
-pub use snapshot::{Snapshot, SnapshotMembership, SnapshotPart};
+pub use sign_in::{FoundPerson, SignIn, SignInState, SoughtBy};
+pub use snapshot::{Snapshot, SnapshotGroup, SnapshotMembership, SnapshotPart, SnapshotUser};
 pub use tail::{Tail, TailPart};
 pub use timeline::Timeline;
 pub use transfer::{MovedTable, Phase, Progress};
@@ -253,14 +279,9 @@ impl Store {
         self.inner.readers.read(give).await
     }
 
-    /// Lets the oldest events go, of all directories, that occurred before a moment: a few thousand at
-    /// a time, so that others can write in between. Says how many; where it says 0, there are no more
-    /// of them, or another node is doing it.
-    ///
-    /// `holder` names this node among those that share the database.
+    /// The same as [`Store::forget`], of events.
     pub async fn forget_events(&self, holder: &str, before: Timestamp) -> Result<u64, Error> {
-        let now = self.inner.environment.clock.now();
-        self.inner.writer.act(Act::ForgetEvents { holder: holder.to_owned(), before, now }).await
+        self.forget(Class::Events, holder, before).await
     }
 
     /// How many API keys there are. With none, nobody can get in yet.
@@ -320,7 +341,7 @@ impl Store {
         let hash = secret.hash();
         let act = Act::Administer(
             Administration::CreateApiKey { key, hash, is_first },
-            Cause::by(By::Operator, None),
+            Cause::by(By::Operator, None).into(),
         );
         self.inner.writer.act(act).await?;
         Ok(id)

@@ -9,9 +9,11 @@ use directory::{
 use scim::group::MemberKind;
 
 use crate::error::Error;
+use crate::guards;
+use crate::roles;
 use crate::rows::{self, kind_from};
 use crate::schemas;
-use crate::session::{self, Flow, Row, Session, Value};
+use crate::session::{self, Engine, Flow, Row, Session, Value};
 
 /// How many of a kind are looked for by one statement: what it is given and what it finds is in
 /// memory once more.
@@ -80,6 +82,16 @@ pub(crate) async fn learn(
                     .await?;
                 facts.learn_groups_of(member, groups);
             }
+            Want::Roles => facts.learn_roles(roles::roles(session).await?),
+            Want::RoleState => {
+                facts.learn_role_state(roles::state_to_write(session, directory_id).await?);
+            }
+            Want::Assignment(id) => {
+                facts.learn_assignment(id, roles::assignment(session, &directory, id).await?);
+            }
+            Want::Outsider(id) => {
+                facts.learn_outsider(id, guards::is_outsider(session, &directory, id).await?);
+            }
             Want::Schemas => facts.learn_schemas(schemas::all(session, &directory).await?),
             Want::Uses => facts.learn_uses(schemas::uses(session, &directory).await?),
         }
@@ -104,6 +116,34 @@ pub(crate) async fn learn(
         }
     }
     Ok(())
+}
+
+/// What each of these is, for somebody who decides nothing.
+pub(crate) async fn kinds(
+    session: &mut Session,
+    directory_id: DirectoryId,
+    ids: &[ResourceId],
+) -> Result<Vec<Option<MemberKind>>, Error> {
+    let wants = ids.iter().map(|id| Want::Kind(*id)).collect();
+    let facts = facts(session, directory_id, wants).await?;
+    Ok(facts.kinds(ids).expect("they were just learned"))
+}
+
+/// What is wanted, for somebody who decides nothing.
+pub(crate) async fn facts(
+    session: &mut Session,
+    directory_id: DirectoryId,
+    wants: Vec<Want>,
+) -> Result<Facts, Error> {
+    let mut facts = Facts::new(directory_id, None);
+    match session.engine() {
+        Engine::Sqlite => learn(session, directory_id, &mut facts, Missing(wants)).await?,
+        Engine::Postgres => {
+            let mut all = BTreeMap::from([(directory_id, &mut facts)]);
+            learn_all(session, &mut all, BTreeMap::from([(directory_id, wants)])).await?;
+        }
+    }
+    Ok(facts)
 }
 
 /// Loads what several decisions asked for, and adds it to the facts of their directories: what many
@@ -136,6 +176,8 @@ struct Together {
     groups: Asked<GroupId>,
     members: Asked<(GroupId, ResourceId)>,
     kinds: Asked<ResourceId>,
+    groups_of: Asked<ResourceId>,
+    assignments: Asked<UserId>,
 }
 
 /// Facts of one kind: of which directory, and which ones.
@@ -153,6 +195,8 @@ impl Together {
             Want::Group(id) => self.groups.push((directory_id, id)),
             Want::Member(group, id) => self.members.push((directory_id, (group, id))),
             Want::Kind(id) => self.kinds.push((directory_id, id)),
+            Want::GroupsOf(id) => self.groups_of.push((directory_id, id)),
+            Want::Assignment(id) => self.assignments.push((directory_id, id)),
             other => return Some(other),
         }
         None
@@ -242,6 +286,41 @@ impl Together {
             |(_, id), row| membership(*id, row, 1),
             |directory, (group, id), membership| {
                 of(facts, directory).learn_member(group, id, membership);
+            },
+        )
+        .await?;
+        look_up(
+            session,
+            "looking for the groups of members",
+            "select it.place, string_agg(m.group_id, ' ')
+             from unnest($1::text[]) with ordinality as it (member_id, place)
+             join memberships m on m.member_id = it.member_id
+             group by it.place",
+            self.groups_of,
+            |_, id| [Some(id.to_string())],
+            |_, row| {
+                let ids = row.text(1)?;
+                let ids = ids.split(' ').map(ResourceId::parse);
+                let ids: Option<Vec<_>> = ids.collect();
+                ids.ok_or_else(|| Error::Corrupt("the id of a group".to_owned()))
+            },
+            |directory, id, groups| {
+                of(facts, directory).learn_groups_of(id, groups.unwrap_or_default());
+            },
+        )
+        .await?;
+        look_up(
+            session,
+            "loading the roles of users",
+            "select it.place, a.assignment
+             from unnest($1::text[], $2::text[]) with ordinality
+                  as it (directory_id, user_id, place)
+             join assignments a on a.directory_id = it.directory_id and a.user_id = it.user_id",
+            self.assignments,
+            by_id,
+            |_, row| roles::read(row, 1),
+            |directory, id, roles| {
+                of(facts, directory).learn_assignment(id, roles.unwrap_or_default());
             },
         )
         .await?;
@@ -395,7 +474,7 @@ async fn load_user(
 }
 
 /// From the column `at` on: resource, version, times of creation and change, aside, active.
-fn user(id: UserId, row: &Row<'_>, at: usize) -> Result<User, Error> {
+pub(crate) fn user(id: UserId, row: &Row<'_>, at: usize) -> Result<User, Error> {
     Ok(User {
         id,
         document: rows::document(id, &row.text(at)?)?,

@@ -58,6 +58,13 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0012_causes_of_events" lives with "0008_leases_and_forgotten_events"),
     migration!("0013_whom_events_are_about" lives with "0008_leases_and_forgotten_events"),
     migration!("0018_requests" lives with "0008_leases_and_forgotten_events"),
+    migration!("0019_roles" lives with "0008_leases_and_forgotten_events"),
+    migration!("0020_safety" lives with "0008_leases_and_forgotten_events"),
+    migration!("0021_audit" lives with "0008_leases_and_forgotten_events"),
+    migration!("0022_holds" lives with "0008_leases_and_forgotten_events"),
+    migration!("0023_portal_links" lives with "0008_leases_and_forgotten_events"),
+    migration!("0024_members" lives with "0008_leases_and_forgotten_events"),
+    migration!("0025_erasures" lives with "0008_leases_and_forgotten_events"),
 ];
 
 /// How often to begin again where another node creates the same things at the same time.

@@ -91,7 +91,7 @@ impl Access {
             created_at: now,
             expires_at: after(now, lifetime)?,
         };
-        let give = Act::Administer(Administration::GiveAccessToken(new), Cause::server());
+        let give = Act::Administer(Administration::GiveAccessToken(new), Cause::server().into());
         if inner.writer.act(give).await? == 0 {
             return Ok(Err(NotGiven::Unknown));
         }

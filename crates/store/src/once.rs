@@ -96,6 +96,6 @@ impl OnceStore {
     }
 
     async fn act(&self, administration: Administration) -> Result<u64, Error> {
-        self.inner.writer.act(Act::Administer(administration, Cause::server())).await
+        self.inner.writer.act(Act::Administer(administration, Cause::server().into())).await
     }
 }

@@ -19,12 +19,13 @@ use std::time::{Duration, Instant};
 
 use directory::client::Known;
 use directory::requests::{Entry, Lost, Part, Policy, Presented, Record, Seen};
-use directory::{By, DirectoryId, OrganizationId, RequestId};
+use directory::{By, DirectoryId, ErasureId, OrganizationId, RequestId, Search, Traces};
 use jiff::Timestamp;
 use scim::dialect::Quirks;
 use tokio::sync::oneshot;
 
 use crate::access::ApiStore;
+use crate::erasure;
 use crate::error::Error;
 use crate::readers::Readers;
 use crate::session::{Engine, Many, Row, Session, Value, count, finish};
@@ -59,6 +60,9 @@ const PLACES: u64 = 1_024;
 
 /// Old requests that are let go in one step.
 const FORGOTTEN_AT_ONCE: u64 = 1_000;
+
+/// Requests that are looked through in one step for somebody who is erased: their bodies are in memory.
+const SEARCHED_AT_ONCE: u64 = 250;
 
 /// Methods in the order of their numbers, from 1 on; the last stands for any other.
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "…"];
@@ -198,7 +202,7 @@ struct State {
     strangers_since: Timestamp,
     /// Who waits until everything that was handed in is kept.
     waiting: Vec<oneshot::Sender<Result<(), Error>>>,
-    forget: Vec<(Forget, oneshot::Sender<Result<u64, Error>>)>,
+    asked: Vec<Asked>,
     is_closing: bool,
 }
 
@@ -222,11 +226,20 @@ impl Missing {
     }
 }
 
+/// Something that the thread is to do with what is kept.
+struct Asked(Box<dyn FnOnce(&mut Desk) + Send>);
+
+impl std::fmt::Debug for Asked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Asked")
+    }
+}
+
 /// What is to be let go.
 #[derive(Clone, Copy, Debug)]
-struct Forget {
-    requests_before: Timestamp,
-    bodies_before: Timestamp,
+pub(crate) struct Forget {
+    pub(crate) requests_before: Timestamp,
+    pub(crate) bodies_before: Timestamp,
 }
 
 /// Where requests are kept.
@@ -285,7 +298,7 @@ impl State {
     }
 
     fn is_asked(&self) -> bool {
-        !self.waiting.is_empty() || !self.forget.is_empty() || self.is_closing
+        !self.waiting.is_empty() || !self.asked.is_empty() || self.is_closing
     }
 
     fn has_work(&self) -> bool {
@@ -298,7 +311,7 @@ struct Work {
     requests: Vec<Captured>,
     lost: BTreeMap<DirectoryId, Missing>,
     waiting: Vec<oneshot::Sender<Result<(), Error>>>,
-    forget: Vec<(Forget, oneshot::Sender<Result<u64, Error>>)>,
+    asked: Vec<Asked>,
     is_last: bool,
 }
 
@@ -350,8 +363,39 @@ impl RequestLog {
     }
 
     /// Lets some old requests and bodies go; says how many.
-    async fn forget(&self, forget: Forget) -> Result<u64, Error> {
-        let done = self.ask(|state, done| state.forget.push((forget, done)))?;
+    pub(crate) async fn forget(&self, forget: Forget) -> Result<u64, Error> {
+        self.have(move |desk| desk.forget(forget)).await
+    }
+
+    /// Takes somebody out of some requests of a directory, behind a place: also out of those that were
+    /// handed in and are not kept yet.
+    pub(crate) async fn erase(
+        &self,
+        id: ErasureId,
+        of: DirectoryId,
+        traces: Traces,
+        after: u64,
+    ) -> Result<erasure::Requests, Error> {
+        self.keep().await?;
+        self.have(move |desk| desk.erase(id, of, &traces.search(), after)).await
+    }
+
+    /// Leaves nothing in the log of the file beside an embedded database; says whether that was done.
+    pub(crate) async fn empty_log(&self) -> Result<bool, Error> {
+        self.have(Desk::empty_log).await
+    }
+
+    /// Has the thread do something beside taking requests down.
+    async fn have<T: Send + 'static>(
+        &self,
+        task: impl FnOnce(&mut Desk) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let done = self.ask(|state, done| {
+            state.asked.push(Asked(Box::new(move |desk| {
+                // Whoever asked may have gone away.
+                let _ = done.send(task(desk));
+            })));
+        })?;
         done.await.map_err(|_| Error::Closed)?
     }
 
@@ -435,7 +479,7 @@ impl Shared {
             // After those that came before.
             lost: if is_done { std::mem::take(&mut state.lost) } else { BTreeMap::new() },
             waiting: if is_done { std::mem::take(&mut state.waiting) } else { Vec::new() },
-            forget: std::mem::take(&mut state.forget),
+            asked: std::mem::take(&mut state.asked),
             is_last: is_done && state.is_closing,
         }
     }
@@ -511,9 +555,8 @@ impl Desk {
                 }
                 outcome = Err(error);
             }
-            for (forget, done) in work.forget {
-                // Whoever asked may have gone away.
-                let _ = done.send(self.forget(forget));
+            for Asked(task) in work.asked {
+                task(&mut self);
             }
             if !work.waiting.is_empty() {
                 let mut told = Some(std::mem::replace(&mut outcome, Ok(())));
@@ -705,11 +748,43 @@ impl Desk {
         kept
     }
 
+    /// Whether nothing was ever kept: then there is nothing to look through.
+    fn is_empty(&self) -> bool {
+        match (&self.keeper, &self.log) {
+            (Keeper::Beside(path), None) => !sqlite::requests_path(path).exists(),
+            _ => false,
+        }
+    }
+
+    fn empty_log(&mut self) -> Result<bool, Error> {
+        if self.is_empty() { Ok(true) } else { self.session()?.empty_log() }
+    }
+
+    fn erase(
+        &mut self,
+        id: ErasureId,
+        of: DirectoryId,
+        search: &Search,
+        after: u64,
+    ) -> Result<erasure::Requests, Error> {
+        if self.is_empty() {
+            return Ok(erasure::Requests { erased: 0, upto: None });
+        }
+        let session = self.session()?;
+        let erased = finish(async {
+            session.begin()?;
+            let erased = erase(session, id, of, search, after).await?;
+            session.commit().await?;
+            Ok(erased)
+        });
+        if erased.is_err() {
+            let _ = finish(session.roll_back());
+        }
+        erased
+    }
+
     fn forget(&mut self, forget: Forget) -> Result<u64, Error> {
-        // Where nothing was ever kept there is nothing to let go.
-        if let (Keeper::Beside(path), None) = (&self.keeper, &self.log)
-            && !sqlite::requests_path(path).exists()
-        {
+        if self.is_empty() {
             return Ok(0);
         }
         let session = self.session()?;
@@ -786,15 +861,72 @@ async fn keep(session: &mut Session, rows: &[Taken]) -> Result<(), Error> {
     session.run_each(&SUBJECTS, &subjects).await
 }
 
+/// Forgets whom requests were about.
+const FORGET_SUBJECTS: Many<2> = Many {
+    doing: "forgetting whom requests were about",
+    sqlite: "delete from request_subjects where subject = $1 and place = $2",
+    postgres: "delete from request_subjects s
+               using unnest($1::text[], $2::bigint[]) as it (subject, place)
+               where s.subject = it.subject and s.place = it.place",
+};
+
+/// Takes somebody out of some requests of a directory. What was taken out before the process ended in
+/// the middle of it is counted too.
+async fn erase(
+    session: &mut Session,
+    id: ErasureId,
+    of: DirectoryId,
+    search: &Search,
+    after: u64,
+) -> Result<erasure::Requests, Error> {
+    const ENTRIES: Many<2> = Many {
+        doing: "erasing somebody from requests",
+        sqlite: "update requests set entry = $2 where place = $1",
+        postgres: "update requests r set entry = it.entry
+                   from unnest($1::bigint[], $2::text[]) as it (place, entry)
+                   where r.place = it.place",
+    };
+    const BODIES: Many<1> = Many {
+        doing: "erasing bodies of requests",
+        sqlite: "delete from request_bodies where place = $1",
+        postgres: "delete from request_bodies b using unnest($1::bigint[]) as it (place)
+                   where b.place = it.place",
+    };
+    let sql = "select r.place, r.entry, b.request_body, b.answer_body
+               from requests r left join request_bodies b on b.place = r.place
+               where r.directory_id = $1 and r.place > $2 order by r.place limit $3";
+    let values = [Value::Text(&of.to_string()), count(after), count(SEARCHED_AT_ONCE)];
+    let read = |row: &Row<'_>| {
+        let bodies = [row.optional_text(2)?, row.optional_text(3)?];
+        Ok((row.number(0)?, read_entry(&row.text(1)?)?, bodies))
+    };
+    let found = session.all("looking for somebody in requests", sql, &values, read).await?;
+    let upto = found.last().filter(|_| found.len() as u64 == SEARCHED_AT_ONCE).map(|it| it.0);
+    let own = id.to_string();
+    let (mut erased, mut left, mut subjects) = (0, Vec::new(), Vec::new());
+    for (place, mut entry, bodies) in found {
+        let is_about =
+            entry.is_about(search) || bodies.iter().flatten().any(|body| search.finds(body));
+        erased += u64::from(is_about || entry.erased_by.as_deref() == Some(own.as_str()));
+        if is_about {
+            let theirs = entry.subjects.iter().filter(|it| search.is_subject(it));
+            subjects.extend(theirs.map(|it| (it.clone(), place)));
+            entry.erase(id, search);
+            left.push((place, serde_json::to_string(&entry).expect("an entry can be printed")));
+        }
+    }
+    let entries: Vec<_> = left.iter().map(|(at, it)| [count(*at), Value::Text(it)]).collect();
+    session.run_many(&ENTRIES, &entries).await?;
+    let places: Vec<_> = left.iter().map(|(place, _)| [count(*place)]).collect();
+    session.run_many(&BODIES, &places).await?;
+    let subjects: Vec<_> =
+        subjects.iter().map(|(it, place)| [Value::Text(it), count(*place)]).collect();
+    session.run_many(&FORGET_SUBJECTS, &subjects).await?;
+    Ok(erasure::Requests { erased, upto })
+}
+
 /// Lets the oldest go, a bounded number of them.
 async fn let_go(session: &mut Session, forget: Forget) -> Result<u64, Error> {
-    const SUBJECTS: Many<2> = Many {
-        doing: "forgetting whom old requests were about",
-        sqlite: "delete from request_subjects where subject = $1 and place = $2",
-        postgres: "delete from request_subjects s
-                   using unnest($1::text[], $2::bigint[]) as it (subject, place)
-                   where s.subject = it.subject and s.place = it.place",
-    };
     let (requests, bodies) = (place(forget.requests_before), place(forget.bodies_before));
     let gone = session
         .run(
@@ -822,7 +954,7 @@ async fn let_go(session: &mut Session, forget: Forget) -> Result<u64, Error> {
         .iter()
         .flat_map(|(place, entry)| entry.subjects.iter().map(|it| [Value::Text(it), count(*place)]))
         .collect();
-    session.run_many(&SUBJECTS, &subjects).await?;
+    session.run_many(&FORGET_SUBJECTS, &subjects).await?;
     let values = [count(last)];
     session
         .run("letting old requests go", "delete from requests where place <= $1", &values)
@@ -990,18 +1122,6 @@ impl crate::Access {
     /// Takes a request down that was answered. Waits for nothing.
     pub fn note_request(&self, captured: Captured) {
         self.inner().requests.note(captured);
-    }
-}
-
-impl crate::Store {
-    /// Lets the oldest requests go, and bodies of requests, that are older than this: a thousand at a
-    /// time. Says how many; where it says 0, there are no more of them.
-    pub async fn forget_requests(
-        &self,
-        requests_before: Timestamp,
-        bodies_before: Timestamp,
-    ) -> Result<u64, Error> {
-        self.inner.requests.forget(Forget { requests_before, bodies_before }).await
     }
 }
 

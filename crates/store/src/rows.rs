@@ -43,12 +43,12 @@ pub(crate) async fn insert_users(
         doing: "keeping new users",
         sqlite: "insert into users
                  (directory_id, user_id, ordinal, user_name_key, external_id, active, resource,
-                  version, created_at, modified_at, email_keys_version, aside)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11)",
+                  version, created_at, modified_at, email_keys_version, aside, turned_at)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11, $9)",
         postgres: "insert into users
                    (directory_id, user_id, ordinal, user_name_key, external_id, active, resource,
-                    version, created_at, modified_at, aside, email_keys_version)
-                   select *, it.version
+                    version, created_at, modified_at, aside, email_keys_version, turned_at)
+                   select *, it.version, it.created_at
                    from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[],
                                $6::bigint[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[],
                                $11::text[])
@@ -87,6 +87,7 @@ pub(crate) async fn update_users(
         sqlite: "update users
                  set user_name_key = $3, external_id = $4, active = $5, resource = $6, version = $7,
                      modified_at = $8, aside = $10,
+                     turned_at = case when active = $5 then turned_at else $8 end,
                      email_keys_version =
                          case when $9 = 1 or email_keys_version = version then $7 else 0 end
                  where directory_id = $1 and user_id = $2",
@@ -94,6 +95,8 @@ pub(crate) async fn update_users(
                    set user_name_key = it.user_name_key, external_id = it.external_id,
                        active = it.active, resource = it.resource, version = it.version,
                        modified_at = it.modified_at, aside = it.aside,
+                       turned_at = case when u.active = it.active
+                                        then u.turned_at else it.modified_at end,
                        email_keys_version =
                            case when it.has_new_keys = 1 or u.email_keys_version = u.version
                                 then it.version else 0 end

@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 use crate::postgres::{Begin, CopyIn, Postgres};
+use crate::roles::KnownMappings;
 use crate::sqlite::{Doubt, Sqlite};
 
 /// A connection.
@@ -27,6 +28,8 @@ pub(crate) struct Session {
     wanted: Option<Weak<()>>,
     /// Whether it goes on reading one state of the database after this reader.
     stays: bool,
+    /// What was made of role mappings.
+    mappings: KnownMappings,
 }
 
 #[derive(Debug)]
@@ -148,11 +151,20 @@ pub(crate) type Flow = std::ops::ControlFlow<()>;
 
 impl Session {
     pub(crate) fn sqlite(sqlite: Sqlite) -> Session {
-        Session { driver: Driver::Sqlite(sqlite), wanted: None, stays: false }
+        Session::over(Driver::Sqlite(sqlite))
     }
 
     pub(crate) fn postgres(postgres: Postgres) -> Session {
-        Session { driver: Driver::Postgres(Box::new(postgres)), wanted: None, stays: false }
+        Session::over(Driver::Postgres(Box::new(postgres)))
+    }
+
+    fn over(driver: Driver) -> Session {
+        Session { driver, wanted: None, stays: false, mappings: KnownMappings::default() }
+    }
+
+    /// What was made of role mappings on this connection.
+    pub(crate) fn mappings(&mut self) -> &mut KnownMappings {
+        &mut self.mappings
     }
 
     /// Reads for somebody, who may go away meanwhile where this is there; no longer for whoever was
@@ -371,6 +383,7 @@ impl Session {
     pub(crate) async fn roll_back(&mut self) -> Result<(), Error> {
         const DOING: &str = "undoing what was written";
         self.stays = false;
+        self.mappings.forget();
         match &mut self.driver {
             Driver::Sqlite(it) if it.is_in_transaction() => it.control(DOING, "rollback"),
             Driver::Sqlite(_) => Ok(()),
@@ -408,6 +421,15 @@ impl Session {
         match &mut self.driver {
             Driver::Sqlite(it) => it.shorten_log("moving the log into the database"),
             Driver::Postgres(_) => Ok(false),
+        }
+    }
+
+    /// Leaves nothing in SQLite's log of what was overwritten or deleted; says whether that was done.
+    /// It is not while somebody reads what is in it.
+    pub(crate) fn empty_log(&mut self) -> Result<bool, Error> {
+        match &mut self.driver {
+            Driver::Sqlite(it) => it.empty_log("emptying the log"),
+            Driver::Postgres(_) => Ok(true),
         }
     }
 

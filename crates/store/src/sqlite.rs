@@ -30,6 +30,9 @@ const BUSY: Duration = Duration::from_secs(10);
 /// How long to wait for a command that is about to end, before a server is what keeps a database.
 const BUSY_ALONE: Duration = Duration::from_secs(2);
 
+/// How long to wait for readers before the log is emptied at another time: meanwhile nobody writes.
+const BUSY_READERS: Duration = Duration::from_millis(100);
+
 /// Opens the connection that writes, and creates the database where there is none.
 pub(crate) fn open_writer(path: &Path) -> Result<Session, Error> {
     let version = rusqlite::version_number();
@@ -348,6 +351,16 @@ impl Sqlite {
         shortened
             .map(|()| true)
             .or_else(|error| if error.is_unsynced() { Err(error) } else { Ok(false) })
+    }
+
+    /// Moves all of the log into the database, and cuts the log off: what was overwritten or deleted is
+    /// in it until then. Says whether that was done; it is not while somebody reads what is in the log.
+    pub(crate) fn empty_log(&mut self, doing: &'static str) -> Result<bool, Error> {
+        self.connection.busy_timeout(BUSY_READERS).doing(doing)?;
+        let sql = "pragma wal_checkpoint(truncate)";
+        let is_busy = self.connection.query_row(sql, [], |row| row.get::<_, i64>(0)).doing(doing);
+        self.connection.busy_timeout(BUSY).doing(doing)?;
+        Ok(is_busy? == 0)
     }
 
     pub(crate) fn is_in_transaction(&self) -> bool {

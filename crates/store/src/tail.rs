@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use directory::event::EventKind;
 use tokio::sync::watch;
 
 use crate::error::Error;
@@ -125,6 +126,11 @@ impl Kept {
     fn take(&mut self, events: Vec<EventRecord>, to: u64) {
         self.to = to;
         for event in events {
+            // What was said before of somebody who is erased is not remembered, nor said again.
+            if event.kind == EventKind::UserErased.as_str() {
+                *self = Kept { from: event.position, to, ..Kept::default() };
+                continue;
+            }
             self.bytes += event.data.len();
             self.events.push_back(Arc::new(event));
         }

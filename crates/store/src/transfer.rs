@@ -67,14 +67,23 @@ const TABLES: &[Table] = &[
     table!("directories" (
         "directory_id, organization_id, name, provider, settings, created_at, event_number, \
          ordinal, user_count, active_user_count, group_count, schemas_version, event_at, \
-         paused_at, deleted_at, emptied_at"
+         paused_at, deleted_at, emptied_at, roles_version, hold_id"
     ) by "directory_id"),
+    table!("guards" (
+        "organization_id, seats_max, seats_mode, seats_exceeded_at, domains, domains_mode, \
+         domains_revision, receipt_minutes, receipts_since"
+    ) by "organization_id"),
+    table!("outsiders" ("directory_id, user_id, domains") by "directory_id, user_id"),
+    table!("domain_checks" ("directory_id, revision, ordinal") by "directory_id"),
+    table!("receipts" (
+        "directory_id, number, user_id, type, requested_at, effective_at, received_at, overdue_at"
+    ) by "directory_id, number"),
     table!("tokens" (
         "token_id, directory_id, hash, last_four, created_at, expires_at, last_used_at, scope, \
-         client_secret_id"
+         client_secret_id, told_days"
     ) by "token_id"),
     table!("contacts" (
-        "directory_id, last_at, changed_at, refused_at, refused_with"
+        "directory_id, last_at, changed_at, refused_at, refused_with, rhythm, silent_at"
     ) by "directory_id"),
     table!("directory_clients" ("directory_id, known, modified_at") by "directory_id"),
     table!("oauth_clients" ("client_id, directory_id, name, created_at") by "client_id"),
@@ -85,6 +94,17 @@ const TABLES: &[Table] = &[
         "api_key_id, name, hash, last_four, created_at, scopes, organization_id, expires_at, \
          last_used_at"
     ) by "api_key_id"),
+    table!("portal_links" (
+        "link_id, organization_id, features, hash, is_one_time, created_at, expires_at, opened_at, \
+         last_used_at, revoked_at, session_hash"
+    ) by "link_id"),
+    table!("members" (
+        "member_id, email, email_key, name, role, invited_at, invited_until, invitation_hash, \
+         joined_at, last_seen_at, password_hash, code_secret, code_step"
+    ) by "member_id"),
+    table!("member_sessions" (
+        "session_id, member_id, hash, browser, created_at, last_used_at, expires_at"
+    ) by "session_id"),
     table!("idempotency_keys" (
         "holder, key_hash, request_hash, begun_at, status, answer"
     ) by "holder, key_hash"),
@@ -98,12 +118,16 @@ const TABLES: &[Table] = &[
         "directory_id, quirk, request_count, first_at, last_at"
     ) by "directory_id, quirk"),
     table!("catalogue" (
-        "kind, entry_id, ordinal, display_name, description, created_at, modified_at"
+        "kind, entry_id, ordinal, display_name, description, created_at, modified_at, rank"
     ) by "kind, entry_id"),
-    table!("catalogue_ordinals" ("kind, latest") by "kind"),
+    table!("catalogue_ordinals" ("kind, latest, version") by "kind"),
+    table!("role_mappings" (
+        "directory_id, mapping, walk_place, walk_done, walk_again, walk_follows"
+    ) by "directory_id"),
+    table!("assignments" ("directory_id, user_id, assignment") by "directory_id, user_id"),
     table!("users" (
         "directory_id, user_id, ordinal, user_name_key, external_id, active, resource, version, \
-         created_at, modified_at, email_keys_version, aside"
+         created_at, modified_at, email_keys_version, aside, turned_at"
     ) by "directory_id, user_id"),
     table!("former_users" (
         "directory_id, user_id, user_name_key, external_id, deleted_at"
@@ -116,6 +140,23 @@ const TABLES: &[Table] = &[
          version, member_count, created_at, modified_at"
     ) by "directory_id, group_id"),
     table!("memberships" ("group_id, member_id, kind, display") by "group_id, member_id"),
+    table!("holds" (
+        "hold_id, directory_id, kind, state, outcome, people, people_max, started_at, until_at, \
+         decided_at, ended_at, cause, decided_by"
+    ) by "hold_id"),
+    table!("held_resources" (
+        "directory_id, resource_id, kind, name_key, told, told_active, previous_id, ordinal, cause, \
+         changed_at"
+    ) by "directory_id, resource_id"),
+    table!("held_memberships" (
+        "directory_id, group_id, member_id, kind, was_member, ordinal, cause, changed_at"
+    ) by "group_id, member_id"),
+    table!("held_roles" (
+        "directory_id, user_id, told, ordinal, cause, changed_at"
+    ) by "directory_id, user_id"),
+    table!("recent_losses" (
+        "directory_id, resource_id, member_id, kind, name_key, told, told_active, cause, lost_at"
+    ) by "directory_id, resource_id, member_id"),
     // An embedded database finds the events of a directory by their positions, which are in the
     // order of their numbers.
     table!("events" (
@@ -135,6 +176,14 @@ const TABLES: &[Table] = &[
     table!("feed" (
         "one, epoch, secret, position, forgotten_position, forgotten_event_id, own_number"
     ) by "one"),
+    table!("audit" (
+        "audit_id, occurred_at, actor_type, actor_id, actor_name, address, request_id, action, \
+         object_id, object_name, organization_id, directory_id, state_before, state_after"
+    ) by "audit_id"),
+    table!("erasures" (
+        "erasure_id, directory_id, user_id, user_ids, begun_at, actor_type, actor_id, actor_name, \
+         request_id, stage, place, erased, traces, finished_at"
+    ) by "erasure_id"),
     table!("webhook_endpoints" (
         "endpoint_id, url, description, filter, is_ordered, disabled_at, disabled_reason, revision, \
          position, missed_count, failing_since, last_success_at, last_failure_at, holder, epoch, \

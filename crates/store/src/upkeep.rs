@@ -2,6 +2,7 @@
 
 use directory::{Cause, DeleteGroup, DeleteUser, DirectoryId, Rejection, ResourceId};
 use futures_util::future::join_all;
+use jiff::Timestamp;
 
 use crate::Store;
 use crate::administration::Administration;
@@ -31,8 +32,7 @@ impl Store {
     pub async fn empty_directories(&self, holder: &str) -> Result<u64, Error> {
         let Some(id) = self.inner.readers.read(directory_to_empty).await? else { return Ok(0) };
         let now = self.inner.environment.clock.now();
-        let (name, holder) = ("empty directories", holder.to_owned());
-        if self.administer(Administration::HoldLease { name, holder, now }).await? == 0 {
+        if !self.holds("empty directories", holder, now).await? {
             return Ok(0);
         }
         let writer = &self.inner.writer;
@@ -59,8 +59,19 @@ impl Store {
         Ok(self.administer(Administration::ForgetDirectory(id, now)).await?.max(1))
     }
 
-    async fn administer(&self, administration: Administration) -> Result<u64, Error> {
-        self.inner.writer.act(Act::Administer(administration, Cause::server())).await
+    /// Whether this node is the one that does it.
+    pub(crate) async fn holds(
+        &self,
+        name: &'static str,
+        holder: &str,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let holder = holder.to_owned();
+        Ok(self.administer(Administration::HoldLease { name, holder, now }).await? > 0)
+    }
+
+    pub(crate) async fn administer(&self, administration: Administration) -> Result<u64, Error> {
+        self.inner.writer.act(Act::Administer(administration, Cause::server().into())).await
     }
 }
 
@@ -86,11 +97,11 @@ fn some(
 }
 
 async fn delete_group(writer: &Writer, of: DirectoryId, id: ResourceId) -> Result<(), Error> {
-    writer.change(of, DeleteGroup { id }, Cause::deleted_directory(of)).await
+    writer.change(of, DeleteGroup { id }, Cause::deleted_directory(of).into()).await
 }
 
 async fn delete_user(writer: &Writer, of: DirectoryId, id: ResourceId) -> Result<(), Error> {
-    writer.change(of, DeleteUser { id }, Cause::deleted_directory(of)).await
+    writer.change(of, DeleteUser { id }, Cause::deleted_directory(of).into()).await
 }
 
 /// Who is gone already was deleted by another node, which slept for a while.

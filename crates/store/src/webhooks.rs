@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use directory::audit::{Action, of_webhook, shown_url};
 use directory::webhook::{
     DisabledReason, ENDPOINTS_MAX, Filter, SECRETS_MAX, SigningSecret, endpoint_disabled,
 };
@@ -18,6 +19,7 @@ use directory::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 
+use crate::audit::Done;
 use crate::error::Error;
 use crate::feed::{self, Cursor, EventFilter, EventRecord, FeedStore, optional_id};
 use crate::session::{Engine, Flow, Many, Row, Session, Value, count, finish};
@@ -581,7 +583,7 @@ impl ApiStore {
     }
 
     async fn write(&self, write: Write) -> Result<u64, Error> {
-        self.inner().writer.act(Act::Webhook(Box::new(write))).await
+        self.inner().writer.act(Act::Webhook(Box::new(write), self.caller())).await
     }
 }
 
@@ -698,7 +700,8 @@ impl WebhookStore {
     }
 
     async fn write(&self, write: Write) -> Result<u64, Error> {
-        self.0.writer.act(Act::Webhook(Box::new(write))).await
+        let nobody = Cause::server().into();
+        self.0.writer.act(Act::Webhook(Box::new(write), nobody)).await
     }
 }
 
@@ -743,6 +746,12 @@ fn read_attempts(text: &str) -> Result<Vec<Attempt>, Error> {
     json.iter().map(|it| Attempt::read(it).ok_or_else(wrong)).collect()
 }
 
+/// The same attempts without what was answered to them.
+pub(crate) fn without_answers(attempts: &str) -> Result<String, Error> {
+    let silent = |attempt| Attempt { answer: None, ..attempt };
+    Ok(attempts_text(&read_attempts(attempts)?.into_iter().map(silent).collect::<Vec<_>>()))
+}
+
 /// The latest of them, as they are kept.
 fn attempts_text(attempts: &[Attempt]) -> String {
     let latest = &attempts[attempts.len().saturating_sub(ATTEMPTS_KEPT)..];
@@ -760,6 +769,10 @@ async fn one_delivery(
 }
 
 fn filter_text(filter: &Filter) -> String {
+    filter_json(filter).to_string()
+}
+
+fn filter_json(filter: &Filter) -> Json {
     let texts = |ids: &[_]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
     let organizations: Vec<_> = filter.organizations.iter().map(ToString::to_string).collect();
     json!({
@@ -767,7 +780,6 @@ fn filter_text(filter: &Filter) -> String {
         "organizations": organizations,
         "directories": texts(&filter.directories),
     })
-    .to_string()
 }
 
 fn read_filter(text: &str) -> Result<Filter, Error> {
@@ -1055,26 +1067,45 @@ impl Write {
         &self,
         session: &mut Session,
         moment: Moment<'_>,
-    ) -> Result<Result<u64, Rejection>, Error> {
+    ) -> Result<Result<Done, Rejection>, Error> {
         let kept = match self {
-            Write::Create { endpoint_id, new, at } => create(session, *endpoint_id, new, *at).await,
+            Write::Create { endpoint_id, new, at } => {
+                let made = create(session, *endpoint_id, new, *at).await?;
+                let state = json!({
+                    "url": shown_url(&new.url),
+                    "description": new.description,
+                    "filter": filter_json(&new.filter),
+                    "ordered": new.is_ordered,
+                    "enabled": true,
+                });
+                let entry = of_webhook(Action::WebhookCreated, *endpoint_id, None, Some(state));
+                return Ok(Ok(Done::told_if_any(made, entry)));
+            }
             Write::Change { endpoint_id, change: it, at } => {
                 return change(session, *endpoint_id, it, *at).await;
             }
             Write::Delete { endpoint } => return delete(session, endpoint).await,
             Write::Rotate { endpoint_id, secret, until, at } => {
-                rotate(session, &endpoint_id.to_string(), secret, *until, *at).await
+                let made = rotate(session, &endpoint_id.to_string(), secret, *until, *at).await?;
+                let state = json!({ "others_until": scim::datetime::print(*until) });
+                let action = Action::WebhookSecretRotated;
+                let entry = of_webhook(action, *endpoint_id, None, Some(state));
+                return Ok(Ok(Done::told_if_any(made, entry)));
             }
             Write::Test { endpoint_id, delivery_id, event_id, at } => {
-                test(session, &endpoint_id.to_string(), *delivery_id, *event_id, *at).await
+                let id = endpoint_id.to_string();
+                let made = test(session, &id, *delivery_id, *event_id, *at).await?;
+                return Ok(Ok(replayed(Action::WebhookTested, *endpoint_id, made, delivery_id)));
             }
             Write::ReplayOne { endpoint_id, delivery_id, at } => {
-                replay_one(session, &endpoint_id.to_string(), *delivery_id, *at).await
+                let id = endpoint_id.to_string();
+                let made = replay_one(session, &id, *delivery_id, *at).await?;
+                return Ok(Ok(replayed(Action::WebhookReplayed, *endpoint_id, made, delivery_id)));
             }
             Write::ReplayFailed { endpoint_id, at } => {
                 let id = endpoint_id.to_string();
                 revise(session, &id).await?;
-                let replayed = session
+                let again = session
                     .run(
                         "replaying what has failed",
                         "update webhook_deliveries
@@ -1084,12 +1115,15 @@ impl Write {
                         &[Value::Text(&id), Value::Time(*at)],
                     )
                     .await?;
-                Ok(replayed as u64)
+                let state = json!({ "failed": again });
+                let action = Action::WebhookReplayed;
+                let entry = of_webhook(action, *endpoint_id, None, Some(state));
+                return Ok(Ok(Done::told(again as u64, entry)));
             }
             Write::ReplayPart { endpoint_id, lane } => {
                 let id = endpoint_id.to_string();
                 if revise(session, &id).await? == 0 {
-                    return Ok(Ok(0));
+                    return Ok(Ok(Done::bookkeeping(0)));
                 }
                 let replay = lane.replay.expect("a part is replayed");
                 let added = session
@@ -1108,7 +1142,12 @@ impl Write {
                         ],
                     )
                     .await?;
-                Ok(added as u64)
+                let state = json!({
+                    "since": replay.since.map(scim::datetime::print),
+                    "until": replay.until.map(scim::datetime::print),
+                });
+                let entry = of_webhook(Action::WebhookReplayed, *endpoint_id, None, Some(state));
+                return Ok(Ok(Done::told_if_any(added as u64, entry)));
             }
             Write::Claim { holder, is_first, at } => claim(session, holder, *is_first, *at).await,
             Write::Release { holder } => {
@@ -1128,8 +1167,25 @@ impl Write {
             Write::Settle(settlement) => settle(session, settlement, moment).await,
             Write::Prune { at } => prune(session, *at).await,
         };
-        kept.map(Ok)
+        Ok(Ok(Done::bookkeeping(kept?)))
     }
+}
+
+/// What the audit log says of events that are brought to an endpoint again, or of a test.
+fn replayed(action: Action, id: EndpointId, count: u64, delivery_id: &DeliveryId) -> Done {
+    let state = json!({ "delivery_id": delivery_id.to_string() });
+    Done::told_if_any(count, of_webhook(action, id, None, Some(state)))
+}
+
+/// What the audit log says of an endpoint: without what may be a secret in its address.
+fn state_of(endpoint: &Endpoint) -> Json {
+    json!({
+        "url": shown_url(&endpoint.url),
+        "description": endpoint.description,
+        "filter": filter_json(&endpoint.filter),
+        "ordered": endpoint.is_ordered,
+        "enabled": endpoint.disabled.is_none(),
+    })
 }
 
 /// An endpoint that stays as it is until the end of the transaction; where whoever asks believes it to
@@ -1154,13 +1210,15 @@ async fn endpoint_to_change(
 
 async fn delete(
     session: &mut Session,
-    Guarded { precondition, what: id }: &Guarded<EndpointId>,
-) -> Result<Result<u64, Rejection>, Error> {
+    Guarded { precondition, what: endpoint_id }: &Guarded<EndpointId>,
+) -> Result<Result<Done, Rejection>, Error> {
     const DOING: &str = "deleting a webhook endpoint";
-    if let Err(rejection) = endpoint_to_change(session, *id, precondition).await? {
-        return Ok(Err(rejection));
-    }
-    let id = id.to_string();
+    let before = match endpoint_to_change(session, *endpoint_id, precondition).await? {
+        Err(rejection) => return Ok(Err(rejection)),
+        Ok(None) => return Ok(Ok(Done::bookkeeping(0))),
+        Ok(Some((before, _))) => before,
+    };
+    let id = endpoint_id.to_string();
     for sql in [
         "delete from webhook_deliveries where endpoint_id = $1",
         "delete from webhook_lanes where endpoint_id = $1",
@@ -1169,7 +1227,10 @@ async fn delete(
         session.run(DOING, sql, &[Value::Text(&id)]).await?;
     }
     let sql = "delete from webhook_endpoints where endpoint_id = $1";
-    Ok(Ok(session.run(DOING, sql, &[Value::Text(&id)]).await? as u64))
+    let gone = session.run(DOING, sql, &[Value::Text(&id)]).await?;
+    let state = Some(state_of(&before));
+    let entry = of_webhook(Action::WebhookDeleted, *endpoint_id, state, None);
+    Ok(Ok(Done::told_if_any(gone as u64, entry)))
 }
 
 async fn create(
@@ -1237,12 +1298,13 @@ async fn change(
     id: EndpointId,
     Guarded { precondition, what: change }: &Guarded<EndpointChange>,
     at: Timestamp,
-) -> Result<Result<u64, Rejection>, Error> {
+) -> Result<Result<Done, Rejection>, Error> {
     let (now, health) = match endpoint_to_change(session, id, precondition).await? {
         Err(rejection) => return Ok(Err(rejection)),
-        Ok(None) => return Ok(Ok(0)),
+        Ok(None) => return Ok(Ok(Done::bookkeeping(0))),
         Ok(Some(found)) => found,
     };
+    let before = state_of(&now);
     let mut failing_since = health.failing_since;
     let disabled = match (change.is_enabled, now.disabled) {
         (Some(true), _) => None,
@@ -1253,10 +1315,18 @@ async fn change(
         // It begins anew, or the first failure would switch it off again.
         failing_since = None;
     }
-    let filter = Filter {
-        types: change.types.clone().unwrap_or(now.filter.types),
-        organizations: change.organizations.clone().unwrap_or(now.filter.organizations),
-        directories: change.directories.clone().unwrap_or(now.filter.directories),
+    let after = Endpoint {
+        url: change.url.clone().unwrap_or(now.url),
+        description: change.description.clone().unwrap_or(now.description),
+        filter: Filter {
+            types: change.types.clone().unwrap_or(now.filter.types),
+            organizations: change.organizations.clone().unwrap_or(now.filter.organizations),
+            directories: change.directories.clone().unwrap_or(now.filter.directories),
+        },
+        is_ordered: change.is_ordered.unwrap_or(now.is_ordered),
+        disabled,
+        modified_at: at,
+        ..now
     };
     let changed = session
         .run(
@@ -1268,12 +1338,10 @@ async fn change(
              where endpoint_id = $1",
             &[
                 Value::Text(&id.to_string()),
-                Value::Text(change.url.as_ref().unwrap_or(&now.url)),
-                Value::OptionalText(
-                    change.description.as_ref().unwrap_or(&now.description).as_deref(),
-                ),
-                Value::Text(&filter_text(&filter)),
-                Value::Integer(change.is_ordered.unwrap_or(now.is_ordered).into()),
+                Value::Text(&after.url),
+                Value::OptionalText(after.description.as_deref()),
+                Value::Text(&filter_text(&after.filter)),
+                Value::Integer(after.is_ordered.into()),
                 maybe(disabled.map(|it| it.at)),
                 Value::OptionalText(disabled.map(|it| it.reason.as_str())),
                 maybe(failing_since),
@@ -1281,7 +1349,8 @@ async fn change(
             ],
         )
         .await?;
-    Ok(Ok(changed as u64))
+    let entry = of_webhook(Action::WebhookUpdated, id, Some(before), Some(state_of(&after)));
+    Ok(Ok(Done::told_if_any(changed as u64, entry)))
 }
 
 async fn rotate(
@@ -1521,7 +1590,8 @@ async fn settle(session: &mut Session, it: &Settlement, moment: Moment<'_>) -> R
     Ok(1)
 }
 
-/// Keeps rows for events that have none.
+/// Keeps rows for events that have none: with what the feed has of them now, for somebody may have been
+/// erased since they were read.
 async fn keep_new(
     session: &mut Session,
     endpoint_id: &str,
@@ -1534,16 +1604,30 @@ async fn keep_new(
                  (endpoint_id, delivery_id, state, event_id, type, organization_id, directory_id,
                   number, position, occurred_at, data, lane_id, attempt_count, next_attempt_at,
                   attempts, created_at, modified_at, cause)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-                         $18)",
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+                         case when $11 is null then null else
+                             coalesce((select e.data from events e where e.position = $9), $11) end,
+                         $12, $13, $14, $15, $16, $17, $18)",
         postgres: "insert into webhook_deliveries
                    (endpoint_id, delivery_id, state, event_id, type, organization_id, directory_id,
                     number, position, occurred_at, data, lane_id, attempt_count, next_attempt_at,
                     attempts, created_at, modified_at, cause)
-                   select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
+                   select endpoint_id, delivery_id, state, event_id, type, organization_id,
+                       directory_id, number, position, occurred_at,
+                       case when data is null then null else
+                           coalesce((select e.data from events e
+                                     where e.directory_id = it.directory_id
+                                         and e.number = it.number), data) end,
+                       lane_id, attempt_count, next_attempt_at, attempts, created_at, modified_at,
+                       cause
+                   from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
                        $6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[],
                        $11::text[], $12::text[], $13::bigint[], $14::bigint[], $15::text[],
-                       $16::bigint[], $17::bigint[], $18::text[])",
+                       $16::bigint[], $17::bigint[], $18::text[])
+                       as it (endpoint_id, delivery_id, state, event_id, type, organization_id,
+                              directory_id, number, position, occurred_at, data, lane_id,
+                              attempt_count, next_attempt_at, attempts, created_at, modified_at,
+                              cause)",
     };
     struct Texts {
         id: String,

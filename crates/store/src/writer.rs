@@ -9,22 +9,26 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use directory::audit::Entry;
 use directory::{
-    CatalogueKind, Cause, Change, Decide, Directory, DirectoryId, EntryId, Facts, Guarded, Limits,
-    Moment, Rejection, Stop, TokenId, open_directory,
+    CatalogueKind, Cause, Change, Decide, Directory, DirectoryId, EntryId, Facts, Guarded, HoldId,
+    Limits, Moment, Rejection, Stop, TokenId, open_directory, with_roles,
 };
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::access::USE_NOTED_EVERY;
 use crate::administration::{Administration, organization_to_change};
+use crate::audit::{Caller, Done};
 use crate::batch::{Batch, what_it_said};
 use crate::catalogue::{self, NewEntry};
+use crate::erasure;
 use crate::error::Error;
-use crate::feed;
+use crate::holds::{self, HoldAct};
 use crate::quirks::{self, Gathered};
 use crate::readers::Readers;
 use crate::requests;
+use crate::retention::{self, Class};
 use crate::session::{Engine, Session, Value, finish};
 use crate::sqlite::Doubt;
 use crate::webhooks;
@@ -54,8 +58,8 @@ pub(crate) trait Pending: Send {
     /// Decides, and remembers the answer for when the changes are kept.
     fn decide(&mut self, facts: &Facts, moment: &Moment<'_>) -> Result<Vec<Change>, Stop>;
 
-    /// What it is caused by.
-    fn cause(&self) -> Cause;
+    /// Who causes it.
+    fn caller(&self) -> &Caller;
 
     /// Tells the caller how it ended.
     fn answer(self: Box<Self>, kept: Result<(), Error>);
@@ -67,6 +71,9 @@ enum Work {
     Decision(DirectoryId, Box<dyn Pending>),
     /// Something that was decided elsewhere: an administrative act.
     Act(Box<Act>, oneshot::Sender<Result<u64, Error>>),
+    /// To leave nothing in the log of an embedded database, between two transactions. Says whether that
+    /// was done.
+    EmptyLog(oneshot::Sender<Result<u64, Error>>),
     /// Nothing more is taken.
     Close,
 }
@@ -75,33 +82,40 @@ enum Work {
 /// that a directory begins, and who may ask for its access tokens.
 #[derive(Clone, Debug)]
 pub(crate) enum Act {
-    OpenDirectory(Directory, Cause),
-    Administer(Administration, Cause),
-    PutEntry(Guarded<NewEntry>, Timestamp),
-    DeleteEntry(CatalogueKind, Guarded<EntryId>),
+    /// Where a hold is named, nothing of it is let out before somebody has looked.
+    OpenDirectory(Directory, Option<HoldId>, Caller),
+    Hold(HoldAct, Caller),
+    Administer(Administration, Caller),
+    PutEntry(Guarded<NewEntry>, Timestamp, Caller),
+    DeleteEntry(CatalogueKind, Guarded<EntryId>, Caller),
+    /// Nothing was done, and the audit log tells of it.
+    Note(Box<Entry>, Caller),
     /// A token was used. Noted once a minute, not at every request.
     TokenUsed {
         id: TokenId,
         at: Timestamp,
     },
-    /// Old events are let go by whoever holds the lease for it.
-    ForgetEvents {
+    /// What is old of a class is let go by whoever holds the lease for it.
+    Forget {
+        class: Class,
         holder: String,
         before: Timestamp,
         now: Timestamp,
     },
+    /// A step of an erasure.
+    Erase(erasure::Step),
     /// What was straightened lately of what providers sent. Brought every few seconds, not at every
     /// request.
     CountQuirks(Gathered),
     /// What was seen of who really speaks to a directory. Brought as the counts are.
     NoteClient(DirectoryId, Box<directory::client::Known>),
     /// Of webhook endpoints, and of what is brought to them.
-    Webhook(Box<webhooks::Write>),
+    Webhook(Box<webhooks::Write>, Caller),
 }
 
 struct Deciding<D: Decide> {
     decide: D,
-    cause: Cause,
+    caller: Caller,
     decided: Option<D::Answer>,
     answer: oneshot::Sender<Result<D::Answer, Error>>,
 }
@@ -109,12 +123,13 @@ struct Deciding<D: Decide> {
 impl<D: Decide> Pending for Deciding<D> {
     fn decide(&mut self, facts: &Facts, moment: &Moment<'_>) -> Result<Vec<Change>, Stop> {
         let decision = self.decide.decide(facts, moment)?;
+        let changes = with_roles(facts, moment, decision.changes)?;
         self.decided = Some(decision.answer);
-        Ok(decision.changes)
+        Ok(changes)
     }
 
-    fn cause(&self) -> Cause {
-        self.cause
+    fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     fn answer(self: Box<Self>, kept: Result<(), Error>) {
@@ -146,10 +161,10 @@ impl Writer {
         &self,
         directory_id: DirectoryId,
         decide: D,
-        cause: Cause,
+        caller: Caller,
     ) -> Result<D::Answer, Error> {
         let (answer, answered) = oneshot::channel();
-        let deciding = Deciding { decide, cause, decided: None, answer };
+        let deciding = Deciding { decide, caller, decided: None, answer };
         let work = Work::Decision(directory_id, Box::new(deciding));
         self.0.send(work).await.map_err(|_| Error::Closed)?;
         answered.await.map_err(|_| Error::Closed)?
@@ -166,6 +181,14 @@ impl Writer {
     /// when the disk cannot be trusted any more.
     pub(crate) fn is_open(&self) -> bool {
         !self.0.is_closed() && !self.1.is_there()
+    }
+
+    /// Leaves nothing in the log of an embedded database of what was overwritten or deleted before this.
+    /// Says whether that was done; it is not while somebody reads what is in the log.
+    pub(crate) async fn empty_log(&self) -> Result<bool, Error> {
+        let (answer, emptied) = oneshot::channel();
+        self.0.send(Work::EmptyLog(answer)).await.map_err(|_| Error::Closed)?;
+        emptied.await.map_err(|_| Error::Closed)?.map(|emptied| emptied > 0)
     }
 
     /// Takes no more. What was handed in is still kept.
@@ -200,10 +223,18 @@ fn write(
     // What was taken and not begun.
     let mut held: VecDeque<Work> = VecDeque::new();
     while let Some(first) = held.pop_front().or_else(|| queue.blocking_recv()) {
-        if matches!(first, Work::Close) {
-            queue.close();
-            continue;
-        }
+        let first = match first {
+            Work::Close => {
+                queue.close();
+                continue;
+            }
+            Work::EmptyLog(answer) => {
+                // Whoever asked may have gone away.
+                let _ = answer.send(empty_log(&mut session, readers).map(u64::from));
+                continue;
+            }
+            first => first,
+        };
         gather(&queue, crowd);
         let now = to_the_microsecond(environment.clock.now());
         let moment = Moment { now, ids: environment.ids.as_ref() };
@@ -302,6 +333,22 @@ fn write(
         // Nothing is lost: it is in the log, which is read at the next start.
         tracing::warn!(error = &error as &dyn std::error::Error, "the log was not emptied");
     }
+}
+
+/// Empties the log, with nobody left who could be reading what is in it but those who read for long.
+fn empty_log(session: &mut Session, readers: &Readers) -> Result<bool, Error> {
+    let doubt = session.doubt();
+    if doubt.is_there() {
+        return Err(Error::Stopped);
+    }
+    readers.renew();
+    let emptied = session.empty_log();
+    match &emptied {
+        Err(error) if error.is_unsynced() => stop(&doubt, error),
+        Ok(true) => readers.renew(),
+        _ => {}
+    }
+    emptied
 }
 
 /// Waits a moment until as many are there as there were the last time.
@@ -461,6 +508,8 @@ async fn decide_as_they_come<'a>(
                 batch.decide(session, *directory_id, pending.as_mut()).await?.map(|()| 0)
             }
             Work::Act(act, _) => act.keep(session, &mut batch).await?.map_err(Error::from),
+            // After the transaction: it comes first the next time.
+            Work::EmptyLog(_) => break,
             Work::Close => unreachable!("it is not handed on"),
         };
         outcomes.push(Some(outcome));
@@ -530,7 +579,7 @@ impl Work {
     fn is_upkeep(&self) -> bool {
         match self {
             Work::Act(act, _) => match act.as_ref() {
-                Act::ForgetEvents { .. } => true,
+                Act::Forget { .. } | Act::Erase(_) => true,
                 Act::Administer(administration, _) => administration.is_upkeep(),
                 _ => false,
             },
@@ -543,16 +592,17 @@ impl Work {
             Work::Decision(directory_id, _) => Some(*directory_id),
             Work::Act(act, _) => match act.as_ref() {
                 Act::Administer(administration, _) => administration.directory(),
+                Act::Hold(act, _) => Some(act.directory()),
                 _ => None,
             },
-            Work::Close => None,
+            Work::EmptyLog(_) | Work::Close => None,
         }
     }
 
     fn answer(self, outcome: Result<u64, Error>) {
         match self {
             Work::Decision(_, pending) => pending.answer(outcome.map(drop)),
-            Work::Act(_, answer) => _ = answer.send(outcome),
+            Work::Act(_, answer) | Work::EmptyLog(answer) => _ = answer.send(outcome),
             Work::Close => {}
         }
     }
@@ -563,7 +613,7 @@ impl Act {
     fn holds_the_feed(&self) -> bool {
         match self {
             Act::Administer(administration, _) => administration.holds_the_feed(),
-            Act::Webhook(write) => write.holds_the_feed(),
+            Act::Webhook(write, _) => write.holds_the_feed(),
             _ => false,
         }
     }
@@ -573,27 +623,81 @@ impl Act {
         session: &mut Session,
         batch: &mut Batch<'_>,
     ) -> Result<Result<u64, Rejection>, Error> {
+        let nobody = Caller::from(Cause::server());
+        let (moment, caller) = (batch.moment(), self.caller().unwrap_or(&nobody));
+        match self.carry_out(session, batch, caller).await? {
+            Ok(done) => done.keep(session, moment, caller).await.map(Ok),
+            Err(rejection) => Ok(Err(rejection)),
+        }
+    }
+
+    /// Who does it; nobody, where it is bookkeeping.
+    fn caller(&self) -> Option<&Caller> {
         match self {
-            Act::OpenDirectory(directory, cause) => {
+            Act::OpenDirectory(.., caller)
+            | Act::Hold(_, caller)
+            | Act::Administer(_, caller)
+            | Act::PutEntry(.., caller)
+            | Act::DeleteEntry(.., caller)
+            | Act::Note(_, caller)
+            | Act::Webhook(_, caller) => Some(caller),
+            Act::TokenUsed { .. }
+            | Act::Forget { .. }
+            | Act::Erase(_)
+            | Act::CountQuirks(_)
+            | Act::NoteClient(..) => None,
+        }
+    }
+
+    /// Keeps it, and says what the audit log is to tell of it.
+    async fn carry_out(
+        &self,
+        session: &mut Session,
+        batch: &mut Batch<'_>,
+        caller: &Caller,
+    ) -> Result<Result<Done, Rejection>, Error> {
+        Ok(Ok(match self {
+            Act::OpenDirectory(directory, shadow, _) => {
                 let organization_id = directory.organization_id;
                 // It is not deleted by anybody else before the directory is there.
                 if organization_to_change(session, organization_id).await?.is_none() {
                     return Ok(Err(Rejection::UnknownOrganization(organization_id)));
                 }
                 let change = open_directory(directory.clone());
-                batch.make(session, directory.id, change, *cause).await?;
+                batch.make(session, directory.id, change, caller).await?;
+                if let Some(hold_id) = shadow {
+                    holds::begin_shadow(session, batch, directory.id, *hold_id, caller.cause)
+                        .await?;
+                }
+                Done::told_by_its_change(0)
             }
-            Act::Administer(administration, cause) => {
-                return administration.keep(session, batch, *cause).await;
+            Act::Hold(act, _) => return act.keep(session, batch, caller).await,
+            Act::Administer(administration, _) => {
+                return administration.keep(session, batch, caller).await;
             }
-            Act::PutEntry(entry, at) => {
-                return Ok(catalogue::put(session, entry, *at).await?.map(|()| 0));
+            Act::PutEntry(entry, at, _) => {
+                let (done, is_elsewhere) = match catalogue::put(session, entry, *at).await? {
+                    Ok(put) => put,
+                    Err(rejection) => return Ok(Err(rejection)),
+                };
+                if is_elsewhere && entry.what.kind == CatalogueKind::Role {
+                    catalogue::count_change(session, entry.what.kind).await?;
+                    batch.note_other_roles();
+                }
+                done
             }
-            Act::DeleteEntry(kind, id) => {
-                return Ok(catalogue::delete(session, *kind, id).await?.map(|()| 0));
+            Act::DeleteEntry(kind, id, _) => {
+                let deleted = catalogue::delete(session, *kind, id).await?;
+                if deleted.is_ok() && *kind == CatalogueKind::Role {
+                    catalogue::count_change(session, *kind).await?;
+                    batch.note_other_roles();
+                }
+                return Ok(deleted);
             }
-            Act::ForgetEvents { holder, before, now } => {
-                return Ok(Ok(feed::forget(session, holder, *before, *now).await?));
+            Act::Note(entry, _) => Done::told(0, entry.as_ref().clone()),
+            Act::Forget { class, holder, before, now } => {
+                let gone = retention::forget(session, *class, holder, *before, *now).await?;
+                Done::bookkeeping(gone)
             }
             Act::TokenUsed { id, at } => {
                 let sql = match session.engine() {
@@ -612,14 +716,19 @@ impl Act {
                 let earlier = Value::Time(*at - USE_NOTED_EVERY);
                 let values = [Value::Text(&id.to_string()), Value::Time(*at), earlier];
                 session.run("noting the use of a token", sql, &values).await?;
+                Done::bookkeeping(0)
             }
-            Act::CountQuirks(gathered) => quirks::count_more(session, gathered).await?,
+            Act::Erase(step) => step.keep(session).await?,
+            Act::CountQuirks(gathered) => {
+                quirks::count_more(session, gathered).await?;
+                Done::bookkeeping(0)
+            }
             Act::NoteClient(id, known) => {
                 requests::note_client(session, *id, known, batch.moment().now).await?;
+                Done::bookkeeping(0)
             }
-            Act::Webhook(write) => return write.keep(session, batch.moment()).await,
-        }
-        Ok(Ok(0))
+            Act::Webhook(write, _) => return write.keep(session, batch.moment()).await,
+        }))
     }
 }
 
@@ -628,6 +737,7 @@ impl std::fmt::Debug for Work {
         match self {
             Work::Decision(directory_id, _) => write!(f, "a decision in {directory_id}"),
             Work::Act(act, _) => act.fmt(f),
+            Work::EmptyLog(_) => f.write_str("an emptying of the log"),
             Work::Close => f.write_str("the end"),
         }
     }

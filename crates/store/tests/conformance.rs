@@ -1188,7 +1188,9 @@ fn a_walk_comes_to_an_entry_that_is_added_where_others_were_deleted() {
         let kind = CatalogueKind::Role;
         let put = async |name: &str| {
             let (id, display_name) = (name.parse().unwrap(), name.to_owned());
-            api.put_entry(NewEntry { kind, id, display_name, description: None }).await.unwrap();
+            api.put_entry(NewEntry { kind, id, display_name, description: None, rank: None })
+                .await
+                .unwrap();
         };
         let page = async |cursor: Option<String>| {
             let window = Window { start: Start::Cursor(cursor), count: 1 };

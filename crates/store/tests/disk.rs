@@ -297,8 +297,9 @@ fn a_log_with_a_hole_is_found_out() {
 /// would later take the log for moved.
 #[test]
 fn a_sync_that_fails_after_the_commit_stops_writing_too() {
-    // A name of this length, with the event that tells of it, fills a sixteenth of the log.
-    let large = "n".repeat(1 << 19);
+    // A name of this length, with the event and the entry of the audit log that tell of it, fills a
+    // sixteenth of the log.
+    let large = "n".repeat((1 << 20) / 3);
     let key = |number: u8| Secret::new(SecretKind::ApiKey, [number; 32]);
     runtime().block_on(async {
         let mut of_the_database = 0;

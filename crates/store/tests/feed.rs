@@ -3,162 +3,30 @@
 mod beside;
 #[expect(dead_code, reason = "nothing here needs one batch")]
 mod engine;
+mod people;
+mod picture;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use beside::write;
-use directory::event::{EventKind, kept_group, kept_user};
-use directory::{
-    Aside, CreateGroup, CreateUser, DeleteGroup, DeleteUser, DirectoryId, Document, Limits,
-    PatchGroup, PatchUser, Provider, ResourceId, Settings,
-};
+use directory::event::EventKind;
+use directory::{DeleteGroup, DeleteUser, DirectoryId, Limits, Provider, ResourceId, Settings};
 use engine::{Database, directory, on_every_engine, open};
-use scim::admit::admit;
-use scim::dialect::Quirks;
-use scim::group::Member;
-use scim::patch::Patch;
-use scim::{Preset, Resource, ResourceType};
-use serde_json::{Value, json};
-use store::{
-    ApiStore, Cursor, DirectoryStore, Error, EventFilter, EventRecord, SnapshotPart, Store,
-};
+use people::{add, group, patch_group, patch_user};
+use picture::Picture;
+use serde_json::json;
+use store::{ApiStore, Cursor, DirectoryStore, Error, EventFilter, SnapshotPart, Store};
 
 fn opened(database: &Database) -> Store {
     database.open(Limits::default()).unwrap()
 }
 
-fn resource(body: Value, resource_type: &ResourceType) -> Resource {
-    admit(body, resource_type, Preset::Lenient, &mut Quirks::new()).unwrap().resource
-}
-
-async fn add(to: &DirectoryStore, name: &str) -> ResourceId {
-    let body = json!({ "userName": name, "active": true });
-    let document = Document::new(resource(body, &ResourceType::user()));
-    to.change(CreateUser { document, aside: Aside::default() }).await.unwrap().id
-}
-
-async fn group(to: &DirectoryStore, name: &str, members: &[ResourceId]) -> ResourceId {
-    let document = Document::new(resource(json!({ "displayName": name }), &ResourceType::group()));
-    let member = |id: &ResourceId| Member { value: id.to_string(), kind: None, display: None };
-    let members = members.iter().map(member).collect();
-    to.change(CreateGroup { document, members }).await.unwrap().group.id
-}
-
-fn patch(operations: &Value, resource_type: &ResourceType) -> Patch {
-    let body = json!({ "Operations": operations });
-    Patch::parse(body, resource_type, Preset::Lenient, &mut Quirks::new()).unwrap()
-}
-
-async fn patch_user(to: &DirectoryStore, id: ResourceId, value: Value) {
-    let resource_type = Arc::new(ResourceType::user());
-    let patch = patch(&json!([{ "op": "replace", "value": value }]), &resource_type);
-    to.change(PatchUser { id, patch, resource_type }).await.unwrap();
-}
-
-async fn patch_group(to: &DirectoryStore, id: ResourceId, operation: Value) {
-    let resource_type = Arc::new(ResourceType::group());
-    let patch = patch(&json!([operation]), &resource_type);
-    to.change(PatchGroup { id, patch, resource_type }).await.unwrap();
-}
-
-/// What an app makes of what it is told.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Picture {
-    /// Of the latest event whose effect is in it.
-    number: u64,
-    users: BTreeMap<String, Value>,
-    /// With the ids of the members.
-    groups: BTreeMap<String, (Value, BTreeSet<String>)>,
-}
-
-impl Picture {
-    /// As a snapshot has it, and from where to go on.
-    async fn of(api: &ApiStore, id: DirectoryId) -> (Picture, Cursor) {
-        let mut snapshot = api.snapshot(id).await.unwrap();
-        let mut picture = Picture { number: snapshot.event_number, ..Picture::default() };
-        let (users, groups) = (snapshot.user_count, snapshot.group_count);
-        let json = |text: String| serde_json::from_str::<Value>(&text).unwrap();
-        loop {
-            match snapshot.next().await.expect("it has an end").unwrap() {
-                SnapshotPart::Users(users) => {
-                    for user in users {
-                        let told = json(kept_user(user.id, &user.text, user.is_active));
-                        assert_eq!(picture.users.insert(user.id.to_string(), told), None);
-                    }
-                }
-                SnapshotPart::Groups(groups) => {
-                    for group in groups {
-                        let told = (json(kept_group(group.id, &group.text)), BTreeSet::new());
-                        assert_eq!(picture.groups.insert(group.id.to_string(), told), None);
-                    }
-                }
-                SnapshotPart::Memberships(memberships) => {
-                    for it in memberships {
-                        let (_, members) =
-                            picture.groups.get_mut(&it.group_id.to_string()).unwrap();
-                        assert!(members.insert(it.member.id.to_string()));
-                    }
-                }
-                SnapshotPart::End { cursor, membership_count } => {
-                    let members: usize = picture.groups.values().map(|it| it.1.len()).sum();
-                    assert_eq!(membership_count, members as u64);
-                    assert_eq!(users, picture.users.len() as u64);
-                    assert_eq!(groups, picture.groups.len() as u64);
-                    assert!(snapshot.next().await.is_none());
-                    return (picture, cursor);
-                }
-            }
-        }
-    }
-
-    /// Takes an event strictly: nothing is missing, comes twice, or has its effect already.
-    fn take(&mut self, event: &EventRecord) {
-        self.number += 1;
-        assert_eq!(event.number, self.number, "{event:?}");
-        let data: Value = serde_json::from_str(&event.data).unwrap();
-        let id = |name: &str, member: &str| data[name][member].as_str().unwrap().to_owned();
-        match event.kind.parse::<EventKind>().unwrap() {
-            EventKind::UserCreated => {
-                assert_eq!(self.users.insert(id("user", "id"), data["user"].clone()), None);
-            }
-            EventKind::UserUpdated | EventKind::UserDeactivated | EventKind::UserReactivated => {
-                let before = self.users.insert(id("user", "id"), data["user"].clone());
-                assert_ne!(before.unwrap(), data["user"]);
-            }
-            EventKind::UserDeleted => {
-                assert_eq!(self.users.remove(&id("user", "id")).as_ref(), Some(&data["user"]));
-            }
-            EventKind::GroupCreated => {
-                let new = (data["group"].clone(), BTreeSet::new());
-                assert_eq!(self.groups.insert(id("group", "id"), new), None);
-            }
-            EventKind::GroupUpdated => {
-                self.groups.get_mut(&id("group", "id")).unwrap().0 = data["group"].clone();
-            }
-            EventKind::GroupDeleted => {
-                let (_, members) = self.groups.remove(&id("group", "id")).unwrap();
-                assert!(members.is_empty());
-            }
-            EventKind::GroupMemberAdded => {
-                let (_, members) = self.groups.get_mut(&id("group", "id")).unwrap();
-                assert!(members.insert(id("member", "value")));
-            }
-            EventKind::GroupMemberRemoved => {
-                let (_, members) = self.groups.get_mut(&id("group", "id")).unwrap();
-                assert!(members.remove(&id("member", "value")));
-            }
-            _ => {}
-        }
-    }
-
-    async fn read_on(&mut self, api: &ApiStore, of: DirectoryId, after: Option<Cursor>) {
-        let page = api.events(after, Some(of), 100_000).await.unwrap().unwrap();
-        assert!(!page.has_more);
-        page.events.iter().for_each(|event| self.take(event));
-    }
+async fn read_on(picture: &mut Picture, api: &ApiStore, of: DirectoryId, after: Option<Cursor>) {
+    let page = api.events(after, Some(of), 100_000).await.unwrap().unwrap();
+    assert!(!page.has_more);
+    page.events.iter().for_each(|event| picture.take(event));
 }
 
 /// Some of everything that may be done, by somebody with people and groups of their own, until so many
@@ -213,11 +81,11 @@ fn a_snapshot_and_the_events_behind_it_are_what_is_there() {
         }
         let api = nodes[0].api();
         let mut whole = Picture::default();
-        whole.read_on(&api, one, None).await;
+        read_on(&mut whole, &api, one, None).await;
         snapshots.push(Picture::of(&api, one).await);
         assert_eq!(snapshots.last().unwrap().0, whole);
         for (mut picture, cursor) in snapshots {
-            picture.read_on(&api, one, Some(cursor)).await;
+            read_on(&mut picture, &api, one, Some(cursor)).await;
             assert_eq!(picture, whole);
         }
         for node in nodes {
@@ -312,7 +180,7 @@ fn a_slow_reader_of_a_snapshot_holds_nothing_up_for_ever() {
         tokio::time::pause();
         tokio::time::sleep(Duration::from_mins(2)).await;
         assert!(can_be_begun_anew(&database));
-        assert!(matches!(snapshot.next().await, Some(Ok(SnapshotPart::Users(_)))));
+        assert!(matches!(snapshot.next().await, Some(Ok(SnapshotPart::Users(..)))));
         // There is no end, so it is known to be incomplete.
         assert!(matches!(snapshot.next().await, Some(Err(Error::Abandoned))));
         assert!(snapshot.next().await.is_none());

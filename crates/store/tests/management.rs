@@ -5,6 +5,7 @@ mod engine;
 
 use std::cell::Cell;
 
+use directory::audit::Action;
 use directory::secret::{Secret, SecretHash, SecretKind};
 use directory::{
     ApiScopes, Aside, CatalogueKind, CreateGroup, CreateUser, Document, EditDirectory, Guarded,
@@ -20,8 +21,8 @@ use scim::group::Member;
 use scim::{Preset, ResourceType};
 use serde_json::json;
 use store::{
-    ApiStore, Begun, Credential, DirectoryStore, EndpointChange, Error, EventRecord, NewEndpoint,
-    NewEntry, NotGiven, OrganizationEdit, Standing, Store,
+    ApiStore, AuditFilter, Begun, Class, Credential, DirectoryStore, EndpointChange, Error,
+    EventRecord, NewEndpoint, NewEntry, NotGiven, OrganizationEdit, Standing, Store,
 };
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -233,6 +234,63 @@ fn nobody_waits_for_the_feed_while_a_group_is_written_beside_a_key() {
             assert_eq!(told.iter().filter(|it| *it == kind).count(), 1, "{told:?}");
         }
     });
+}
+
+#[test]
+fn the_audit_log_says_who_did_what_and_is_let_go_when_it_is_old() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let api = store.api();
+        let acme = api.create_organization("Acme".into(), None).await.unwrap();
+        database.clock.move_by(100);
+        let edit = OrganizationEdit { name: Some("Acme GmbH".into()), ..Default::default() };
+        api.edit_organization(acme.id, edit).await.unwrap();
+        // What is refused is not done, and leaves nothing.
+        let stale = Guarded { precondition: never(), what: acme.id };
+        api.delete_organization(stale).await.unwrap_err();
+        let key = secret(SecretKind::ApiKey, 1);
+        let of_one = api.create_api_key("app".into(), &key, ApiScopes::full(), Some(acme.id), None);
+        let of_one = of_one.await.unwrap();
+        api.create_organization("Globex".into(), None).await.unwrap();
+        let opened = store.access().api(&key.hash()).await.unwrap().unwrap();
+        opened.revoke_api_key(of_one.id).await.unwrap();
+
+        let told = async |api: &ApiStore, filter: AuditFilter| {
+            let found = api.audit(filter, None, 100).await.unwrap();
+            let told = found.iter().map(|it| (it.actor_type.clone(), it.action.as_str()));
+            told.rev().collect::<Vec<_>>()
+        };
+        let operator = |action| ("operator".to_owned(), action);
+        let of_acme = vec![
+            operator("organization.created"),
+            operator("organization.updated"),
+            operator("api_key.created"),
+            ("api_key".to_owned(), "api_key.revoked"),
+        ];
+        let mut all = of_acme.clone();
+        all.insert(3, operator("organization.created"));
+        assert_eq!(told(&api, AuditFilter::default()).await, all);
+        assert_eq!(told(&opened, AuditFilter::default()).await, of_acme);
+        let updated = AuditFilter {
+            object_id: Some(acme.id.to_string()),
+            action: Some(Action::OrganizationUpdated),
+            ..AuditFilter::default()
+        };
+        let entry = api.audit(updated, None, 10).await.unwrap().pop().unwrap();
+        assert_eq!(entry.organization_id, Some(acme.id));
+        assert!(entry.before.unwrap().contains("\"Acme\""));
+        assert!(entry.after.unwrap().contains("\"Acme GmbH\""));
+
+        let before = acme.created_at + SignedDuration::from_secs(50);
+        assert_eq!(store.forget(Class::Audit, "here", before).await.unwrap(), 1);
+        assert_eq!(store.forget(Class::Audit, "here", before).await.unwrap(), 0);
+        assert_eq!(told(&api, AuditFilter::default()).await, all[1..]);
+    });
+}
+
+/// What holds of nothing.
+fn never() -> Precondition {
+    Precondition { among: Some(EntityTags::These(vec!["nothing".to_owned()])), not_among: None }
 }
 
 #[test]
@@ -572,6 +630,7 @@ fn of_two_edits_of_one_state_on_two_nodes_one_is_made() {
             id: "admin".parse().unwrap(),
             display_name: name.to_owned(),
             description: None,
+            rank: None,
         };
         nodes[0].api().put_entry(entry("Admin")).await.unwrap();
         for round in 0..20 {

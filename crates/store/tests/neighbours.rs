@@ -89,7 +89,7 @@ fn the_last_place_of_the_catalogue_is_taken_by_one_of_two_nodes() {
             let put = async |store: &Store, id: &str| {
                 let id = id.parse().unwrap();
                 let display_name = format!("Role of round {round}");
-                let entry = NewEntry { kind, id, display_name, description: None };
+                let entry = NewEntry { kind, id, display_name, description: None, rank: None };
                 store.api().put_entry(entry).await
             };
             let outcomes = tokio::join!(put(&one, "here"), put(&other, "there"));

@@ -11,7 +11,7 @@ use directory::{By, DirectoryId, Ids, Limits, RequestId, Settings, TokenId};
 use engine::{Database, directory, on_every_engine};
 use jiff::{SignedDuration, Timestamp};
 use scim::dialect::Quirks;
-use store::{Captured, CapturedBody, RequestFilter, RequestRecord, Store};
+use store::{Captured, CapturedBody, Class, RequestFilter, RequestRecord, Store};
 
 const KEPT: Policy = Policy { bodies: true, personal_data: PersonalData::Kept };
 
@@ -221,10 +221,10 @@ fn old_requests_and_their_bodies_are_let_go() {
             access.note_request(request);
             database.clock.move_by_microseconds(1_000_000);
         }
-        let forget = async |requests, bodies| {
+        let forget = async |class, before| {
             let mut gone = 0;
             loop {
-                match store.forget_requests(requests, bodies).await.unwrap() {
+                match store.forget(class, "node", before).await.unwrap() {
                     0 => return gone,
                     some => gone += some,
                 }
@@ -232,7 +232,8 @@ fn old_requests_and_their_bodies_are_let_go() {
         };
         assert_eq!(all(&store, RequestFilter::default(), 10).await.len(), 3);
         // One without its body, and one gone.
-        assert_eq!(forget(sent[1].1, sent[2].1).await, 3);
+        assert_eq!(forget(Class::Bodies, sent[2].1).await, 2);
+        assert_eq!(forget(Class::Requests, sent[1].1).await, 1);
         let found = all(&store, RequestFilter::default(), 10).await;
         assert_eq!(names(&found), [sent[2].0.to_string(), sent[1].0.to_string()]);
         let body = async |id| store.api().request(id).await.unwrap().map(|it| it.request_body);
@@ -243,7 +244,7 @@ fn old_requests_and_their_bodies_are_let_go() {
             RequestFilter { subjects: Some(vec![subject(false, "7")]), ..RequestFilter::default() };
         assert_eq!(all(&store, about, 10).await.len(), 2);
         let later = access.now() + SignedDuration::from_hours(1);
-        assert_eq!(forget(later, later).await, 3);
+        assert_eq!(forget(Class::Requests, later).await, 3);
         assert!(all(&store, RequestFilter::default(), 10).await.is_empty());
         store.close().await;
     });

@@ -1,21 +1,29 @@
 //! The management API, `/api/v1`: where the vendor makes organizations, directories and tokens,
 //! and reads what became of them. JSON in, JSON out, problem details for errors.
 
+mod audit;
 mod catalogue;
 mod client;
 mod clients;
 mod describe;
 mod directories;
+mod erasures;
 mod events;
+mod holds;
 mod keys;
 mod organizations;
-mod requests;
+mod portal_links;
+mod receipts;
+pub(crate) mod requests;
+mod roles;
 mod route;
+mod safety;
 mod schemas;
 mod server;
+mod sign_in;
 mod snapshot;
-mod tokens;
-mod users;
+pub(crate) mod tokens;
+pub(crate) mod users;
 mod webhooks;
 
 use std::marker::PhantomData;
@@ -34,21 +42,29 @@ use serde::{Deserialize, Deserializer, Serialize};
 use store::ApiStore;
 use utoipa::IntoParams;
 
+use crate::api::audit::{AuditExportQuery, AuditQuery, AuditView};
 use crate::api::catalogue::{EntryInput, EntryView};
 use crate::api::client::ClientView as SpeakerView;
 use crate::api::clients::{
     ClientView, CreatedClient, CreatedClientSecret, NewClient, NewClientSecret,
 };
 use crate::api::directories::{DirectoryEdit, DirectoryView, NewDirectory, QuirkView};
+use crate::api::erasures::ErasureView;
 use crate::api::events::{EventView, EventsPage, EventsPaging, EventsQuery};
+use crate::api::holds::{HeldChangeView, HoldView, LostView};
 use crate::api::keys::{ApiKeyView, CreatedApiKey, NewApiKey};
 use crate::api::organizations::{
     EditOrganization, NewOrganization, OrganizationView, OrganizationsQuery,
 };
+use crate::api::portal_links::{CreatedPortalLink, NewPortalLink, PortalLinkView};
+use crate::api::receipts::{NewReceipt, ReceiptView, ReceiptsQuery, SummaryView};
 use crate::api::requests::{
     AllRequestsQuery, RequestView, RequestsQuery, RerunView, WholeRequestView,
 };
+use crate::api::roles::{PreviewView, RoleMappingInput, RoleMappingView};
+use crate::api::safety::{EditSafety, SafetyView};
 use crate::api::schemas::{AdoptedView, NewSchema, SchemaView, UnknownView};
+use crate::api::sign_in::{SignInQuery, SignInView};
 use crate::api::tokens::{CreatedToken, NewToken, Rotation, TokenView};
 use crate::api::users::{GroupView, GroupsQuery, TimelineView, UserView, UsersQuery};
 use crate::api::webhooks::{
@@ -71,8 +87,9 @@ const PAGE_MAX: u64 = 1_000;
 #[rustfmt::skip]
 pub(crate) fn table() -> Vec<Route> {
     use ApiScope::{
-        CatalogueRead, CatalogueWrite, DirectoriesRead, DirectoriesWrite, EventsRead, KeysRead, KeysWrite,
-        OrganizationsRead, OrganizationsWrite, SettingsRead, TokensRead, TokensWrite, UsersRead,
+        AuditRead, CatalogueRead, CatalogueWrite, DirectoriesRead, DirectoriesWrite, EventsRead, KeysRead, KeysWrite,
+        OrganizationsRead, OrganizationsWrite, PortalRead, PortalWrite, ReceiptsWrite, SettingsRead, SignInRead,
+        TokensRead, TokensWrite, UsersRead, UsersWrite,
         WebhooksRead, WebhooksWrite,
     };
 
@@ -99,10 +116,24 @@ pub(crate) fn table() -> Vec<Route> {
             .answers::<OrganizationView>(200)
             .refuses(&[409]),
         Route::delete("/organizations/{organization}", "delete_organization", OrganizationsWrite, organizations::delete)
-            .says("Delete an organization", "It has to have no directory any more. Its API keys go with it.")
+            .says("Delete an organization", "It has to have no directory any more. Its API keys and portal links go with it.")
             .guarded()
             .answers_nothing()
             .refuses(&[409]),
+        Route::get("/organizations/{organization}/safety", "get_safety", OrganizationsRead, safety::get)
+            .says("Read what guards an organization", "How many people may use your app, and how many do; at which domains they have to be; how soon your app has to say that somebody's access has ended.")
+            .tagged()
+            .answers::<SafetyView>(200),
+        Route::patch("/organizations/{organization}/safety", "update_safety", OrganizationsWrite, safety::edit)
+            .says("Change what guards an organization", "It holds for what happens from then on: nobody who is there is put out.")
+            .tagged()
+            .guarded()
+            .takes::<EditSafety>()
+            .answers::<SafetyView>(200),
+        Route::get("/organizations/{organization}/sign-in", "check_sign_in", SignInRead, sign_in::get)
+            .says("Ask whether somebody may be let in", "When they sign in to your app; over all directories of the organization. Where several know the person, one that lets them in is enough.")
+            .query::<SignInQuery>()
+            .answers::<SignInView>(200),
         Route::get("/organizations/{organization}/directories", "list_directories_of_organization", DirectoriesRead, directories::list_of_organization)
             .says("List the directories of an organization", "In the order of their creation.")
             .query::<PageQuery>()
@@ -112,6 +143,21 @@ pub(crate) fn table() -> Vec<Route> {
             .tagged()
             .takes::<NewDirectory>()
             .answers::<DirectoryView>(201),
+        Route::get("/organizations/{organization}/portal-links", "list_portal_links", PortalRead, portal_links::list)
+            .says("List the portal links of an organization", "Whether or not they are good still, in the order of their creation.")
+            .query::<PageQuery>()
+            .answers_page_of::<PortalLinkView>(),
+        Route::post("/organizations/{organization}/portal-links", "create_portal_link", PortalWrite, portal_links::create)
+            .says("Create a portal link", "For an IT admin of the organization, who connects its provider there and sees how that goes, without an account. It belongs to the browser that opens it first, and opens nothing elsewhere. The answer is the only place where `url` is shown. An organization may have 100 that are good.")
+            .takes::<NewPortalLink>()
+            .answers::<CreatedPortalLink>(201)
+            .refuses(&[409]),
+        Route::get("/organizations/{organization}/portal-links/{link}", "get_portal_link", PortalRead, portal_links::get)
+            .says("Get a portal link", "With whether it was opened, and when it was used last.")
+            .answers::<PortalLinkView>(200),
+        Route::post("/organizations/{organization}/portal-links/{link}/revoke", "revoke_portal_link", PortalWrite, portal_links::revoke)
+            .says("Revoke a portal link", "From then on it opens nothing, also for whoever is inside. What was done with it stays.")
+            .answers::<PortalLinkView>(200),
         Route::get("/directories", "list_directories", DirectoriesRead, directories::list)
             .says("List directories", "Of all organizations, in the order of their creation.")
             .query::<PageQuery>()
@@ -151,6 +197,42 @@ pub(crate) fn table() -> Vec<Route> {
         Route::post("/requests/{request}/rerun", "rerun_request", DirectoriesWrite, requests::rerun)
             .says("Carry a request out once more", "One that failed, when the cause is mended: as its provider would send it again. 409 where that is not safe: it did not fail, its body is not kept whole, or the same was changed since. Events of what it changes say so in their cause.")
             .answers::<RerunView>(200)
+            .refuses(&[409]),
+        Route::post("/directories/{directory}/shadow", "begin_shadow", DirectoriesWrite, holds::begin_shadow)
+            .says("Let nothing out before somebody has looked", "Of a directory in which there never was anybody: what its provider sends is kept and answered as always, and waits in a hold. Read what your app would be told, and approve the hold to go live.")
+            .tagged()
+            .answers::<HoldView>(201)
+            .refuses(&[409]),
+        Route::get("/directories/{directory}/holds", "list_holds", DirectoriesRead, holds::list)
+            .says("List the holds of a directory", "In the order in which they began. The last one may not have ended.")
+            .query::<PageQuery>()
+            .answers_page_of::<HoldView>(),
+        Route::get("/directories/{directory}/holds/{hold}", "get_hold", DirectoriesRead, holds::get)
+            .says("Get a hold", "With how many events of which type would be let out.")
+            .tagged()
+            .answers::<HoldView>(200),
+        Route::get("/directories/{directory}/holds/{hold}/changes", "list_held_changes", UsersRead, holds::changes)
+            .says("List what waits", "As the events that your app would be told, in their order. What cancels out is not among them, so a page may have fewer entries than it might, and still lead on.")
+            .query::<PageQuery>()
+            .answers_page_of::<HeldChangeView>(),
+        Route::get("/directories/{directory}/holds/{hold}/lost", "list_lost", UsersRead, holds::lost)
+            .says("List what the provider would have to bring back", "People who may not use your app any more, and memberships that have ended, as far as they are not back.")
+            .query::<PageQuery>()
+            .answers_page_of::<LostView>(),
+        Route::get("/directories/{directory}/holds/{hold}/lost.csv", "get_lost_table", UsersRead, holds::lost_table)
+            .says("Read the same as a table", "To be handed to whoever looks after the provider.")
+            .streams_lines("text/csv"),
+        Route::post("/directories/{directory}/holds/{hold}/approve", "approve_hold", DirectoriesWrite, holds::approve)
+            .says("Let out what waits", "It was meant so: your app is told of it, in order. Of much, this goes on in the background.")
+            .tagged()
+            .guarded()
+            .answers::<HoldView>(200)
+            .refuses(&[409]),
+        Route::post("/directories/{directory}/holds/{hold}/reject", "reject_hold", DirectoriesWrite, holds::reject)
+            .says("Call what waits a mistake", "It goes on waiting until the provider has brought back what was lost; then what is left is let out. Until then it may still be approved.")
+            .tagged()
+            .guarded()
+            .answers::<HoldView>(200)
             .refuses(&[409]),
         Route::get("/directories/{directory}/tokens", "list_tokens", TokensRead, tokens::list)
             .says("List the tokens of a directory", "Whether or not they are good still.")
@@ -199,6 +281,16 @@ pub(crate) fn table() -> Vec<Route> {
             .says("Read what happened to a user", "Their events in order, also of somebody who was deleted.")
             .query::<PageQuery>()
             .answers::<TimelineView>(200),
+        Route::post("/directories/{directory}/users/{user}/erase", "erase_user", UsersWrite, erasures::erase)
+            .says("Erase a person", "Who is still in the directory is deleted, with the usual events, and `directory.user.erased` says to whoever follows the feed that they are to erase the same. Then what was said of the person is taken out of events, deliveries and the request log, in the background; `GET /erasures/{erasure}` says how far that is, and is the receipt. Asked for again, it is not begun anew. The provider has to be told first: what it sends later is new.")
+            .answers::<ErasureView>(202),
+        Route::get("/erasures", "list_erasures", UsersRead, erasures::list)
+            .says("List erasures", "With how far they are, and receipts; the latest first.")
+            .query::<PageQuery>()
+            .answers_page_of::<ErasureView>(),
+        Route::get("/erasures/{erasure}", "get_erasure", UsersRead, erasures::get)
+            .says("Get an erasure", "How far it is; when it is done, the receipt: what was erased and how much, when, and who asked for it, without anything of the person but ids.")
+            .answers::<ErasureView>(200),
         Route::get("/directories/{directory}/groups", "list_groups", UsersRead, users::groups)
             .says("List or look for groups", "In the order of their creation, without members.")
             .query::<GroupsQuery>()
@@ -210,6 +302,21 @@ pub(crate) fn table() -> Vec<Route> {
             .says("Read what happened to a group", "Its events in order, those of its members too.")
             .query::<PageQuery>()
             .answers::<TimelineView>(200),
+        Route::get("/directories/{directory}/role-mapping", "get_role_mapping", DirectoriesRead, roles::get)
+            .says("Read who gets which role", "With how far it is that everybody has the roles that they should have.")
+            .tagged()
+            .answers::<RoleMappingView>(200),
+        Route::put("/directories/{directory}/role-mapping", "put_role_mapping", DirectoriesWrite, roles::put)
+            .says("Say who gets which role", "By group or by condition. Everybody is looked at in the background; `progress` says how far that is.")
+            .tagged()
+            .guarded()
+            .takes::<RoleMappingInput>()
+            .answers::<RoleMappingView>(200)
+            .refuses(&[409]),
+        Route::post("/directories/{directory}/role-mapping/preview", "preview_role_mapping", UsersRead, roles::preview)
+            .says("Try who would get which role", "Says who would gain and who would lose, and why, and changes nothing. Looks at everybody.")
+            .takes::<RoleMappingInput>()
+            .answers::<PreviewView>(200),
         Route::get("/directories/{directory}/snapshot", "get_snapshot", UsersRead, snapshot::get)
             .says("Read all that is in a directory", "In one state: a line of JSON for each user, group and membership, between one that tells of the directory and one that ends it, which has the `cursor` from which to go on: `GET /events?directory_id=…&after=…`. Without the last line it broke off, and is to be read again. It is read within ten minutes.")
             .streams_lines("application/x-ndjson"),
@@ -294,6 +401,19 @@ pub(crate) fn table() -> Vec<Route> {
         Route::get("/directories/{directory}/events/{number}", "get_event", EventsRead, events::get)
             .says("Get an event", "By its number in the directory, whole, as long as it is kept.")
             .answers::<EventView>(200),
+        Route::post("/directories/{directory}/events/{number}/receipt", "create_receipt", ReceiptsWrite, receipts::create)
+            .says("Say that somebody's access has ended", "As a `directory.user.deactivated` or `directory.user.deleted` told your app to. The first receipt of an event is kept, and answered 201; every other is answered 200 with the first.")
+            .takes::<NewReceipt>()
+            .answers::<ReceiptView>(200)
+            .answers::<ReceiptView>(201)
+            .refuses(&[409]),
+        Route::get("/directories/{directory}/receipts", "list_receipts", UsersRead, receipts::list)
+            .says("List ends of access, and their receipts", "In the order of their events.")
+            .query::<ReceiptsQuery>()
+            .answers_page_of::<ReceiptView>(),
+        Route::get("/directories/{directory}/receipts/summary", "get_receipt_summary", UsersRead, receipts::summary)
+            .says("Read how long it takes until access has ended", "From the provider's request to the effect in your app.")
+            .answers::<SummaryView>(200),
         Route::get("/webhooks", "list_webhooks", WebhooksRead, webhooks::list)
             .says("List webhook endpoints", "In the order of their creation.")
             .of_all()
@@ -362,6 +482,21 @@ pub(crate) fn table() -> Vec<Route> {
         Route::delete("/api-keys/{key}", "revoke_api_key", KeysWrite, keys::revoke)
             .says("Revoke an API key", "From then on it opens nothing.")
             .answers_nothing(),
+        Route::get("/audit", "list_audit_entries", AuditRead, audit::list)
+            .says("Read the audit log", "Who did what on your side, with what, from where and when; the latest first. What providers do is in the feed. A key of one organization reads what concerns that one.")
+            .query::<AuditQuery>()
+            .answers_page_of::<AuditView>()
+            .refuses(&[404]),
+        Route::get("/audit/export.ndjson", "export_audit_ndjson", AuditRead, audit::ndjson)
+            .says("Export the audit log as JSON", "A line for each entry, the latest first, as long as there are any. An answer that breaks off is not all of it.")
+            .query::<AuditExportQuery>()
+            .streams::<AuditView>("application/x-ndjson")
+            .refuses(&[404]),
+        Route::get("/audit/export.csv", "export_audit_csv", AuditRead, audit::csv)
+            .says("Export the audit log as a table", "The same as CSV (RFC 4180), with the names of the columns first. What a spreadsheet would take for a formula begins with an apostrophe.")
+            .query::<AuditExportQuery>()
+            .streams_lines("text/csv")
+            .refuses(&[404]),
         Route::get("/settings", "get_settings", SettingsRead, server::settings)
             .says("Read what the server runs with", "")
             .answers::<server::SettingsView>(200),
@@ -394,11 +529,15 @@ where
         let counter = Arc::<Counter>::from_ref(state);
         let mut store = caller::vendor(&counter, parts).await?;
         if let Some(RequestId(id)) = parts.extensions.get() {
-            store = store.in_request(*id);
+            store = store.in_request(*id, caller::client_address(&counter, parts));
         }
         // Whoever may not do it is not told whether there is anything to do it with.
         let needs = parts.extensions.get::<Needs>();
-        caller::may(&store, *needs.expect("every route says what it needs"))?;
+        let needs = *needs.expect("every route says what it needs");
+        if let Err(problem) = caller::may(&store, needs) {
+            caller::note_refusal(&counter, &store, parts, needs, &problem);
+            return Err(problem);
+        }
         Ok(Vendor { store, counter })
     }
 }

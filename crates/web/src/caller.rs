@@ -12,18 +12,18 @@ use axum::http::{Extensions, HeaderMap, header};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use directory::secret::SecretHash;
-use directory::{AddressRange, DirectoryId, requests};
+use directory::{AddressRange, DirectoryId, TokenId, requests};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use store::{ApiStore, Credential, DirectoryStore, Standing};
+use store::{ApiStore, Credential, DirectoryStore, Origin, Standing};
 
-use crate::Counter;
 use crate::api::Needs;
 use crate::error::Refusal;
 use crate::guesses::Peer;
 use crate::problem::Problem;
 use crate::scim::Explanation;
 use crate::settings::Rate;
+use crate::{Counter, RequestId};
 
 /// How much each directory has asked lately.
 pub(crate) type Rates = Arc<DefaultKeyedRateLimiter<DirectoryId>>;
@@ -132,11 +132,17 @@ fn check_address(counter: &Counter, parts: &Parts, store: &DirectoryStore) -> Re
 }
 
 /// Who is at the other end, as far as that can be believed.
-fn client_address(counter: &Counter, parts: &Parts) -> Option<IpAddr> {
+pub(crate) fn client_address(counter: &Counter, parts: &Parts) -> Option<IpAddr> {
     address_of(counter, &parts.extensions, &parts.headers)
 }
 
-/// The same of a request that was not taken apart.
+/// In which request something is asked, and from where.
+pub(crate) fn origin(counter: &Counter, parts: &Parts) -> Origin {
+    let request_id = parts.extensions.get().map(|RequestId(id)| *id);
+    Origin { request_id, address: client_address(counter, parts) }
+}
+
+/// Who is at the other end of a request that was not taken apart.
 pub(crate) fn address_of(
     counter: &Counter,
     extensions: &Extensions,
@@ -327,6 +333,32 @@ pub(crate) fn may(store: &ApiStore, needs: Needs) -> Result<(), Problem> {
         ));
     }
     Ok(())
+}
+
+/// How often the audit log tells of one key that it was refused something: enough to be noticed, and
+/// not to fill it.
+const REFUSALS: Quota = Quota::per_minute(NonZeroU32::new(10).expect("it is not zero"));
+
+/// How often each key was refused something lately.
+pub(crate) type Refusals = DefaultKeyedRateLimiter<TokenId>;
+
+pub(crate) fn refusals() -> Refusals {
+    RateLimiter::keyed(REFUSALS)
+}
+
+/// Notes in the audit log what a key was refused.
+pub(crate) fn note_refusal(
+    counter: &Counter,
+    store: &ApiStore,
+    parts: &Parts,
+    needs: Needs,
+    problem: &Problem,
+) {
+    let Some(key) = store.key() else { return };
+    if counter.refusals.check_key(&key.id).is_ok() {
+        // Without the ids in it, which may be anybody's.
+        store.note_refusal(&format!("{} {}: {}", parts.method, needs.path, problem.detail()));
+    }
 }
 
 /// Opens the management API for the key of a request.

@@ -17,6 +17,9 @@ use crate::scim::{PATH_SHOWN_MAX, cut, entity_tag, shortened};
 /// The media type of everything that SCIM answers (RFC 7644 §3.8).
 pub(crate) const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/scim+json");
 
+/// Characters of a name that are shown in an error.
+const NAME_SHOWN_MAX: usize = 100;
+
 /// RFC 6750 §3.1: the token is good, and does not reach so far.
 const INSUFFICIENT_SCOPE: &str =
     "Bearer realm=\"Roster\", error=\"insufficient_scope\", scope=\"read_write\"";
@@ -261,6 +264,24 @@ fn as_scim(rejection: Rejection) -> Error {
                  are not needed, or ask the app's team to raise the limit"
             ),
         ),
+        Rejection::SeatsFull { provider, user_name, max } => Error::new(
+            403,
+            format!(
+                "{} tried to add {}, but the seat limit of {max} is reached. Ask your vendor for more \
+                 seats, or unassign someone",
+                provider.subject(),
+                quoted(&user_name),
+            ),
+        ),
+        Rejection::OutsideDomains { provider, user_name, domain } => Error::new(
+            403,
+            format!(
+                "{} tried to add {}, but {domain} is none of your organization's domains. Ask your \
+                 vendor to admit the domain, or unassign the person",
+                provider.subject(),
+                quoted(&user_name),
+            ),
+        ),
         Rejection::GroupsFull(limit) => Error::new(
             403,
             format!(
@@ -280,19 +301,37 @@ fn as_scim(rejection: Rejection) -> Error {
             "the token of this app may read and not change anything. Ask the app's team for a \
              token that may write, and paste it into the provisioning settings of this app",
         ),
+        Rejection::ProtectedUser(name) => Error::new(
+            403,
+            format!(
+                "`{}` is protected in this directory: nobody is to take the app from them by \
+                 provisioning. Assign the person again, or ask the app's team to end the protection",
+                shortened(&name)
+            ),
+        ),
         Rejection::SchemasChanged => Error::new(
             503,
             "the schemas of this directory were changed while the request was read, and nothing \
              else was changed. Send it again",
         ),
-        // Only the management API asks for what these refuse.
+        // Only the management API and the pages ask for what these refuse.
         Rejection::UnknownDirectory(_)
         | Rejection::UnknownOrganization(_)
         | Rejection::ExternalIdTaken
         | Rejection::UnknownToken(_)
         | Rejection::UnknownClient(_)
         | Rejection::UnknownApiKey(_)
+        | Rejection::UnknownHold(_)
+        | Rejection::HoldDecided
+        | Rejection::ShadowRejected
+        | Rejection::NoShadow
         | Rejection::OrganizationInUse(_)
+        | Rejection::UnknownPortalLink(_)
+        | Rejection::PortalLinksFull(_)
+        | Rejection::UnknownMember(_)
+        | Rejection::EmailTaken
+        | Rejection::TeamFull(_)
+        | Rejection::LastOwner
         | Rejection::ClientsFull(_)
         | Rejection::ClientSecretsFull(_)
         | Rejection::RevisionFailed
@@ -302,11 +341,17 @@ fn as_scim(rejection: Rejection) -> Error {
         | Rejection::SchemasFull(_)
         | Rejection::AttributeInUse { .. }
         | Rejection::UnknownEntry(_)
+        | Rejection::WrongMapping(_)
         | Rejection::CatalogueFull(_) => {
             Error::new(404, "the directory is not there any more. Ask the app's team for a new one")
         }
         Rejection::Scim(error) => error,
     }
+}
+
+/// The name of a person: what stands in double quotes is left out where the request log masks people.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", cut(name, NAME_SHOWN_MAX).replace('"', "'"))
 }
 
 /// A path that nobody serves.

@@ -132,6 +132,12 @@ impl Followers {
 }
 
 impl Follower {
+    /// Waits as long as this, whatever happens; says whether the server goes on.
+    pub(crate) async fn rest(&self, duration: Duration) -> bool {
+        let mut is_stopping = self.followers.is_stopping.subscribe();
+        tokio::time::timeout(duration, is_stopping.wait_for(|it| *it)).await.is_err()
+    }
+
     /// Waits until there is an event behind a position that is meant, or as long as this.
     pub(crate) async fn wait(
         &self,

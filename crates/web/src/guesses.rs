@@ -41,7 +41,7 @@ pub(crate) struct Guesses {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
-    /// An address, or the network of 64 bits of an IPv6 address: that is what one customer has.
+    /// Where it comes from.
     From(IpAddr),
     /// Tokens that begin like this, wherever they come from.
     Beginning(String),
@@ -86,16 +86,20 @@ impl Guesses {
     }
 }
 
+/// What one customer of a provider has: an address, or the network of 64 bits of an IPv6 address.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
 impl Key {
     fn of(address: IpAddr) -> Key {
-        let address = match address.to_canonical() {
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments();
-                IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-            }
-            address @ IpAddr::V4(_) => address,
-        };
-        Key::From(address)
+        Key::From(network(address))
     }
 
     fn beginning(presented: &str) -> Key {

@@ -1,8 +1,9 @@
 //! The counter: where providers speak SCIM, and where the vendor manages.
 //!
 //! A request is recognised by its credential, which opens a store narrowed to what it may see;
-//! then it is read, decided and answered. Every answer, on every path, is JSON, and every error
-//! says what happened, why, and what to do now: an Okta admin sees the `detail` and nothing else.
+//! then it is read, decided and answered. Every answer, on every path that a program asks for, is JSON,
+//! and every error says what happened, why, and what to do now: an Okta admin sees the `detail` and
+//! nothing else. Beside that there are pages, for people.
 
 mod api;
 mod body;
@@ -17,6 +18,7 @@ mod log;
 mod oauth;
 mod once;
 mod openapi;
+mod pages;
 mod problem;
 mod scim;
 pub mod settings;
@@ -41,6 +43,8 @@ use tower::ServiceExt as _;
 
 pub use connections::serve;
 pub use openapi::document;
+pub use pages::brand::{BadBrand, Brand, Colour, Logo};
+pub use pages::{FrameAncestor, NotASite, page_places};
 pub use scim::places as scim_places;
 pub use settings::{BadSetting, Limits, Rate, Settings};
 
@@ -48,6 +52,7 @@ use crate::caller::Rates;
 use crate::error::Refusal;
 use crate::followers::Followers;
 use crate::guesses::Guesses;
+use crate::pages::{Policies, Tries};
 use crate::scim::Explanation;
 use crate::shares::Shares;
 use crate::taken::Glimpse;
@@ -60,9 +65,12 @@ pub(crate) struct Counter {
     entropy: Chance,
     rates: Option<Rates>,
     guesses: Option<Guesses>,
+    refusals: caller::Refusals,
     followers: Arc<Followers>,
     /// Of snapshots.
     snapshots: Shares,
+    policies: Policies,
+    tries: Tries,
 }
 
 /// Where secrets come from. Chance arrives as an argument; the front door has the real one.
@@ -89,12 +97,16 @@ pub fn application(
         entropy,
         rates: settings.limits.rate.map(caller::rates),
         guesses: settings.limits.guesses.map(Guesses::new),
+        refusals: caller::refusals(),
+        policies: Policies::new(&settings.frame_ancestors),
+        tries: Tries::new(),
         settings,
     });
     let others = Router::new()
         .merge(health::routes())
         .merge(openapi::routes())
         .merge(oauth::routes())
+        .merge(pages::routes(&counter))
         .nest("/api/v1", api::routes(&counter))
         .fallback(scim::handle_unversioned)
         .method_not_allowed_fallback(error::wrong_method)
@@ -163,8 +175,8 @@ impl Application {
         let headers = response.headers_mut();
         let header = HeaderValue::try_from(id.to_string()).expect("an id is plain ASCII");
         headers.insert(REQUEST_ID, header);
-        // Answers hold personal data, which nobody on the way shall keep.
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // Answers hold personal data, which nobody on the way shall keep; those that do not say so.
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         if let Some((method, path)) = told {
             let explanation = explanation.as_ref();
             let straightened = explanation.filter(|it| !it.quirks.is_empty());

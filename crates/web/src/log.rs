@@ -1,13 +1,18 @@
 //! What of a request may stand in the log.
 
-use directory::{DirectoryId, OrganizationId, ResourceId};
+use directory::{DirectoryId, OrganizationId, PortalLinkId, ResourceId};
 
 /// Segments of a path that are ours.
-const WORDS: [&str; 29] = [
+const WORDS: [&str; 53] = [
     "api",
     "v1",
     "organizations",
     "directories",
+    "safety",
+    "sign-in",
+    "receipts",
+    "receipt",
+    "summary",
     "tokens",
     "quirks",
     "client",
@@ -23,6 +28,25 @@ const WORDS: [&str; 29] = [
     "events",
     "health",
     "ready",
+    "portal-links",
+    "revoke",
+    "portal",
+    "open",
+    "live",
+    "choose",
+    "set-up",
+    "pause",
+    "resume",
+    "people",
+    "activity",
+    "rotate",
+    "dashboard",
+    "sign-in",
+    "sign-out",
+    "join",
+    "members",
+    "account",
+    "sessions",
     "Users",
     "Groups",
     "ServiceProviderConfig",
@@ -60,6 +84,7 @@ fn is_ours(segment: &str) -> bool {
         || ResourceId::parse(segment).is_some()
         || segment.parse::<DirectoryId>().is_ok()
         || segment.parse::<OrganizationId>().is_ok()
+        || segment.parse::<PortalLinkId>().is_ok()
 }
 
 #[cfg(test)]
@@ -82,6 +107,11 @@ mod tests {
             &format!("/api/v1/directories/{directory}/schemas"),
             &format!("/api/v1/directories/{directory}/unknown-attributes"),
             &format!("/api/v1/directories/{directory}/unknown-attributes/adopt"),
+            "/portal/link-01m80caaf5evcr9sjyhpkxd558/choose",
+            &format!("/portal/link-01m80caaf5evcr9sjyhpkxd558/directories/{directory}/set-up"),
+            &format!(
+                "/portal/link-01m80caaf5evcr9sjyhpkxd558/directories/{directory}/people/{user}"
+            ),
             "/api/v1/roles",
             "/api/v1/entitlements",
             &format!("/scim/v2/{directory}/Roles"),
@@ -94,6 +124,7 @@ mod tests {
         check("/scim/v2/Users/ana@example.com", "/scim/v2/Users/…");
         check("/scim/v2/Users/ana%40example.com/", "/scim/v2/Users/…/");
         check("/scim/v2/roster-scim-00ff/Users", "/scim/v2/…/Users");
+        check("/portal/open/roster-portal-00ff", "/portal/open/…");
         check("/scim/v2x/Users", "/…/…/Users");
         check("/ana@example.com", "/…");
     }

@@ -86,10 +86,13 @@ fn tags(table: &[Route]) -> Value {
         "organizations" => "Your customers.",
         "directories" => "SCIM connections of an organization to a provider, and their schemas.",
         "tokens" => "Credentials of a directory: tokens, and OAuth clients.",
+        "portal" => "Links with which IT admins of your customers open the portal.",
         "users" => "People and groups of a directory.",
         "events" => "What happened, in order.",
         "catalogue" => "The roles and entitlements of your app, as providers read them.",
         "keys" => "Keys of this API.",
+        "sign_in" => "Whether somebody may be let in.",
+        "receipts" => "What your app says of access that has ended.",
         "settings" => "What the server runs with.",
         _ => "",
     };

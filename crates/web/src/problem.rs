@@ -105,9 +105,28 @@ impl Problem {
         )
     }
 
+    /// Why.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// Why it could not be done, where something failed: for the log.
     pub(crate) fn failure(&self) -> Option<&store::Error> {
         self.cause.as_deref()
+    }
+
+    /// The same, for whoever tells of it in a page.
+    pub(crate) fn failed(&self) -> Option<Arc<store::Error>> {
+        self.cause.clone()
+    }
+
+    /// What happened, why, and what to do now.
+    pub(crate) fn said(&self) -> [&str; 3] {
+        [self.title, &self.detail, &self.hint]
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).expect("we make no other statuses")
     }
 
     /// Also for what exists and may not be known of.
@@ -172,6 +191,56 @@ impl From<store::Error> for Problem {
             store::Error::Rejected(Rejection::UnknownToken(_)) => Problem::not_found("token"),
             store::Error::Rejected(Rejection::UnknownClient(_)) => Problem::not_found("client"),
             store::Error::Rejected(Rejection::UnknownApiKey(_)) => Problem::not_found("API key"),
+            store::Error::Rejected(Rejection::UnknownHold(_)) => Problem::not_found("hold"),
+            store::Error::Rejected(Rejection::HoldDecided) => Problem::new(
+                StatusCode::CONFLICT,
+                "hold-decided",
+                "What waited goes out, or has gone out",
+                "nothing can be said of this hold any more",
+                "Read the hold: `outcome` says why",
+            ),
+            store::Error::Rejected(Rejection::ShadowRejected) => Problem::new(
+                StatusCode::CONFLICT,
+                "shadow-not-rejected",
+                "A shadow cannot be rejected",
+                "your app has heard of nobody yet, so there is nothing that a provider could bring \
+                 back",
+                "Have the provider mended and look again, approve it to go live, or delete the \
+                 directory: then your app never hears of anybody",
+            ),
+            store::Error::Rejected(Rejection::NoShadow) => Problem::new(
+                StatusCode::CONFLICT,
+                "not-new",
+                "The directory is not new any more",
+                "there is, or was, somebody in it, of whom your app may have heard; or its changes \
+                 wait already",
+                "Create another directory, with `shadow`",
+            ),
+            store::Error::Rejected(Rejection::UnknownPortalLink(_)) => {
+                Problem::not_found("portal link")
+            }
+            store::Error::Rejected(Rejection::PortalLinksFull(limit)) => Problem::new(
+                StatusCode::CONFLICT,
+                "portal-links-full",
+                "The organization has as many portal links as it may",
+                format!("{limit} of them are good"),
+                "Revoke those that are not needed any more",
+            ),
+            store::Error::Rejected(Rejection::UnknownMember(_)) => Problem::not_found("member"),
+            store::Error::Rejected(Rejection::TeamFull(limit)) => Problem::new(
+                StatusCode::CONFLICT,
+                "team-full",
+                "There are as many members as there may be",
+                format!("there are {limit}"),
+                "Remove those who are not needed any more",
+            ),
+            store::Error::Rejected(Rejection::LastOwner) => Problem::new(
+                StatusCode::CONFLICT,
+                "last-owner",
+                "The last owner is not removed",
+                "nobody could invite or remove members then",
+                "Invite another owner first, and wait until they have joined",
+            ),
             store::Error::Rejected(Rejection::OrganizationInUse(count)) => Problem::new(
                 StatusCode::CONFLICT,
                 "organization-in-use",
@@ -333,7 +402,7 @@ fn of_schemas(rejection: &Rejection) -> Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let failure = self.cause.clone().map(Failure);
-        let status = StatusCode::from_u16(self.status).expect("we make no other statuses");
+        let status = self.status();
         let (retry_after, is_uncertain) = (self.retry_after, self.is_uncertain);
         let mut response = (status, Json(self)).into_response();
         if is_uncertain {

@@ -1,10 +1,15 @@
 //! What the counter is told by the operator.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use directory::AddressRange;
 use directory::requests::{PersonalData, Policy};
+use directory::secret::Secret;
 use directory::webhook::Networks;
+
+use crate::pages::FrameAncestor;
+use crate::pages::brand::Brand;
 
 /// Settings of the counter, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +25,10 @@ pub struct Settings {
     pub trusted_proxies: Vec<AddressRange>,
     /// Networks that are not of the internet and may have webhook endpoints all the same.
     pub webhook_networks: Networks,
+    /// What the pages look like.
+    pub brand: Arc<Brand>,
+    /// Sites that may show the portal in a frame: the vendor's app.
+    pub frame_ancestors: Vec<FrameAncestor>,
     /// What is kept of each request of a provider; nothing, where it is only looked who sends it.
     pub request_log: Option<Policy>,
 }
@@ -66,7 +75,7 @@ pub enum BadSetting {
     PublicUrl(String),
     /// The SCIM path is not one.
     #[error(
-        "the SCIM path `{0}` is not usable: write a path such as `/scim/v2` of letters, digits, `-` and `.`, which is not `/api`, `/health`, `/ready`, `/oauth`, or below `/api/v1`"
+        "the SCIM path `{0}` is not usable: write a path such as `/scim/v2` of letters, digits, `-` and `.`, which is not one of ours: `/api`, `/assets`, `/dashboard`, `/health`, `/oauth`, `/portal`, `/ready`, or below `/api/v1`, `/assets`, `/dashboard` or `/portal`"
     )]
     ScimPath(String),
 }
@@ -124,9 +133,10 @@ impl Settings {
             !matches!(segment, "" | "." | "..")
                 && segment.bytes().all(|it| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'.'))
         };
-        let is_taken =
-            matches!(path, "/health" | "/ready" | "/api" | "/api/v1" | "/oauth" | "/oauth/token")
-                || path.starts_with("/api/v1/");
+        let is_taken = matches!(path, "/health" | "/ready" | "/api" | "/oauth" | "/oauth/token")
+            || ["/api/v1", "/assets", "/dashboard", "/portal"].into_iter().any(|ours| {
+                path.strip_prefix(ours).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            });
         let is_usable =
             !is_taken && path.strip_prefix('/').is_some_and(|path| path.split('/').all(is_segment));
         if !is_usable {
@@ -138,6 +148,8 @@ impl Settings {
             limits,
             trusted_proxies: Vec::new(),
             webhook_networks: Networks::default(),
+            brand: Arc::default(),
+            frame_ancestors: Vec::new(),
             request_log: Some(Policy { bodies: true, personal_data: PersonalData::Kept }),
         })
     }
@@ -174,6 +186,21 @@ impl Settings {
         format!("{}{}", self.public_url, self.scim_path)
     }
 
+    /// Whether browsers reach us over an encrypted connection.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.public_url.starts_with("https:")
+    }
+
+    /// Where a link to the portal leads.
+    pub(crate) fn portal_url(&self, secret: &Secret) -> String {
+        format!("{}/portal/open/{}", self.public_url, secret.reveal())
+    }
+
+    /// Where an invitation to the team leads.
+    pub fn invitation_url(&self, secret: &Secret) -> String {
+        format!("{}/dashboard/join/{}", self.public_url, secret.reveal())
+    }
+
     /// Where clients of OAuth get access tokens.
     pub fn oauth_token_url(&self) -> String {
         format!("{}/oauth/token", self.public_url)
@@ -203,6 +230,7 @@ mod tests {
         for path in
             ["", "/", "scim", "/scim//v2", "/scim_v2", "/api/v1", "/api/v1/scim", "/a?b", "/ä"]
                 .into_iter()
+                .chain(["/portal", "/portal/scim", "/dashboard/scim/v2", "/assets"])
                 .chain(["/api", "/health", "/ready/", "/oauth", "/scim/../v2", "/./scim"])
         {
             assert_eq!(check("https://a", path), Err(BadSetting::ScimPath(path.to_owned())));
@@ -211,7 +239,7 @@ mod tests {
 
     #[test]
     fn paths_beside_those_of_others_are_taken() {
-        for path in ["/api/scim/v2", "/api/v10", "/health/scim", "/scim.v2", "/s"] {
+        for path in ["/api/scim/v2", "/api/v10", "/health/scim", "/scim.v2", "/s", "/portals"] {
             let settings = Settings::new("https://a.example", path, Limits::default());
             assert_eq!(settings.as_ref().map(Settings::scim_path), Ok(path));
         }

@@ -13,6 +13,7 @@
 //!   later requests; answers show it by that name too. `later=7d` lets days pass before the request,
 //!   `mistake=ours` has the server fail in the middle of what the request creates, and `store=closed`
 //!   closes the store before it, as when the server is being stopped: it belongs to the end.
+//!   `roles=walked` has everybody's roles looked at, as a server does in the background.
 //! - Of the headers of an answer, those that have no meaning here are left out: `Date`,
 //!   `Content-Length`, `Connection`, and two that every answer has: `x-request-id`, and
 //!   `Cache-Control`, which lets nobody keep it.
@@ -163,6 +164,10 @@ impl Dialogue {
                 }
                 Some(("mistake", "ours")) => self.server.break_down(),
                 Some(("store", "closed")) => self.server.close_store(),
+                Some(("roles", "walked")) => {
+                    self.server.walk_roles();
+                    self.state = self.server.state();
+                }
                 Some((name, pointer)) => kept.push((name, pointer)),
                 None => panic!("{}: what is `{instruction}`?", self.name),
             }

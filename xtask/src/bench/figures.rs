@@ -78,6 +78,14 @@ impl Figures {
         Spread::of(pairs.map(|(first, other)| middle(other) / middle(first)))
     }
 
+    /// How many times as long as the first side's another's slowest of a hundred works take, round by
+    /// round.
+    pub(crate) fn tail(&self, side: usize) -> Spread {
+        let pairs = self.sides[0].iter().zip(&self.sides[side]);
+        let slowest = |round: &Round| percentile(round.latencies.clone(), 99).as_secs_f64();
+        Spread::of(pairs.map(|(first, other)| slowest(other) / slowest(first)))
+    }
+
     /// Seconds of one work of a side.
     pub(crate) fn seconds(&self, side: usize) -> Spread {
         Spread::of(self.sides[side].iter().map(|round| 1.0 / round.speed()))
@@ -158,6 +166,20 @@ mod tests {
         let mut figures = Figures::of(2);
         figures.add(vec![round([10, 10, 10]), round([20, 20, 900])]);
         assert!((figures.cost(1).median - 2.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn tails_are_of_the_same_round() {
+        let round = |millis: u64| {
+            let mut latencies = vec![Duration::from_millis(1); 98];
+            latencies.extend([Duration::from_millis(millis); 2]);
+            Round { latencies, ..round(100, 1) }
+        };
+        let mut figures = Figures::of(2);
+        figures.add(vec![round(10), round(20)]);
+        // The machine was slow in the second round, for both.
+        figures.add(vec![round(100), round(200)]);
+        assert_eq!(figures.tail(1), Spread { median: 2.0, min: 2.0, max: 2.0 });
     }
 
     #[test]

@@ -66,6 +66,10 @@ fn measured(figure: Figure, played: &[Played], starts: &[Start], largest: usize)
             // The first may be missing where there are too few people for it.
             (place > 0).then(|| figures.cost(place))
         }
+        Figure::Tail { scenario, side: name } => {
+            let (figures, place) = side(scenario, name)?;
+            Some(figures.tail(place))
+        }
         Figure::P99 { scenario, side: name } => {
             let (figures, place) = side(scenario, name)?;
             let time = figures.percentile(place, 99).as_secs_f64() * 1_000.0;

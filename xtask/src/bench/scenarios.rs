@@ -57,6 +57,9 @@ pub(crate) enum Place {
     Fresh(&'static str),
     /// The one with the most users, of `--users`.
     Largest,
+    /// The one with the most users of those that have no more than so many, or else the smallest: where
+    /// users are added, a full directory would refuse them.
+    UpTo(usize),
     /// Each of `--users` is a side of its own: the first is called `smallest`, the last `largest`.
     Each,
     /// The one with many directories.
@@ -88,8 +91,10 @@ pub(crate) enum Load {
     },
     /// A thousand events at a time.
     Feed,
-    /// Of everything a little, over many directories.
+    /// Of everything a little, over all directories.
     Mixed,
+    /// The same, while everybody's roles are looked at.
+    MixedBesideRoles,
 }
 
 /// Which part of a list.
@@ -282,6 +287,18 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         rounds_max: 1,
         sides: &[roster("Roster", Place::Fresh("import one by one"), Load::Import)],
     },
+    Scenario {
+        name: "roles",
+        what: "mixed load on one directory while everybody's roles are looked at, 16 connections",
+        connections: 16,
+        works: 5_000,
+        // After each, everybody was looked at.
+        rounds_max: 3,
+        sides: &[
+            roster("as usual", Place::UpTo(100_000), Load::Mixed),
+            roster("beside roles", Place::UpTo(100_000), Load::MixedBesideRoles),
+        ],
+    },
 ];
 
 /// A figure that we hold ourselves to.
@@ -303,6 +320,8 @@ pub(crate) enum Figure {
     Ratio { scenario: &'static str, beside: &'static str },
     /// How many times what a request costs a scenario's first side it costs another.
     Cost { scenario: &'static str, side: &'static str },
+    /// How many times as long the slowest of a hundred requests takes as on the scenario's first side.
+    Tail { scenario: &'static str, side: &'static str },
     /// Milliseconds that one request in a hundred takes longer than.
     P99 { scenario: &'static str, side: &'static str },
     /// Seconds of one work.
@@ -443,6 +462,12 @@ pub(crate) const GOALS: &[Goal] = &[
         bound: Bound::AtMost(2.0),
     },
     Goal {
+        what: "p99 of SCIM while the roles of all users of a directory are looked at, times the usual",
+        on: None,
+        figure: Figure::Tail { scenario: "roles", side: "beside roles" },
+        bound: Bound::AtMost(2.0),
+    },
+    Goal {
         what: "from start to ready on an empty database, in ms",
         on: None,
         figure: Figure::Ready { is_empty: true },
@@ -496,6 +521,7 @@ mod tests {
             let (scenario, side) = match goal.figure {
                 Figure::Ratio { scenario, beside } => (scenario, beside),
                 Figure::Cost { scenario, side }
+                | Figure::Tail { scenario, side }
                 | Figure::P99 { scenario, side }
                 | Figure::Seconds { scenario, side } => (scenario, side),
                 _ => continue,

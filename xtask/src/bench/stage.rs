@@ -21,6 +21,7 @@ use crate::{
         process,
         progress::Progress,
         requests::{Crowd, request},
+        roles::{self, Roles},
         scenarios::{Commits, Load, PAGE, Part, Place, Scenario, Who},
         seed::{self, Kind, REPLACED, REPLACED_A_LITTLE, Seed},
     },
@@ -96,6 +97,8 @@ struct Standing {
     cursors: Vec<String>,
     /// Requests for the feed.
     feed: Option<Rc<[Work]>>,
+    /// Of the first crowd.
+    roles: Roles,
 }
 
 #[derive(Debug)]
@@ -242,6 +245,10 @@ impl Stage {
                     let spot = match place {
                         Place::Fresh(name) => Spot::Fresh(name),
                         Place::Each | Place::Largest => Spot::Users(largest),
+                        Place::UpTo(most) => {
+                            let fitting = self.sizes.iter().rev().find(|users| **users <= most);
+                            Spot::Users(*fitting.unwrap_or(&self.sizes[0]))
+                        }
                         Place::Directories => Spot::Directories,
                     };
                     if group_of(&self.stand(spot)?.crowds[0], load).is_some() {
@@ -276,7 +283,12 @@ impl Stage {
                     let standing = self.stand(spot)?;
                     let (addresses, ids) = (standing.addresses(), standing.process_ids());
                     first.get_or_insert_with(|| (spot, load, Rc::clone(&works)));
-                    self.drive(&addresses, &ids, scenario.connections, &works, &progress)?
+                    let round =
+                        self.drive(&addresses, &ids, scenario.connections, &works, &progress)?;
+                    if load == Load::MixedBesideRoles {
+                        self.check_roles(spot)?;
+                    }
+                    round
                 }
                 What::Raw(commits) => {
                     let (spot, ..) = *first.as_ref().context("Roster is the first side")?;
@@ -315,6 +327,17 @@ impl Stage {
         let before = used()?;
         let round = self.client.drive(addresses, connections, works, progress)?;
         Ok(Round { processor: Some(used()?.saturating_sub(before)), ..round })
+    }
+
+    /// Everybody's roles were looked at all the while.
+    fn check_roles(&mut self, spot: Spot) -> anyhow::Result<()> {
+        let place = self.place(spot)?;
+        let (client, standing) = (&self.client, &self.standing[place]);
+        let (address, crowd) = (standing.nodes[0].address(), &standing.crowds[0]);
+        let progress = roles::progress(client, address, &standing.api_key, crowd)?;
+        let (done, total) = progress.context("everybody was looked at before the load was over")?;
+        say(format_args!("            the roles of {done} of {total} people were looked at"));
+        Ok(())
     }
 
     /// A request like those that were sent, whose answer is like theirs.
@@ -457,7 +480,8 @@ impl Standing {
         api_key: String,
         crowds: Vec<Crowd>,
     ) -> Standing {
-        Standing { spot, nodes, database, api_key, crowds, cursors: Vec::new(), feed: None }
+        let (cursors, feed, roles) = (Vec::new(), None, Roles::default());
+        Standing { spot, nodes, database, api_key, crowds, cursors, feed, roles }
     }
 
     fn addresses(&self) -> Vec<SocketAddr> {
@@ -527,7 +551,13 @@ impl Standing {
             Load::ReplaceMembers { one_in } => {
                 (0..count).map(|_| one(crowd.replace_members(group, one_in))).collect()
             }
-            Load::Mixed => (0..count).map(|it| one(self.any_of_everything(it))).collect(),
+            Load::Mixed | Load::MixedBesideRoles => {
+                self.roles.wait(client, address, &self.api_key, &self.crowds[0])?;
+                if load == Load::MixedBesideRoles {
+                    self.roles.say_anew(client, address, &self.api_key, &self.crowds[0])?;
+                }
+                (0..count).map(|it| one(self.any_of_everything(it))).collect()
+            }
         };
         Ok(works.into())
     }

@@ -157,6 +157,9 @@ pub fn explain(entry: &Entry, status: u16) -> Explanation {
                 Some("Look at the answer below: it says of each operation why.".to_owned());
         }
     }
+    if entry.erased_by.is_some() {
+        why = Some("What it said was erased, with somebody whom it was about.".to_owned());
+    }
     Explanation {
         tried: sentences.join(" "),
         outcome: outcome(status, is_read, entry),

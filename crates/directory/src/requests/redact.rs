@@ -159,7 +159,7 @@ pub(super) fn word(text: &str, personal_data: PersonalData) -> String {
     }
 }
 
-/// A text of ours, which repeats what somebody sent in backticks.
+/// A text of ours, which repeats what somebody sent in backticks, and names of people in double quotes.
 pub(super) fn prose(text: &str, personal_data: PersonalData) -> String {
     let text = secrets(text);
     if personal_data == PersonalData::Kept {
@@ -168,6 +168,7 @@ pub(super) fn prose(text: &str, personal_data: PersonalData) -> String {
     let is_personal = |word: &str| {
         word.contains('@') || (word.contains(char::is_whitespace) && word.contains('"'))
     };
+    let text = quoted(&text);
     let parts = text.split('`').enumerate().map(|(place, part)| {
         if place % 2 == 1 && is_personal(part) {
             Cow::Owned(mask(part))
@@ -400,8 +401,7 @@ impl<'de> Visitor<'de> for Writing<'_> {
         pen.has_changed |= *shown != *text;
         match pen.personal_data {
             PersonalData::Masked if at.has_quotes => {
-                let shown = prose(&quoted(&shown), PersonalData::Masked);
-                pen.quote(&shown)
+                pen.quote(&prose(&shown, PersonalData::Masked))
             }
             PersonalData::Masked if !at.is_impersonal && !shown.starts_with("urn:") => {
                 pen.quote(&mask(&shown))
@@ -579,5 +579,9 @@ mod tests {
         let masked = query("filter=userName%20eq%20%22ana%40x%22", PersonalData::Masked);
         assert_eq!(masked, "filter=userName eq \"a…\"");
         assert_eq!(path("/scim/v2/Users/ana@x", PersonalData::Masked), "/scim/v2/Users/a…");
+        let detail = "Okta tried to add \"ana\", but `ana@x` is there";
+        let masked = "Okta tried to add \"a…\", but `a…` is there";
+        assert_eq!(prose(detail, PersonalData::Masked), masked);
+        assert_eq!(prose(detail, PersonalData::Kept), detail);
     }
 }

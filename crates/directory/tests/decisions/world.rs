@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use directory::{
-    Aside, Change, CustomSchema, Decide, Decision, Directory, DirectoryHead, DirectoryId, Document,
-    Facts, Group, GroupId, Ids, Limits, Membership, Moment, OmittedMembers, OrganizationId,
-    Provider, Rejection, ResourceId, Settings, Stop, Token, UnknownMembers, Use, User, Want,
+    Aside, Assignment, Change, CustomSchema, Decide, Decision, Directory, DirectoryHead,
+    DirectoryId, Document, Facts, Group, GroupId, Ids, Limits, Membership, Moment, OmittedMembers,
+    OrganizationId, Provider, Rejection, ResourceId, RoleState, Roles, Settings, Stop, Token,
+    UnknownMembers, Use, User, Want, with_roles,
 };
 use jiff::Timestamp;
 use scim::admit::{Admitted, admit};
@@ -92,6 +93,10 @@ pub(crate) struct World {
     /// Name, `externalId`, id; the latest last.
     former: Vec<(String, Option<String>, ResourceId)>,
     schemas: Vec<CustomSchema>,
+    roles: Arc<Roles>,
+    role_state: Option<RoleState>,
+    /// Ids that were given away before.
+    pub(crate) ids_gone: u64,
 }
 
 /// What came of a decision, and what it asked for, round by round.
@@ -118,6 +123,7 @@ impl World {
                 user_count: 0,
                 group_count: 0,
                 schemas_version: 0,
+                roles_version: 0,
                 limits: Limits::default(),
             }),
             users: Vec::new(),
@@ -126,6 +132,9 @@ impl World {
             tokens: Vec::new(),
             former: Vec::new(),
             schemas: Vec::new(),
+            roles: Arc::default(),
+            role_state: None,
+            ids_gone: 0,
         }
     }
 
@@ -213,6 +222,18 @@ impl World {
         self
     }
 
+    pub(crate) fn with_roles(mut self, roles: Arc<Roles>) -> World {
+        self.roles = roles;
+        self
+    }
+
+    /// Everybody's roles are still to be looked at, and nobody has any.
+    pub(crate) fn with_role_state(mut self, state: RoleState) -> World {
+        self.head().roles_version = state.version;
+        self.role_state = Some(state);
+        self
+    }
+
     pub(crate) fn with_token(mut self, token: Token) -> World {
         self.tokens.push(token);
         self
@@ -248,11 +269,15 @@ impl World {
         decide: &D,
     ) -> Outcome<D::Answer> {
         let mut asked = Vec::new();
-        let ids = Counting(AtomicU64::new(1_000 + self.next_id_offset(facts)));
+        let ids = Counting(AtomicU64::new(1_000 + self.ids_gone + self.next_id_offset(facts)));
         loop {
             let first = ids.0.load(Ordering::Relaxed);
             let moment = Moment { now: today(), ids: &ids };
-            match decide.decide(facts, &moment) {
+            let decided = decide.decide(facts, &moment).and_then(|decision| {
+                let Decision { changes, answer } = decision;
+                Ok(Decision { changes: with_roles(facts, &moment, changes)?, answer })
+            });
+            match decided {
                 Ok(decision) => {
                     for change in &decision.changes {
                         facts.absorb(change);
@@ -284,7 +309,7 @@ impl World {
         }
     }
 
-    fn answer_one(&self, facts: &mut Facts, want: Want) {
+    pub(crate) fn answer_one(&self, facts: &mut Facts, want: Want) {
         let members_of = |group: GroupId| {
             self.memberships.iter().filter(move |(of, _)| *of == group).map(|(_, it)| it.clone())
         };
@@ -321,10 +346,18 @@ impl World {
             Want::Token(id) => {
                 facts.learn_token(id, self.tokens.iter().find(|it| it.id == id).cloned());
             }
+            // Nothing guards their organization.
+            Want::Outsider(id) => facts.learn_outsider(id, false),
             Want::GroupsOf(member) => {
                 let groups = self.memberships.iter().filter(|(_, it)| it.id == member);
                 facts.learn_groups_of(member, groups.map(|(group, _)| *group).collect());
             }
+            Want::Roles => facts.learn_roles(Arc::clone(&self.roles)),
+            Want::RoleState => {
+                facts
+                    .learn_role_state(self.role_state.clone().expect("the head says there is one"));
+            }
+            Want::Assignment(id) => facts.learn_assignment(id, Assignment::default()),
             Want::Schemas => facts.learn_schemas(self.schemas.clone()),
             Want::Uses => facts.learn_uses(self.uses()),
         }

@@ -2,6 +2,8 @@
 -- something, and a commit of these waits for no disk. What a power cut takes of it is the last seconds.
 pragma journal_mode = wal;
 pragma synchronous = normal;
+-- Who was erased is not to be found in what is left of the file's old pages.
+pragma secure_delete = on;
 pragma temp_store = memory;
 pragma cache_size = -16384;
 pragma wal_autocheckpoint = 4000;

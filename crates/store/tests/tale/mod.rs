@@ -134,10 +134,10 @@ pub(crate) fn contents(connection: &Connection) -> rusqlite::Result<Contents> {
         tables.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     let mut contents = Contents::new();
     for table in tables {
-        let all_but = if table == "organizations" {
-            format!("where name <> '{LATE}'")
-        } else {
-            String::new()
+        let all_but = match table.as_str() {
+            "organizations" => format!("where name <> '{LATE}'"),
+            "audit" => format!("where object_name is not '{LATE}'"),
+            _ => String::new(),
         };
         let mut rows = connection.prepare(&format!("select * from \"{table}\" {all_but}"))?;
         let columns = rows.column_count();
@@ -417,7 +417,7 @@ impl Teller {
                 let id = dice.one_of(&["admin", "editor", "viewer"]).parse().expect("an id");
                 let display_name = self.new_name("Role");
                 let kind = CatalogueKind::Role;
-                api.put_entry(NewEntry { kind, id, display_name, description: None })
+                api.put_entry(NewEntry { kind, id, display_name, description: None, rank: None })
                     .await
                     .map(drop)
             }

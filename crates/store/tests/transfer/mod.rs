@@ -7,8 +7,9 @@ use directory::requests::Presented;
 use directory::secret::{Secret, SecretKind};
 use directory::webhook::{Filter, SigningSecret};
 use directory::{
-    Aside, By, CatalogueKind, CreateUser, DefineSchema, DeleteUser, DirectoryId, Document, Limits,
-    Settings, TokenScope,
+    Aside, By, CatalogueKind, CreateUser, DefineSchema, DeleteUser, DirectoryId, Document,
+    DomainMode, Limits, OrganizationId, PortalFeatures, PortalLinkLife, ResourceId, RoleMapping,
+    SafetyEdit, SaveRoleMapping, Settings, TokenScope,
 };
 use jiff::{SignedDuration, Timestamp};
 use scim::admit::admit;
@@ -18,8 +19,8 @@ use scim::schema::custom::Definition;
 use scim::{Preset, ResourceType};
 use serde_json::{Value, json};
 use store::{
-    Begun, Captured, Credential, Cursor, DirectoryStore, Error, MovedTable, NewEndpoint, NewEntry,
-    Phase, Progress, Store,
+    Begun, Captured, Credential, Cursor, DirectoryStore, Error, Joining, MovedTable, NewEndpoint,
+    NewEntry, Origin, Phase, Progress, Store,
 };
 
 use crate::beside::write;
@@ -95,6 +96,14 @@ fn seen(directory_id: DirectoryId) -> Captured {
     }
 }
 
+/// Says that everybody in a directory has this role.
+async fn give_everybody(made: &DirectoryStore, role: &str) {
+    let mapping = RoleMapping { default_role: Some(role.parse().unwrap()), ..Default::default() };
+    let user_type = Arc::clone(made.types().user());
+    let save = SaveRoleMapping { mapping, new_default_group: None, user_type };
+    made.save_roles(save).await.unwrap();
+}
+
 /// Lets something of every kind happen, in several directories by turns.
 async fn fill(store: &Store) -> Vec<DirectoryId> {
     let mut directories = Vec::new();
@@ -130,6 +139,7 @@ async fn fill(store: &Store) -> Vec<DirectoryId> {
         let id = people[1];
         made.change(DeleteUser { id }).await.unwrap();
     }
+    guard(store, &directories[0]).await;
     let badge =
         json!({ "id": "urn:example:Badge", "name": "Badge", "attributes": [{ "name": "no" }] });
     let definition: Definition = serde_json::from_value(badge).unwrap();
@@ -149,13 +159,73 @@ async fn fill(store: &Store) -> Vec<DirectoryId> {
         }
         store.access().note_contact(made.id(), 200, true);
     }
+    invite(store, directories[0].0.organization_id()).await;
     for (number, text) in TEXTS.iter().enumerate() {
         let (kind, id) = (CatalogueKind::Role, format!("role-{number}").parse().unwrap());
         let description = (number > 0).then(|| (*text).to_owned());
-        let entry = NewEntry { kind, id, display_name: (*text).to_owned(), description };
+        let entry =
+            NewEntry { kind, id, display_name: (*text).to_owned(), description, rank: Some(7) };
         store.api().put_entry(entry).await.unwrap();
     }
-    directories.iter().map(|(made, _)| made.id()).collect()
+    // By the one everybody has a role, by the other they are still to be looked at.
+    for id in ["role-0", "role-1"] {
+        while store.walk_roles("tests").await.unwrap() > 0 {}
+        give_everybody(&directories[2].0, id).await;
+    }
+    // Somebody has lost something lately, and of others nobody was told yet.
+    let credential = Secret::new(SecretKind::ScimToken, [2; 32]).hash();
+    let found = store.access().directory(&credential).await.unwrap();
+    let Credential::Valid(provider) = found else { panic!("{found:?}") };
+    provider.change(DeleteUser { id: directories[2].1[2] }).await.unwrap();
+    let shadow = directory(store, Settings::default()).await;
+    store.api().begin_shadow(shadow.id()).await.unwrap();
+    give_everybody(&shadow, "role-0").await;
+    let person = shadow.change(create_user("nobody heard of")).await.unwrap().id;
+    shadow.change(create_group("nobody knows", &[person])).await.unwrap();
+    directories.iter().map(|(made, _)| made).chain([&shadow]).map(DirectoryStore::id).collect()
+}
+
+/// Guards the organization of a directory, and lets something be told of it.
+async fn guard(store: &Store, (made, people): &(DirectoryStore, Vec<ResourceId>)) {
+    let api = store.api();
+    let edit = SafetyEdit {
+        seats_max: Some(Some(1)),
+        domain_mode: Some(DomainMode::Warn),
+        domains: Some(["acme.example".parse().unwrap()].into()),
+        ..SafetyEdit::default()
+    };
+    api.edit_safety(made.organization_id(), edit).await.unwrap();
+    made.change(create_user("guest@other.example")).await.unwrap();
+    while store.check_domains("here").await.unwrap() > 0 {}
+    made.change(DeleteUser { id: people[2] }).await.unwrap();
+    let number = api.directory(made.id()).await.unwrap().unwrap().event_number;
+    api.keep_receipt(made.id(), number, None).await.unwrap().unwrap();
+    // Whoever has left is being erased.
+    api.erase_user(made.id(), people[2]).await.unwrap();
+}
+
+/// Somebody in the portal, and somebody in the dashboard.
+async fn invite(store: &Store, organization: OrganizationId) {
+    let link = Secret::new(SecretKind::PortalLink, [9; 32]);
+    let (features, life) = (PortalFeatures::all(), PortalLinkLife::DEFAULT);
+    let made = store.api().create_portal_link(organization, features, life, &link).await.unwrap();
+    let session = Secret::new(SecretKind::PortalSession, [9; 32]);
+    let origin = Origin::default();
+    assert!(store.access().open_link(made.id, &session, origin).await.unwrap().is_some());
+    let invitation = Secret::new(SecretKind::Invitation, [9; 32]);
+    assert!(store.invite_first_member(&invitation).await.unwrap());
+    let joining = Joining {
+        email: "ana@vendor.example".to_owned(),
+        name: "Ana".to_owned(),
+        password_hash: "hashed".to_owned(),
+        code_secret: "a secret".to_owned(),
+        code_step: 7,
+    };
+    let session = Secret::new(SecretKind::MemberSession, [9; 32]);
+    let (access, hash) = (store.access(), invitation.hash());
+    let invited = access.invited(&hash).await.unwrap().expect("they are invited");
+    let joined = access.join(&hash, invited.id, joining, &session, "a browser", origin).await;
+    assert_eq!(joined.unwrap(), Ok(()));
 }
 
 /// An endpoint, with something that is to be brought there, and something once more.
@@ -193,6 +263,10 @@ async fn picture(store: &Store, directories: &[DirectoryId]) -> Vec<String> {
         picture.push(format!("{:?}", api.clients(id).await.unwrap()));
         picture.push(format!("{:?}", api.unknown_attributes(id).await.unwrap()));
         picture.push(format!("{:?}", api.events(None, Some(id), 10_000).await.unwrap()));
+        for hold in api.holds(id, None, 10).await.unwrap() {
+            let changes = api.held_changes(id, hold.id, 0, 100).await.unwrap();
+            picture.push(format!("{hold:?} {changes:?}"));
+        }
         for user in opened.users_after(0, 1_000).await.unwrap().items {
             let aside = opened.aside(user.id).await.unwrap();
             picture.push(format!("{user:?} {aside:?}"));

@@ -21,6 +21,9 @@ pub(super) struct EntryInput {
     name: String,
     #[serde(default)]
     description: Option<String>,
+    /// Of a role: 1 is the highest. One without a rank is below all that have one.
+    #[serde(default)]
+    rank: Option<u16>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -29,6 +32,8 @@ pub(super) struct EntryView {
     id: String,
     name: String,
     description: Option<String>,
+    /// Of a role: 1 is the highest; null where it has none.
+    rank: Option<u16>,
     created_at: String,
     updated_at: String,
 }
@@ -45,6 +50,7 @@ impl From<CatalogueEntry> for EntryView {
             id: entry.id.to_string(),
             name: entry.display_name,
             description: entry.description,
+            rank: entry.rank,
             created_at: scim::datetime::print(entry.created_at),
             updated_at: scim::datetime::print(entry.modified_at),
         }
@@ -147,7 +153,14 @@ async fn put(
             "Shorten it; Okta would not read it",
         ));
     }
-    let entry = NewEntry { kind, id, display_name, description };
+    let rank = input.rank;
+    if kind != CatalogueKind::Role && rank.is_some() {
+        return Err(Problem::invalid(
+            "`rank` is of a role, and this is an entitlement",
+            "Leave `rank` out",
+        ));
+    }
+    let entry = NewEntry { kind, id, display_name, description, rank };
     let entry = vendor.store.put_entry(when.guard(entry)).await?;
     Ok(entry.ok_or_else(|| unknown(kind))?.into())
 }

@@ -1,14 +1,18 @@
 //! Directories of an organization: what they are called, how they behave, and how well they go.
 
+use std::ops::RangeInclusive;
+
 use axum::Json;
 use axum::http::StatusCode;
+use directory::hold::{BRAKE_MINUTES, BRAKE_PEOPLE, BRAKE_PERCENT, HOLD_HOURS};
 use directory::{
-    ACCESS_TOKEN_MINUTES, ADDRESS_RANGES_MAX, AddressRange, DirectoryId, DirectoryState,
-    EditDirectory, OmittedMembers, OrganizationId, Provider, Settings, SettingsEdit,
-    SettingsPreset, UnknownMembers,
+    ACCESS_TOKEN_MINUTES, ADDRESS_RANGES_MAX, AddressRange, AfterHold, Brake, BrakeEdit,
+    DirectoryId, DirectoryState, EditDirectory, HoldKind, HoldState, OmittedMembers,
+    OrganizationId, Provider, SILENCE_HOURS, Settings, SettingsEdit, SettingsPreset,
+    UnknownMembers,
 };
 use serde::{Deserialize, Serialize};
-use store::{DirectoryStore, DirectorySummary, QuirkCount, Standing};
+use store::{DirectoryStore, DirectorySummary, QuirkCount};
 use utoipa::ToSchema;
 
 use super::{
@@ -29,6 +33,9 @@ pub(super) struct NewDirectory {
     provider: Provider,
     #[serde(default, deserialize_with = "from_object")]
     settings: SettingsInput,
+    /// Whether nothing is to be let out before somebody approves the hold that begins with it.
+    #[serde(default)]
+    shadow: bool,
 }
 
 /// What is to be otherwise; what is not named stays as it is.
@@ -68,10 +75,71 @@ struct SettingsInput {
     /// there is none.
     #[schema(value_type = Option<Vec<String>>)]
     allowed_addresses: Option<Vec<AddressRange>>,
+    /// When changes are held because too many people would lose something.
+    #[serde(deserialize_with = "from_object")]
+    brake: BrakeInput,
+    /// Hours for which the provider may be silent, however often it is heard of: 1 to 8,760; 24 where
+    /// nobody says.
+    #[schema(minimum = 1, maximum = 8760)]
+    silence_hours_min: Option<u16>,
+    /// Hours after which it is silent, however seldom it is heard of; 720 where nobody says.
+    #[schema(minimum = 1, maximum = 8760)]
+    silence_hours_max: Option<u16>,
+}
+
+/// When changes are held, as far as anybody says.
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+struct BrakeInput {
+    /// Whether they are at all.
+    on: Option<bool>,
+    /// So many people may be deactivated, deleted or taken out of groups, however few there are: 1 to
+    /// 1,000,000.
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    people: Option<u32>,
+    /// So many of a hundred active people may: 1 to 100.
+    #[schema(minimum = 1, maximum = 100)]
+    percent: Option<u8>,
+    /// Within so many minutes: 1 to 1,440.
+    #[schema(minimum = 1, maximum = 1_440)]
+    minutes: Option<u16>,
+    /// For how many hours is held what nobody decides about: 1 to 720.
+    #[schema(minimum = 1, maximum = 720)]
+    hours: Option<u16>,
+    /// What happens then: it is let out, or stays held.
+    #[schema(schema_with = describe::after_hold_if_any, required = false)]
+    then: Option<AfterHold>,
+}
+
+impl BrakeInput {
+    fn check(self) -> Result<BrakeEdit, Problem> {
+        let BrakeInput { on, people, percent, minutes, hours, then } = self;
+        check_range("people", people, BRAKE_PEOPLE)?;
+        check_range("percent", percent, BRAKE_PERCENT)?;
+        check_range("minutes", minutes, BRAKE_MINUTES)?;
+        check_range("hours", hours, HOLD_HOURS)?;
+        Ok(BrakeEdit { on, people, percent, minutes, hours, then })
+    }
+}
+
+/// A number of the brake that is within what it may be.
+fn check_range<N: PartialOrd + std::fmt::Display + Copy>(
+    name: &str,
+    number: Option<N>,
+    range: RangeInclusive<N>,
+) -> Result<(), Problem> {
+    match number {
+        Some(number) if !range.contains(&number) => Err(Problem::invalid(
+            format!("`{name}` of the brake is {number}"),
+            format!("Choose {} to {}", range.start(), range.end()),
+        )),
+        _ => Ok(()),
+    }
 }
 
 impl SettingsInput {
-    fn check(self) -> Result<SettingsEdit, Problem> {
+    /// Checks them, beside those that hold now.
+    fn check(self, now: &Settings) -> Result<SettingsEdit, Problem> {
         if let Some(minutes) = self.access_token_minutes
             && !ACCESS_TOKEN_MINUTES.contains(&minutes)
         {
@@ -87,13 +155,38 @@ impl SettingsInput {
                 "Join neighbouring ranges into larger ones",
             ));
         }
+        let (least, most) = SILENCE_HOURS.into_inner();
+        for (name, hours) in [
+            ("silence_hours_min", self.silence_hours_min),
+            ("silence_hours_max", self.silence_hours_max),
+        ] {
+            if let Some(hours) = hours
+                && !SILENCE_HOURS.contains(&hours)
+            {
+                return Err(Problem::invalid(
+                    format!("`{name}` is {hours}"),
+                    format!("Choose {least} to {most} hours"),
+                ));
+            }
+        }
+        let min = self.silence_hours_min.unwrap_or(now.silence_hours_min);
+        let max = self.silence_hours_max.unwrap_or(now.silence_hours_max);
+        if min > max {
+            return Err(Problem::invalid(
+                format!("`silence_hours_min` would be {min}, and `silence_hours_max` {max}"),
+                "Choose a `silence_hours_max` that is not below `silence_hours_min`",
+            ));
+        }
         Ok(SettingsEdit {
+            silence_hours_min: self.silence_hours_min,
+            silence_hours_max: self.silence_hours_max,
             preset: self.preset,
             unknown_members: self.unknown_members,
             omitted_members: self.omitted_members,
             http_basic: self.http_basic,
             access_token_minutes: self.access_token_minutes,
             allowed_addresses: self.allowed_addresses,
+            brake: self.brake.check()?,
         })
     }
 }
@@ -112,6 +205,29 @@ struct SettingsView {
     access_token_minutes: u16,
     #[schema(value_type = Vec<String>)]
     allowed_addresses: Vec<AddressRange>,
+    brake: BrakeView,
+    silence_hours_min: u16,
+    silence_hours_max: u16,
+}
+
+/// When changes are held because too many people would lose something.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Brake)]
+struct BrakeView {
+    on: bool,
+    people: u32,
+    percent: u8,
+    minutes: u16,
+    hours: u16,
+    #[schema(schema_with = describe::after_hold)]
+    then: AfterHold,
+}
+
+impl From<Brake> for BrakeView {
+    fn from(brake: Brake) -> BrakeView {
+        let Brake { on, people, percent, minutes, hours, then } = brake;
+        BrakeView { on, people, percent, minutes, hours, then }
+    }
 }
 
 impl From<Settings> for SettingsView {
@@ -123,6 +239,9 @@ impl From<Settings> for SettingsView {
             http_basic: settings.http_basic,
             access_token_minutes: settings.access_token_minutes,
             allowed_addresses: settings.allowed_addresses,
+            brake: settings.brake.into(),
+            silence_hours_min: settings.silence_hours_min,
+            silence_hours_max: settings.silence_hours_max,
         }
     }
 }
@@ -143,8 +262,13 @@ pub(super) struct DirectoryView {
     #[schema(schema_with = describe::state)]
     state: DirectoryState,
     paused: bool,
+    /// Why changes of it wait, where they do.
+    hold: Option<HoldReference>,
     /// When the provider was heard of with a good credential, or one that had been good.
     last_contact_at: Option<String>,
+    /// From when on it is `silent`, if it is not heard of until then: much longer than it usually says
+    /// nothing.
+    silent_from: Option<String>,
     /// When it last changed something.
     last_change_at: Option<String>,
     last_refusal: Option<RefusalView>,
@@ -156,8 +280,20 @@ pub(super) struct DirectoryView {
     oauth_token_url: String,
     user_count: u64,
     active_user_count: u64,
+    /// Users who are known to be outside of the organization's domains.
+    outside_user_count: u64,
     group_count: u64,
     created_at: String,
+}
+
+/// That changes of a directory wait.
+#[derive(Debug, Serialize, ToSchema)]
+struct HoldReference {
+    id: String,
+    #[schema(schema_with = describe::hold_kind)]
+    kind: HoldKind,
+    #[schema(schema_with = describe::hold_state)]
+    state: HoldState,
 }
 
 /// What was refused and will be refused again.
@@ -171,12 +307,10 @@ struct RefusalView {
 
 impl DirectoryView {
     fn new(summary: DirectorySummary, counter: &Counter) -> DirectoryView {
+        let state = summary.state(counter.access.now());
         let (directory, contact, settings) =
             (summary.directory, summary.contact, &counter.settings);
-        let state = match summary.standing {
-            Standing::Paused | Standing::SwitchedOff => DirectoryState::Paused,
-            Standing::Open => contact.state(directory.provider, counter.access.now()),
-        };
+        let silent_from = contact.silent_from(&directory.settings);
         let refusal =
             |at| RefusalView { at: scim::datetime::print(at), status: contact.refused_with };
         DirectoryView {
@@ -187,7 +321,12 @@ impl DirectoryView {
             settings: directory.settings.into(),
             state,
             paused: directory.paused_at.is_some(),
+            hold: summary.hold.map(|(id, kind, state)| {
+                let id = id.to_string();
+                HoldReference { id, kind, state }
+            }),
             last_contact_at: contact.last_at.map(scim::datetime::print),
+            silent_from: silent_from.map(scim::datetime::print),
             last_change_at: contact.changed_at.map(scim::datetime::print),
             last_refusal: contact.refused_at.map(refusal),
             base_url: settings.directory_base_url(directory.id),
@@ -195,6 +334,7 @@ impl DirectoryView {
             oauth_token_url: settings.oauth_token_url(),
             user_count: summary.user_count,
             active_user_count: summary.active_user_count,
+            outside_user_count: summary.outside_user_count,
             group_count: summary.group_count,
             created_at: scim::datetime::print(directory.created_at),
         }
@@ -210,9 +350,11 @@ pub(super) async fn create(
     let organization: OrganizationId = id(&organization, "organization")?;
     let name = check_name("name", &new.name)?;
     // Where nobody says, the directory behaves as suits its provider.
-    let settings = new.settings.check()?.apply(Settings::of(new.provider));
+    let usual = Settings::of(new.provider);
+    let settings = new.settings.check(&usual)?.apply(usual);
     let directory =
-        vendor.store.create_directory(organization, name, new.provider, settings).await?;
+        vendor.store.create_directory_with(organization, name, new.provider, settings, new.shadow);
+    let directory = directory.await?;
     Ok((StatusCode::CREATED, view(&vendor, directory.id).await?))
 }
 
@@ -263,10 +405,12 @@ pub(super) async fn edit(
     Input(edit): Input<DirectoryEdit>,
 ) -> Result<Tagged<DirectoryView>, Problem> {
     let id: DirectoryId = id(&directory, "directory")?;
+    let found = vendor.store.directory(id).await?;
+    let found = found.ok_or_else(|| Problem::not_found("directory"))?;
     let edit = EditDirectory {
         name: edit.name.map(|it| check_name("name", &it)).transpose()?,
         provider: edit.provider,
-        settings: edit.settings.check()?,
+        settings: edit.settings.check(&found.directory.settings)?,
         is_paused: edit.paused,
     };
     vendor.store.edit_directory(id, when.guard(edit)).await?;

@@ -212,7 +212,7 @@ pub(super) struct EventView {
 /// What an event was caused by.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[schema(as = Cause)]
-struct CauseView {
+pub(super) struct CauseView {
     by: CausedBy,
     /// The request in which it was asked for: the `x-request-id` of its answer, and in the log.
     request_id: Option<String>,
@@ -226,11 +226,12 @@ struct CauseView {
 /// Who caused it.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 struct CausedBy {
-    /// `token` and `oauth_client`: the identity provider; `api_key`: your side; `operator`: a command
-    /// on the server's machine; `server`: a rule of its own.
+    /// `token` and `oauth_client`: the identity provider; `api_key` and `member`: your side;
+    /// `portal_link`: an IT admin in the portal; `operator`: a command on the server's machine;
+    /// `server`: a rule of its own.
     #[serde(rename = "type")]
     kind: String,
-    /// Of the token, client or key.
+    /// Of the token, client, key, member or link.
     id: Option<String>,
 }
 
@@ -245,7 +246,7 @@ struct FollowsFrom {
 }
 
 /// What was kept is read back.
-fn cause_view(text: Option<&str>) -> Option<CauseView> {
+pub(super) fn cause_view(text: Option<&str>) -> Option<CauseView> {
     text.map(|text| serde_json::from_str(text).expect("causes are kept as JSON"))
 }
 

@@ -42,7 +42,7 @@ pub(super) struct EditOrganization {
 }
 
 /// Absent is not `null`.
-fn that_is_said<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+pub(super) fn that_is_said<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)

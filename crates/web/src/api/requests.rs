@@ -10,11 +10,14 @@ use directory::{DirectoryId, OrganizationId, RequestId, ResourceId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use store::{DirectoryStore, RequestFilter, RequestRecord, Standing, UserRecord, WholeRequest};
+use store::{
+    ApiStore, DirectoryStore, RequestFilter, RequestRecord, Standing, UserRecord, WholeRequest,
+};
 use utoipa::{IntoParams, ToSchema};
 
 use super::users::{filter, searched};
 use super::{PageOf, PageQuery, Path, Query, Vendor, id};
+use crate::Counter;
 use crate::problem::Problem;
 use crate::scim::{cut, rerun as carry_out_again};
 use crate::taken::Rerun;
@@ -107,7 +110,8 @@ pub(super) struct RequestView {
 
 #[derive(Debug, Serialize, ToSchema)]
 struct SentBy {
-    /// `token` and `oauth_client`: the identity provider; `api_key`: your side, once more.
+    /// `token` and `oauth_client`: the identity provider; `api_key`, `member` and `portal_link`:
+    /// somebody had it carried out once more.
     #[serde(rename = "type")]
     kind: String,
     id: Option<String>,
@@ -236,10 +240,14 @@ async fn list(
 ) -> Result<Json<PageOf<RequestView>>, Problem> {
     let page = PageQuery { after: query.after.clone(), limit: query.limit.clone() };
     let limit = page.limit()?;
+    let subjects = match meant(&query)? {
+        Some(meant) => Some(subjects((&vendor.store, &vendor.counter), directory_id, meant).await?),
+        None => None,
+    };
     let filter = RequestFilter {
         directory_id,
         organization_id,
-        subjects: subjects(vendor, &query, directory_id).await?,
+        subjects,
         method: query.method.as_deref().map(str::to_ascii_uppercase),
         status: query.status.as_deref().map(read_status).transpose()?,
         since: query.since.as_deref().map(|it| read_time("since", it)).transpose()?,
@@ -299,40 +307,41 @@ fn read_time(name: &str, text: &str) -> Result<Timestamp, Problem> {
     })
 }
 
+/// The person or group that is meant, and whether it is a group.
+fn meant(query: &RequestsQuery) -> Result<Option<(&str, bool)>, Problem> {
+    match (&query.person, &query.group) {
+        (None, None) => Ok(None),
+        (Some(person), None) => Ok(Some((person, false))),
+        (None, Some(group)) => Ok(Some((group, true))),
+        (Some(_), Some(_)) => {
+            Err(Problem::invalid("`person` and `group` are both named", "Ask for one of them"))
+        }
+    }
+}
+
 /// The names by which requests about somebody are found. Who is known is found by all names that they
 /// have now.
-async fn subjects(
-    vendor: &Vendor,
-    query: &RequestsQuery,
+pub(crate) async fn subjects(
+    (store, counter): (&ApiStore, &Counter),
     directory_id: Option<DirectoryId>,
-) -> Result<Option<Vec<String>>, Problem> {
-    let (name, is_group) = match (&query.person, &query.group) {
-        (None, None) => return Ok(None),
-        (Some(person), None) => (person, false),
-        (None, Some(group)) => (group, true),
-        (Some(_), Some(_)) => {
-            return Err(Problem::invalid(
-                "`person` and `group` are both named",
-                "Ask for one of them",
-            ));
-        }
-    };
-    let mut names = vec![name.clone()];
+    (name, is_group): (&str, bool),
+) -> Result<Vec<String>, Problem> {
+    let mut names = vec![name.to_owned()];
     let store = match directory_id {
-        Some(directory) => vendor.store.open(directory).await?,
+        Some(directory) => store.open(directory).await?,
         None => None,
     };
     if let Some(store) = store {
-        names.extend(other_names(vendor, &store, name, is_group).await?);
+        names.extend(other_names(counter, &store, name, is_group).await?);
     }
     let mut subjects: Vec<_> = names.iter().map(|name| subject(is_group, name)).collect();
     subjects.sort_unstable();
     subjects.dedup();
-    Ok(Some(subjects))
+    Ok(subjects)
 }
 
 async fn other_names(
-    vendor: &Vendor,
+    counter: &Counter,
     store: &DirectoryStore,
     name: &str,
     is_group: bool,
@@ -347,7 +356,7 @@ async fn other_names(
             found.extend(store.group(id, false).await?.map(|it| (it.id.to_string(), it.text)));
         }
         (None, _) => {
-            let base = vendor.counter.settings.directory_base_url(store.id());
+            let base = counter.settings.directory_base_url(store.id());
             let of_users = ["userName", "externalId"];
             let of_groups = ["displayName", "externalId"];
             for attribute in if is_group { of_groups } else { of_users } {
@@ -411,13 +420,13 @@ async fn find(vendor: &Vendor, request: &str) -> Result<WholeRequest, Problem> {
 }
 
 /// Why a body is not all there.
-fn note(kept: &BodyKept, text: Option<&str>) -> Option<&'static str> {
+pub(crate) fn note(kept: &BodyKept, text: Option<&str>) -> Option<&'static str> {
     match text {
         _ if kept.is_unreadable => Some(
             "It is not JSON. What cannot be read cannot be searched for secrets, so it is not kept.",
         ),
         None => Some(
-            "It is not kept: nobody was known by the credential, or it is too old, or the server is set not to.",
+            "It is not kept: nobody was known by the credential, it is too old, somebody whom it was about was erased, or the server is set not to.",
         ),
         Some(_) if kept.is_whole => None,
         Some(text) if (text.len() as u64) < kept.bytes => Some(
@@ -465,6 +474,7 @@ pub(super) async fn rerun(
     let again = again.map_err(|_| {
         not_repeatable("its address cannot be made again", "Have the provider send it anew")
     })?;
+    vendor.store.note_rerun(of, whole.record.directory_id).await?;
     let by = vendor.store.caused_by();
     let store = store.as_rerun_of(of);
     let (status, answer) =
@@ -486,6 +496,9 @@ pub(super) async fn rerun(
 fn repeatable(whole: &WholeRequest) -> Result<String, (&'static str, &'static str)> {
     let entry = &whole.record.entry;
     let anew = "Have the provider send it anew";
+    if entry.erased_by.is_some() {
+        return Err(("somebody whom it was about was erased", anew));
+    }
     if entry.lost.is_some() {
         return Err(("this stands for requests that were not taken down", anew));
     }
@@ -582,7 +595,7 @@ fn explanation(entry: &Entry, status: u16) -> ExplanationView {
 }
 
 /// The same request as a command.
-fn curl(whole: &WholeRequest, public_url: &str) -> Option<String> {
+pub(crate) fn curl(whole: &WholeRequest, public_url: &str) -> Option<String> {
     let entry = &whole.record.entry;
     if entry.lost.is_some() {
         return None;

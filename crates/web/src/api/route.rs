@@ -21,6 +21,8 @@ pub(crate) struct Needs {
     pub(crate) scope: ApiScope,
     /// It concerns all organizations: a key of one is refused.
     pub(crate) is_of_all: bool,
+    /// Where it is.
+    pub(crate) path: &'static str,
 }
 
 /// A route, and what is said of it.
@@ -87,7 +89,7 @@ impl Route {
             method,
             path,
             id,
-            needs: Needs { scope, is_of_all: false },
+            needs: Needs { scope, is_of_all: false, path },
             handler,
             summary: "",
             description: "",
@@ -315,6 +317,8 @@ fn path_parameter(name: &str) -> Value {
         "client" => "The id of a client: `cli-…`",
         "secret" => "The id of a secret: `tok-…`",
         "key" => "The id of an API key: `tok-…`",
+        "hold" => "The id of a hold: `hold-…`",
+        "link" => "The id of a portal link: `link-…`",
         "user" => "The id of a user, as SCIM has it",
         "group" => "The id of a group, as SCIM has it",
         "request" => "The id of a request: `req-…`",

@@ -7,7 +7,8 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use directory::DirectoryId;
-use directory::event::{kept_group, kept_user};
+use directory::event::{kept_group, kept_roles, kept_user};
+use directory::hold::user_name;
 use futures_util::stream;
 use serde_json::json;
 use store::{ApiStore, Snapshot, SnapshotPart};
@@ -110,10 +111,11 @@ impl Lines {
             writeln!(lines, "{line}").expect("a string takes it");
         };
         match part {
-            SnapshotPart::Users(users) => {
+            SnapshotPart::Users(users, roles) => {
                 for it in users {
                     let user = kept_user(it.id, &it.text, it.is_active);
-                    write(format_args!("{{\"type\":\"user\",\"user\":{user}}}"));
+                    let roles = kept_roles(roles.of(it.id), &user_name(&it.text), &roles.groups);
+                    write(format_args!("{{\"type\":\"user\",\"user\":{user},\"roles\":{roles}}}"));
                 }
             }
             SnapshotPart::Groups(groups) => {

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use directory::secret::{Secret, SecretKind};
 use directory::{DirectoryId, TokenId, TokenScope};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::TokenSummary;
 use utoipa::ToSchema;
@@ -23,6 +23,9 @@ const LIFETIME_DAYS_MAX: i64 = 3_650;
 const OVERLAP_HOURS_DEFAULT: i64 = 24 * 7;
 /// Hours for which it stays good at most.
 const OVERLAP_HOURS_MAX: i64 = 24 * 90;
+
+/// When a token is about to expire, somebody has to make another one.
+const EXPIRING: SignedDuration = SignedDuration::from_hours(24 * 30);
 
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -57,13 +60,22 @@ pub(super) struct TokenView {
     scope: TokenScope,
     created_at: String,
     expires_at: String,
+    /// `expiring`: it does within 30 days.
+    #[schema(schema_with = describe::token_state)]
+    state: &'static str,
     /// To the minute.
     last_used_at: Option<String>,
 }
 
-impl From<TokenSummary> for TokenView {
-    fn from(token: TokenSummary) -> TokenView {
+impl TokenView {
+    fn new(token: TokenSummary, now: Timestamp) -> TokenView {
+        let left = token.expires_at.duration_since(now);
         TokenView {
+            state: match left {
+                left if left <= SignedDuration::ZERO => "expired",
+                left if left <= EXPIRING => "expiring",
+                _ => "good",
+            },
             id: token.id.to_string(),
             last_four: token.last_four,
             scope: token.scope,
@@ -92,7 +104,8 @@ pub(super) async fn create(
     let lifetime = lifetime(new.lifetime_days)?;
     let secret = Secret::new(SecretKind::ScimToken, (vendor.counter.entropy)());
     let token = vendor.store.create_scoped_token(directory, &secret, new.scope, lifetime).await?;
-    let created = CreatedToken { token: secret.reveal().to_owned(), view: token.into() };
+    let view = TokenView::new(token, vendor.counter.access.now());
+    let created = CreatedToken { token: secret.reveal().to_owned(), view };
     Ok((StatusCode::CREATED, Json(created)))
 }
 
@@ -103,7 +116,9 @@ pub(super) async fn list(
 ) -> Result<Json<PageOf<TokenView>>, Problem> {
     let store = open(&vendor, &directory).await?;
     let found = vendor.store.tokens(store.id()).await?;
-    Ok(Json(PageOf { data: found.into_iter().map(TokenView::from).collect(), next: None }))
+    let now = vendor.counter.access.now();
+    let data = found.into_iter().map(|token| TokenView::new(token, now)).collect();
+    Ok(Json(PageOf { data, next: None }))
 }
 
 /// `POST /directories/{directory}/tokens/{token}/rotate`: a new one in its place, which may do the same;
@@ -126,7 +141,8 @@ pub(super) async fn rotate(
     let overlap = SignedDuration::from_hours(hours);
     let secret = Secret::new(SecretKind::ScimToken, (vendor.counter.entropy)());
     let token = vendor.store.rotate_token(directory, token, &secret, lifetime, overlap).await?;
-    let created = CreatedToken { token: secret.reveal().to_owned(), view: token.into() };
+    let view = TokenView::new(token, vendor.counter.access.now());
+    let created = CreatedToken { token: secret.reveal().to_owned(), view };
     Ok((StatusCode::CREATED, Json(created)))
 }
 
@@ -142,7 +158,7 @@ pub(super) async fn revoke(
 }
 
 /// For how long a credential is to be good.
-pub(super) fn lifetime(days: Option<i64>) -> Result<SignedDuration, Problem> {
+pub(crate) fn lifetime(days: Option<i64>) -> Result<SignedDuration, Problem> {
     let days = days.unwrap_or(LIFETIME_DAYS_DEFAULT);
     if !(1..=LIFETIME_DAYS_MAX).contains(&days) {
         return Err(Problem::invalid(

@@ -8,13 +8,18 @@ use ::scim::dialect::Quirks;
 use ::scim::filter::{BoundFilter, Filter};
 use axum::Json;
 use directory::ResourceId;
+use directory::event::kept_user;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use store::{GroupRecord, ListRequest, Start, Stretch, UserRecord, Window};
+use store::{
+    DirectoryStore, ExplainedRoles, GroupRecord, Held, ListRequest, Start, Stretch, UserRecord,
+    Window,
+};
 use utoipa::{IntoParams, ToSchema};
 
 use super::directories::open;
 use super::events::EventView;
+use super::roles::{self, AssignedView};
 use super::{PageOf, PageQuery, Path, Query, Vendor};
 use crate::problem::Problem;
 use crate::scim::Represent;
@@ -67,13 +72,37 @@ pub(super) struct UserView {
     attributes: Box<RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     groups: Option<Vec<Reference>>,
+    /// The roles of your app that the person has, the highest first, each with its reason.
+    roles: Vec<AssignedView>,
+    /// Domains of the person that are none of the organization's; of one person only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outside_domains: Option<Vec<String>>,
     /// What else the provider says, of which no schema knows; of one person only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     unknown_attributes: Option<Box<RawValue>>,
+    /// Where changes of the person wait, because the directory is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<HeldView>,
     version: u64,
     created_at: String,
     updated_at: String,
+}
+
+/// That changes of a person wait.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Held)]
+struct HeldView {
+    /// The person as your app has heard of them; `null` where it has not.
+    #[schema(value_type = Option<Object>)]
+    told: Option<Box<RawValue>>,
+}
+
+impl HeldView {
+    fn new(id: ResourceId, held: Held) -> HeldView {
+        let told = held.told.map(|told| raw(kept_user(id, &told.text, told.is_active)));
+        HeldView { told }
+    }
 }
 
 /// Something by id, with its name.
@@ -83,13 +112,31 @@ pub(super) struct Reference {
     name: String,
 }
 
-fn user_view(user: UserRecord, groups: Option<Vec<Reference>>) -> UserView {
+/// Some users, with their roles and what waits of them.
+async fn user_views(
+    store: &DirectoryStore,
+    users: Vec<UserRecord>,
+) -> Result<Vec<UserView>, Problem> {
+    let ids: Vec<_> = users.iter().map(|user| user.id).collect();
+    let roles = store.roles_of(ids.clone()).await?;
+    let mut held = store.held_among(ids).await?;
+    let view = |user: UserRecord| {
+        let held = held.remove(&user.id).map(|it| HeldView::new(user.id, it));
+        UserView { held, ..user_view(user, &roles, None) }
+    };
+    Ok(users.into_iter().map(view).collect())
+}
+
+fn user_view(user: UserRecord, roles: &ExplainedRoles, groups: Option<Vec<Reference>>) -> UserView {
     UserView {
         id: user.id.to_string(),
         active: user.is_active,
+        roles: roles::assigned(roles.of(user.id), &roles::user_name(&user), &roles.groups),
         attributes: raw(user.text),
         groups,
+        outside_domains: None,
         unknown_attributes: None,
+        held: None,
         version: user.version,
         created_at: ::scim::datetime::print(user.created_at),
         updated_at: ::scim::datetime::print(user.modified_at),
@@ -117,11 +164,12 @@ pub(super) async fn users(
         let base = vendor.counter.settings.directory_base_url(store.id());
         let request = searched(filter, resource_type, base, limit, page.after);
         let found = store.users(request).await?;
-        let data = found.items.into_iter().map(|user| user_view(user, None)).collect();
+        let data = user_views(&store, found.items).await?;
         return Ok(Json(PageOf { data, next: found.next }));
     }
     let found = store.users_after(ordinal_after(&page)?, limit).await?;
-    Ok(Json(page_of_stretch(found, |user| user_view(user, None))))
+    let next = found.next.map(|ordinal| ordinal.to_string());
+    Ok(Json(PageOf { data: user_views(&store, found.items).await?, next }))
 }
 
 /// `GET /directories/{directory}/users/{user}`, with the groups of the user.
@@ -138,8 +186,12 @@ pub(super) async fn user(
         .map(|group| Reference { id: group.id.to_string(), name: group.display_name })
         .collect();
     let aside = store.aside(id).await?.unwrap_or_else(|| "{}".to_owned());
-    let view = user_view(user, Some(groups));
-    Ok(Json(UserView { unknown_attributes: Some(raw(aside)), ..view }))
+    let roles = store.roles_of(vec![id]).await?;
+    let view = user_view(user, &roles, Some(groups));
+    let held = store.held(id).await?.map(|it| HeldView::new(id, it));
+    let outside_domains = Some(vendor.store.outside_domains(store.id(), id).await?);
+    let unknown_attributes = Some(raw(aside));
+    Ok(Json(UserView { outside_domains, unknown_attributes, held, ..view }))
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -239,7 +291,7 @@ impl std::str::FromStr for Ordinal {
 }
 
 /// What is looked for, as one filter; nothing, where nobody says.
-pub(super) fn filter<const N: usize>(
+pub(crate) fn filter<const N: usize>(
     wanted: [(&str, Option<String>); N],
     filter: Option<String>,
     resource_type: &ResourceType,
@@ -263,7 +315,7 @@ pub(super) fn filter<const N: usize>(
 }
 
 /// A page of those who are looked for.
-pub(super) fn searched<R: Represent + 'static>(
+pub(crate) fn searched<R: Represent + 'static>(
     filter: Arc<BoundFilter>,
     resource_type: Arc<ResourceType>,
     base: String,

@@ -48,8 +48,12 @@ pub(super) async fn create(call: &mut Call, incoming: Incoming<'_>) -> Result<An
     };
     let create = create.with_aside(Aside::of(&admitted.unknown));
     let created = call.store.change(create).await?;
-    // Nobody can have put a user into a group whose id was not known until now.
-    let record = user_record(&created);
+    // Nobody can have put a user into a group whose id was not known until now, but a default group.
+    let record = if call.store.has_role_mapping() {
+        as_left(call, &projection, &created).await
+    } else {
+        user_record(&created)
+    };
     let location = record.location(&user, &call.base);
     Ok(call
         .written(StatusCode::CREATED, &user, &projection, &record)
@@ -120,7 +124,7 @@ async fn existing(call: &Call, id: ResourceId) -> Result<UserRecord, Refusal> {
 /// The user as the change left them, with the groups that they belong to.
 ///
 /// The change is kept: whatever fails from here on, the answer must not be that nothing was done.
-async fn changed(call: &Call, projection: &Projection, user: &User) -> Answer {
+async fn as_left(call: &Call, projection: &Projection, user: &User) -> UserRecord {
     let mut record = user_record(user);
     if projection.wants("groups") && !call.is_brief {
         // Groups are not a part of the user's version, so these may be newer than it.
@@ -129,5 +133,10 @@ async fn changed(call: &Call, projection: &Projection, user: &User) -> Answer {
             Err(error) => note_unread(call, &error),
         }
     }
+    record
+}
+
+async fn changed(call: &Call, projection: &Projection, user: &User) -> Answer {
+    let record = as_left(call, projection, user).await;
     call.written(StatusCode::OK, &call.user_type(), projection, &record)
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use web::Limits;
 
 use crate::openapi::operations;
+use crate::portal::Visit;
 use crate::server::{Reply, Server, text};
 use crate::strangers::{House, SECRET, furnish, scim_routes};
 use crate::stream::Stream;
@@ -56,14 +57,27 @@ fn furnish_whole(server: &Server) -> Furnished {
     assert_eq!(server.api("PUT", &path, schema.to_string().as_bytes()).status, 201);
     let key = json!({ "name": SECRET, "scopes": ["full"], "organization_id": house.organization });
     let key = made(server, "/api-keys", &key);
+    let path = format!("/organizations/{}/portal-links", house.organization);
+    let link = made(server, &path, &json!({}));
     let webhook = made(server, "/webhooks", &json!({ "url": "https://app.example/hooks" }));
     let webhook = text(&webhook, "id");
     let test = server.api("POST", &format!("/api/v1/webhooks/{webhook}/test"), b"");
     assert_eq!(test.status, 202, "{test:?}");
     let requests = server.api("GET", &format!("/api/v1{directory}/requests?limit=1"), b"").json();
     let request = text(&requests["data"][0], "id");
+    let hold = pull_the_brake(server, &house);
+    let erased = json!({ "userName": format!("{SECRET}@example.com") });
+    let headers = [("Authorization", format!("Bearer {}", house.connection.token))];
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let path = format!("{}/Users", house.connection.base);
+    let erased = server.call("POST", &path, &headers, erased.to_string().as_bytes()).json();
+    let path = format!("/api/v1{directory}/users/{}/erase", text(&erased, "id"));
+    let erasure = server.api("POST", &path, b"");
+    assert_eq!(erasure.status, 202, "{erasure:?}");
     let ids = BTreeMap::from([
         ("request", request),
+        ("hold", hold),
+        ("erasure", text(&erasure.json(), "id")),
         ("organization", house.organization.clone()),
         ("directory", house.connection.directory.clone()),
         ("token", house.token_id.clone()),
@@ -73,6 +87,7 @@ fn furnish_whole(server: &Server) -> Furnished {
         ("group", house.group.clone()),
         ("urn", urn),
         ("key", text(&key, "id")),
+        ("link", text(&link, "id")),
         ("webhook", webhook),
         ("delivery", text(&test.json(), "id")),
         // The vendor's catalogue is nobody's, and each directory counts its own events.
@@ -83,18 +98,38 @@ fn furnish_whole(server: &Server) -> Furnished {
     Furnished { house, ids, key: text(&key, "api_key"), client_secret, access_token }
 }
 
+/// Has its provider take out two people where one may be; says which hold that makes.
+fn pull_the_brake(server: &Server, house: &House) -> String {
+    let path = format!("/api/v1/directories/{}", house.connection.directory);
+    let edit = json!({ "settings": { "brake": { "people": 1, "percent": 1 } } }).to_string();
+    assert_eq!(server.api("PATCH", &path, edit.as_bytes()).status, 200);
+    let authorization = format!("Bearer {}", house.connection.token);
+    let headers = [("Authorization", authorization.as_str())];
+    for number in 0..2 {
+        let users = format!("{}/Users", house.connection.base);
+        let leaver = json!({ "userName": format!("leaver-{number}"), "active": true });
+        let leaver = server.call("POST", &users, &headers, leaver.to_string().as_bytes()).json();
+        let user = format!("{users}/{}", text(&leaver, "id"));
+        assert_eq!(server.call("DELETE", &user, &headers, b"").status, 204);
+    }
+    text(&server.api("GET", &format!("{path}/holds"), b"").json()["data"][0], "id")
+}
+
 /// Ids that nobody has, one for each place.
 fn nobodys(name: &str) -> &'static str {
     match name {
         "organization" => "org-01kc2x4n0s00000000000000zz",
         "directory" => "dir-01kc2x4n0s00000000000000zz",
         "token" | "secret" | "key" => "tok-01kc2x4n0s00000000000000zz",
+        "link" => "link-01kc2x4n0s00000000000000zz",
         "webhook" => "whe-01kc2x4n0s00000000000000zz",
         "delivery" => "whd-01kc2x4n0s00000000000000zz",
+        "hold" => "hold-01kc2x4n0s00000000000000zz",
         "client" => "cli-01kc2x4n0s00000000000000zz",
         "user" | "group" => "019b8d4a-0000-7000-8000-00000000dead",
         "urn" => "urn:example:nobody:Badge",
         "request" => "req-01kc2x4n0s00000000000000zz",
+        "erasure" => "era-01kc2x4n0s00000000000000zz",
         "id" => "nobodys",
         "number" => "999999",
         _ => panic!("`{name}` is a new place for an id: say what nobody's is, and furnish one"),
@@ -166,6 +201,9 @@ impl Operation {
         let authorization = credential.map(|it| format!("Bearer {it}"));
         let headers: Vec<_> =
             authorization.iter().map(|it| ("Authorization", it.as_str())).collect();
+        // It has to be said who signs in.
+        let is_asked = self.path.ends_with("/sign-in") && !path.contains('?');
+        let path = if is_asked { &format!("{path}?user_name=nobody") } else { path };
         if self.path.ends_with("/stream") {
             // It has no end, where there is one.
             return Stream::open(server, path, &headers).begun();
@@ -194,6 +232,8 @@ fn useless(server: &Server, of: &Furnished) -> Vec<(&'static str, Option<String>
     let expired = json!({ "name": "expired", "scopes": ["full"], "lifetime_days": 1 });
     let expired = text(&made(server, "/api-keys", &expired), "api_key");
     server.pass(24 * 60 * 60);
+    let invite = || Visit::invite(server, &of.house.organization, &json!({}));
+    let (link, visit) = (invite(), invite().begin(server));
     vec![
         ("none", None),
         ("garbage", Some("nonsense".to_owned())),
@@ -203,6 +243,8 @@ fn useless(server: &Server, of: &Furnished) -> Vec<(&'static str, Option<String>
         ("a token of the directory", Some(of.house.connection.token.clone())),
         ("a client's secret", Some(of.client_secret.clone())),
         ("an access token", Some(of.access_token.clone())),
+        ("a link to the portal", Some(link.secret)),
+        ("what a browser shows that has opened one", Some(visit.session)),
     ]
 }
 
@@ -319,6 +361,25 @@ fn another_organizations_key_meets_nothing_at_every_place_of_an_id() {
         told(&key)
     };
     assert_eq!(with(&other.ids["organization"]), with(nobodys("organization")));
+    // Groups and people of another directory are nobody's in a mapping.
+    for (method, path) in [("PUT", "role-mapping"), ("POST", "role-mapping/preview")] {
+        let with = |group: &str, user: &str| {
+            let body = json!({
+                "rules": [{ "group": group, "role": "admin" }],
+                "default_group": group,
+                "protected": [{ "user": user, "role": "admin" }],
+            });
+            let authorization = format!("Bearer {}", own.key);
+            let headers = [("Authorization", authorization.as_str())];
+            let path = format!("/api/v1/directories/{}/{path}", own.ids["directory"]);
+            let reply = server.call(method, &path, &headers, body.to_string().as_bytes());
+            let (status, headers, body) = told(&reply);
+            (status, headers, body.replace(group, "…").replace(user, "…"))
+        };
+        let theirs = with(&other.ids["group"], &other.ids["user"]);
+        assert_eq!(theirs, with(nobodys("group"), nobodys("user")));
+        assert_eq!(theirs.0, 400, "{theirs:?}");
+    }
     let with = |query: &str| {
         let authorization = format!("Bearer {}", own.key);
         let headers = [("Authorization", authorization.as_str())];
@@ -360,7 +421,14 @@ fn another_organizations_key_meets_nothing_at_every_place_of_an_id() {
                 "wait" => vec!["0"],
                 // Only what the other has.
                 "external_id" => vec![OTHERS_EXTERNAL_ID],
-                "user_name" | "email" | "display_name" | "person" => vec![&other.ids["user"]],
+                "user_name" | "email" | "display_name" | "id" | "user_id" | "person" => {
+                    vec![&other.ids["user"]]
+                }
+                "state" => vec!["received"],
+                "actor_id" => vec![&other.ids["key"]],
+                "actor_type" => vec!["api_key", "portal_link", "member"],
+                "object_id" => vec![&other.ids["directory"], &other.ids["token"]],
+                "action" => vec!["token.created"],
                 "filter" => vec!["id%20pr"],
                 "limit" => vec!["1000"],
                 "group" => vec![&other.ids["group"]],
@@ -429,7 +497,10 @@ fn a_key_does_what_its_scopes_say_and_is_told_so_before_anything_is_looked_for()
         };
         if operation.scope.ends_with(":read") {
             let reply = operation.send(&server, &own, Some(&reader));
-            let is_read = reply.status == 200 || operation.path.ends_with("/{id}");
+            // The app has no role here that could be read, or tried.
+            let is_of_roles =
+                operation.path.ends_with("/{id}") || operation.path.ends_with("/preview");
+            let is_read = reply.status == 200 || (is_of_roles && reply.status != 403);
             assert!(is_read, "{} {}: {reply:?}", operation.method, operation.path);
         } else {
             refused(&reader);
@@ -437,13 +508,10 @@ fn a_key_does_what_its_scopes_say_and_is_told_so_before_anything_is_looked_for()
         if operation.scope != "settings:read" {
             refused(&settings);
         }
-        // What reads needs a scope to read, and what writes one to write.
-        assert_eq!(
-            operation.method == "GET",
-            operation.scope.ends_with(":read"),
-            "{}",
-            operation.path
-        );
+        // What reads needs a scope to read, and what writes one to write. A preview is asked for with
+        // a body, and changes nothing.
+        let reads = operation.method == "GET" || operation.path.ends_with("/preview");
+        assert_eq!(reads, operation.scope.ends_with(":read"), "{}", operation.path);
     }
     assert_eq!(server.state(), before);
 }

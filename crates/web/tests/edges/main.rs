@@ -5,6 +5,7 @@ mod addresses;
 mod bulk;
 mod conditions;
 mod credentials;
+mod dashboard;
 mod disk;
 mod edits;
 mod feed;
@@ -13,7 +14,9 @@ mod limits;
 mod lists;
 mod noise;
 mod openapi;
+mod parts;
 mod passwords;
+mod portal;
 mod restarts;
 mod schemas;
 #[path = "../server/mod.rs"]

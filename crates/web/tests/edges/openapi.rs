@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 use web::Limits;
 
-use crate::server::{Server, text};
+use crate::server::{Reply, Server, text};
 use crate::stream::Stream;
 
 fn root() -> PathBuf {
@@ -128,6 +128,9 @@ impl Story {
         let body = if request.is_null() { String::new() } else { request.to_string() };
         let reply = self.server.api(method, &format!("/api/v1{path}"), body.as_bytes());
         assert!((200..300).contains(&reply.status), "{id}: {reply:?}");
+        if method != "GET" && !WITHOUT_EFFECT.contains(&id) {
+            self.check_audit(id, &reply);
+        }
         let response = if reply.body.is_empty() { Value::Null } else { reply.json() };
         let mut example = Map::new();
         if !request.is_null() {
@@ -143,7 +146,28 @@ impl Story {
     }
 }
 
+/// Operations that change nothing here: nobody has sent what could be adopted, the delivery is on its
+/// way already, and a preview is one. A receipt is no act of anybody's, and is kept for itself.
+const WITHOUT_EFFECT: [&str; 4] =
+    ["adopt_unknown_attributes", "replay_delivery", "preview_role_mapping", "create_receipt"];
+
 impl Story {
+    /// Whatever is done leaves an entry in the audit log, of that request.
+    fn check_audit(&self, id: &str, reply: &Reply) {
+        let request = reply.header("x-request-id").expect("every answer has one");
+        let path = format!("/api/v1/audit?request_id={request}");
+        let entries = self.server.api("GET", &path, b"").json();
+        let entry = &entries["data"][0];
+        assert_eq!(entry["request_id"], request, "{id} leaves no entry in the audit log");
+        assert_eq!(entry["actor"]["type"], "api_key", "{id}: {entry}");
+        assert!(entry["object"]["id"].is_string(), "{id}: {entry}");
+        assert_eq!(entry["address"], "127.0.0.1", "{id}: {entry}");
+        let text = entry.to_string();
+        for secret in ["roster-scim", "roster-api", "roster-client", "whsec_"] {
+            assert!(!text.contains(secret), "{id}: {entry}");
+        }
+    }
+
     /// Tells the beginning of an answer that is no JSON, up to the end of a line that has this.
     fn tell_stream(&mut self, id: &str, path: &str, upto: &str) {
         let authorization = format!("Bearer {}", self.server.key);
@@ -155,6 +179,54 @@ impl Story {
         let Value::Object(example) = example else { unreachable!("it is written above") };
         let told = self.told.insert(id.to_owned(), example.into());
         assert!(told.is_none(), "{id} is told twice");
+    }
+}
+
+/// A directory that is looked at before it goes live, and one from which everybody is taken out.
+fn tell_of_holds(story: &mut Story, directories: &str, null: &Value) {
+    let made = |story: &Story, body: Value| {
+        let path = format!("/api/v1{directories}");
+        text(&story.server.api("POST", &path, body.to_string().as_bytes()).json(), "id")
+    };
+    let provider = |story: &Story, directory: &str, method: &str, path: &str, body: Value| {
+        let tokens = format!("/api/v1/directories/{directory}/tokens");
+        let token = text(&story.server.api("POST", &tokens, b"{}").json(), "token");
+        let authorization = format!("Bearer {token}");
+        let headers = [("Authorization", authorization.as_str())];
+        let path = format!("/scim/v2/{directory}{path}");
+        let reply = story.server.call(method, &path, &headers, body.to_string().as_bytes());
+        assert!(reply.status < 300, "{reply:?}");
+        reply.json()
+    };
+    let ana = json!({ "userName": "ana@acme.example", "active": true });
+    let shadow = made(story, json!({ "name": "Entra", "provider": "entra" }));
+    let path = format!("/directories/{shadow}/shadow");
+    let hold = text(&story.tell("begin_shadow", "POST", &path, null), "id");
+    provider(story, &shadow, "POST", "/Users", ana.clone());
+    let path = format!("/directories/{shadow}/holds/{hold}/changes");
+    story.tell("list_held_changes", "GET", &path, null);
+    let path = format!("/directories/{shadow}/holds/{hold}/approve");
+    story.tell("approve_hold", "POST", &path, null);
+
+    let brake = json!({ "people": 1, "percent": 1 });
+    let new = json!({ "name": "Okta", "provider": "okta", "settings": { "brake": brake } });
+    let braked = made(story, new);
+    for name in ["ana", "ben"] {
+        let body = json!({ "userName": format!("{name}@acme.example"), "active": true });
+        let user = text(&provider(story, &braked, "POST", "/Users", body), "id");
+        let off = json!([{ "op": "replace", "value": { "active": false } }]);
+        provider(story, &braked, "PATCH", &format!("/Users/{user}"), json!({ "Operations": off }));
+    }
+    let holds = format!("/directories/{braked}/holds");
+    let found = story.tell("list_holds", "GET", &holds, null);
+    let hold = format!("{holds}/{}", text(&found["data"][0], "id"));
+    story.tell("get_hold", "GET", &hold, null);
+    story.tell("reject_hold", "POST", &format!("{hold}/reject"), null);
+    story.tell("list_lost", "GET", &format!("{hold}/lost?limit=1"), null);
+    story.tell_stream("get_lost_table", &format!("{hold}/lost.csv"), "again");
+    for directory in [shadow, braked] {
+        let path = format!("/api/v1/directories/{directory}");
+        assert_eq!(story.server.api("DELETE", &path, b"").status, 204);
     }
 }
 
@@ -170,6 +242,14 @@ fn tell_all() -> Map<String, Value> {
     story.tell("get_organization", "GET", &organization, &null);
     let edit = json!({ "name": "Acme GmbH", "directory_sync": true });
     story.tell("update_organization", "PATCH", &organization, &edit);
+
+    let edit = json!({
+        "seats": { "limit": 50, "mode": "refuse" },
+        "domains": { "mode": "warn", "allowed": ["acme.example"] },
+        "receipts": { "overdue_minutes": 15 },
+    });
+    story.tell("update_safety", "PATCH", &format!("{organization}/safety"), &edit);
+    story.tell("get_safety", "GET", &format!("{organization}/safety"), &null);
 
     let directories = format!("{organization}/directories");
     let new =
@@ -254,8 +334,25 @@ fn tell_all() -> Map<String, Value> {
 
     for (one, many) in [("role", "roles"), ("entitlement", "entitlements")] {
         let path = format!("/{many}/admin");
-        let new = json!({ "name": "Administrator", "description": "May do everything" });
+        let mut new = json!({ "name": "Administrator", "description": "May do everything" });
+        if one == "role" {
+            new["rank"] = json!(1);
+        }
         story.tell(&format!("put_{one}"), "PUT", &path, &new);
+        if one == "role" {
+            let mapping = json!({
+                "rules": [
+                    { "group": sales, "role": "admin" },
+                    { "filter": "userType eq \"Admin\"", "role": "admin" },
+                ],
+                "protected": [{ "user": ana, "role": "admin" }],
+            });
+            let path = of("/role-mapping");
+            story.tell("preview_role_mapping", "POST", &format!("{path}/preview"), &mapping);
+            story.tell("put_role_mapping", "PUT", &path, &mapping);
+            story.server.walk_roles();
+            story.tell("get_role_mapping", "GET", &path, &null);
+        }
         story.tell(&format!("list_{many}"), "GET", &format!("/{many}"), &null);
         story.tell(&format!("get_{one}"), "GET", &path, &null);
         story.tell(&format!("delete_{one}"), "DELETE", &path, &null);
@@ -283,9 +380,21 @@ fn tell_all() -> Map<String, Value> {
     story.tell("delete_webhook", "DELETE", &webhook, &null);
 
     let new = json!({ "name": "nightly report", "scopes": ["events:read"], "lifetime_days": 90 });
+    let headers = [("Authorization", authorization.as_str())];
+    let path = format!("/scim/v2/{made}/Users");
+    let eva = br#"{"userName":"eva@acme.example"}"#;
+    let eva = text(&story.server.call("POST", &path, &headers, eva).json(), "id");
+    let erasure = story.tell("erase_user", "POST", &of(&format!("/users/{eva}/erase")), &null);
+    story.tell("list_erasures", "GET", "/erasures", &null);
+    story.tell("get_erasure", "GET", &format!("/erasures/{}", text(&erasure, "id")), &null);
     let key = story.tell("create_api_key", "POST", "/api-keys", &new);
     story.tell("list_api_keys", "GET", "/api-keys", &null);
     story.tell("revoke_api_key", "DELETE", &format!("/api-keys/{}", text(&key, "id")), &null);
+    story.tell("list_audit_entries", "GET", "/audit?limit=2", &null);
+    let path = "/audit/export.ndjson?action=organization.updated";
+    story.tell_stream("export_audit_ndjson", path, "organization.updated");
+    let path = "/audit/export.csv?action=organization.updated";
+    story.tell_stream("export_audit_csv", path, "organization.updated");
     story.tell("get_settings", "GET", "/settings", &null);
     story.tell("list_events", "GET", &format!("/events?directory_id={made}&limit=2"), &null);
     let path = format!("/events/stream?directory_id={made}&type=directory.user.created");
@@ -293,9 +402,37 @@ fn tell_all() -> Map<String, Value> {
     story.tell_stream("get_snapshot", &of("/snapshot"), "\"type\":\"end\"");
 
     story.tell("get_event", "GET", &of("/events/1"), &null);
+    let path = format!("{organization}/sign-in?user_name=ana@acme.example");
+    story.tell("check_sign_in", "GET", &path, &null);
+    // Nobody is protected any more.
+    let path = format!("/api/v1{}", of("/role-mapping"));
+    assert_eq!(story.server.api("PUT", &path, b"{}").status, 200);
+    let gone = story.server.call(
+        "DELETE",
+        &format!("/scim/v2/{made}/Users/{ana}"),
+        &[("Authorization", authorization.as_str())],
+        b"",
+    );
+    assert_eq!(gone.status, 204);
+    let path = format!("/events?directory_id={made}&type=directory.user.deleted");
+    let deleted = story.server.api("GET", &format!("/api/v1{path}"), b"").json();
+    let number = &deleted["data"][0]["number"];
+    let effective = json!({ "effective_at": deleted["data"][0]["occurred_at"] });
+    story.tell("create_receipt", "POST", &of(&format!("/events/{number}/receipt")), &effective);
+    story.tell("list_receipts", "GET", &of("/receipts?state=received"), &null);
+    story.tell("get_receipt_summary", "GET", &of("/receipts/summary"), &null);
 
     let path = of(&format!("/tokens/{}", text(&token, "id")));
     story.tell("revoke_token", "DELETE", &path, &null);
+    tell_of_holds(&mut story, &directories, &null);
+    let links = format!("{organization}/portal-links");
+    let new = json!({ "features": ["set_up", "people", "status"], "lifetime_hours": 72 });
+    let link = text(&story.tell("create_portal_link", "POST", &links, &new), "id");
+    let link = format!("{links}/{link}");
+    story.tell("list_portal_links", "GET", &links, &null);
+    story.tell("get_portal_link", "GET", &link, &null);
+    story.tell("revoke_portal_link", "POST", &format!("{link}/revoke"), &null);
+
     story.tell("delete_directory", "DELETE", &directory, &null);
     story.tell("delete_organization", "DELETE", &organization, &null);
     story.told

@@ -94,7 +94,9 @@ impl World {
             let api = store.api();
             let organization = api.create_organization(format!("Org {number}"), None).await;
             let organization = organization.expect("an organization").id;
-            let defaults = directory::Settings::default();
+            // Its plain map tells of everything at once.
+            let brake = directory::hold::Brake { on: false, ..Default::default() };
+            let defaults = directory::Settings { brake, ..Default::default() };
             let made = api.create_directory(organization, "Okta".into(), Provider::Okta, defaults);
             let id = made.await.expect("a directory").id;
             let secret = Secret::new(SecretKind::ScimToken, [u8::try_from(number).unwrap(); 32]);

@@ -19,7 +19,7 @@ use directory::secret::{Entropy, Secret, SecretKind};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use store::{Clock, Environment, Store};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc as queue, oneshot};
 use uuid::Uuid;
 use web::{Limits, Settings};
 
@@ -44,8 +44,15 @@ pub(crate) struct Server {
 /// The threads of a server that runs, and what they listen to.
 struct Running {
     stop: oneshot::Sender<()>,
-    close_store: Option<oneshot::Sender<mpsc::Sender<()>>>,
+    behind: queue::UnboundedSender<(Behind, mpsc::Sender<()>)>,
     thread: JoinHandle<()>,
+}
+
+/// What is done with the store behind the requests.
+enum Behind {
+    /// Everybody's roles are looked at, where that is to be done.
+    WalkRoles,
+    Close,
 }
 
 /// What a provider is given to enter.
@@ -113,11 +120,20 @@ impl Server {
 
     /// Closes the store, and goes on listening: what a request meets that comes when all but its
     /// connection is over.
-    pub(crate) fn close_store(&mut self) {
-        let close = self.running.as_mut().and_then(|running| running.close_store.take());
+    pub(crate) fn close_store(&self) {
+        self.have_done(Behind::Close);
+    }
+
+    /// Has everybody's roles looked at, which a server does by itself within seconds.
+    pub(crate) fn walk_roles(&self) {
+        self.have_done(Behind::WalkRoles);
+    }
+
+    fn have_done(&self, what: Behind) {
+        let running = self.running.as_ref().expect("the server runs");
         let (done, is_done) = mpsc::channel();
-        close.expect("it is open").send(done).expect("the server runs");
-        is_done.recv().expect("the store is closed");
+        running.behind.send((what, done)).expect("the store is open");
+        is_done.recv().expect("it is done");
     }
 
     /// Makes a directory and a token for it, as a vendor would.
@@ -198,7 +214,9 @@ impl Server {
         let mut directories = directories;
         for directory in directories["data"].as_array_mut().expect("a list") {
             let directory = directory.as_object_mut().expect("a directory");
-            for name in ["state", "last_contact_at", "last_change_at", "last_refusal"] {
+            for name in
+                ["state", "last_contact_at", "silent_from", "last_change_at", "last_refusal"]
+            {
                 directory.remove(name).expect("it is said of every directory");
             }
         }
@@ -214,7 +232,7 @@ impl Server {
         let (key, request_ids) = (self.key.clone(), self.request_ids.clone());
         let (ready, is_ready) = mpsc::channel();
         let (stop, stopped) = oneshot::channel::<()>();
-        let (close_store, closing) = oneshot::channel::<mpsc::Sender<()>>();
+        let (behind, mut asked) = queue::unbounded_channel::<(Behind, mpsc::Sender<()>)>();
         let serve = async move {
             let limits = directory::Limits::default();
             let store = match url {
@@ -232,17 +250,23 @@ impl Server {
             ready.send(listener.local_addr().expect("an address")).expect("somebody waits");
             let stopped = async { _ = stopped.await };
             let serving = web::serve(listener, application, stopped);
-            // When it is asked to, or when the server is gone.
+            // Until it is closed, or the server is gone.
             let closing = async {
-                let asked = closing.await;
-                match asked {
-                    Ok(done) => {
-                        store.close().await;
-                        done.send(()).expect("somebody waits");
-                        None
+                while let Some((what, done)) = asked.recv().await {
+                    match what {
+                        Behind::WalkRoles => {
+                            while store.walk_roles("tests").await.expect("a step") > 0 {}
+                            done.send(()).expect("somebody waits");
+                        }
+                        Behind::Close => {
+                            store.close().await;
+                            asked.close();
+                            done.send(()).expect("somebody waits");
+                            return None;
+                        }
                     }
-                    Err(_) => Some(store),
                 }
+                Some(store)
             };
             let (served, store) = tokio::join!(serving, closing);
             served.expect("it serves");
@@ -256,7 +280,7 @@ impl Server {
             runtime.expect("a runtime").block_on(serve);
         });
         self.address = is_ready.recv().expect("the server starts");
-        self.running = Some(Running { stop, close_store: Some(close_store), thread });
+        self.running = Some(Running { stop, behind, thread });
     }
 
     /// What was refused of what providers sent, explained: each has words of its own, and no entry has a
@@ -264,7 +288,7 @@ impl Server {
     pub(crate) fn refusals(&self) -> Vec<String> {
         const GENERIC: &str = directory::requests::GENERIC;
 
-        if self.running.as_ref().is_none_or(|it| it.close_store.is_none()) {
+        if self.running.as_ref().is_none_or(|it| it.behind.is_closed()) {
             return Vec::new();
         }
         let mut refusals = Vec::new();
@@ -296,9 +320,9 @@ impl Server {
     }
 
     fn stop(&mut self) {
-        let Some(Running { stop, close_store, thread }) = self.running.take() else { return };
+        let Some(Running { stop, behind, thread }) = self.running.take() else { return };
         let _ = stop.send(());
-        drop(close_store);
+        drop(behind);
         let ended = thread.join();
         assert!(std::thread::panicking() || ended.is_ok(), "the server panicked");
     }

@@ -1,0 +1,590 @@
+//! Members of the vendor's team: invited by a link, signed in by password and code.
+//!
+//! Of a link, and of what a browser shows that is signed in, hashes are kept. A password is kept as
+//! `web` has hashed it; what codes are made from has to be kept as it is, or they could not be checked.
+
+use std::sync::Arc;
+
+use directory::audit::{self, Action};
+use directory::secret::{Secret, SecretHash};
+use directory::{
+    By, Cause, FailedSignIn, MEMBERS_MAX, Member, MemberId, MemberRole, MemberSession, Rejection,
+    SESSIONS_MAX, SessionId, email_key,
+};
+use jiff::Timestamp;
+
+use crate::Store;
+use crate::access::{Access, ApiStore, Opener, USE_NOTED_EVERY, after};
+use crate::administration::Administration;
+use crate::audit::{Caller, Done, Origin};
+use crate::error::Error;
+use crate::feed;
+use crate::session::{Engine, Row, Session, Value, count, finish};
+use crate::writer::Act;
+
+/// Members by what is asked of them.
+macro_rules! members {
+    ($rest:literal) => {
+        concat!(
+            "select m.member_id, m.email, m.name, m.role, m.invited_at, m.invited_until, \
+             m.joined_at, m.last_seen_at ",
+            $rest
+        )
+    };
+}
+
+/// What is kept of members.
+#[derive(Clone, Debug)]
+pub(crate) enum MemberAct {
+    /// Says whether they are kept: the first is not, where somebody has joined.
+    Invite {
+        member: Member,
+        hash: SecretHash,
+        is_first: bool,
+    },
+    /// Says whether they have joined: not, where the invitation is not good any more.
+    Join(SecretHash, Joining, NewSession),
+    /// Says whether they are signed in: not, where the code was used before.
+    SignIn {
+        id: MemberId,
+        /// The time for which the code was made, counted in its steps.
+        step: u64,
+        session: NewSession,
+    },
+    Seen(SessionId, MemberId, Timestamp),
+    EndSession(MemberId, SessionId),
+    Remove(MemberId),
+}
+
+/// What somebody says who joins.
+#[derive(Clone)]
+pub struct Joining {
+    /// Where they are reached, where the invitation does not say.
+    pub email: String,
+    /// What they are called.
+    pub name: String,
+    /// Their password, hashed.
+    pub password_hash: String,
+    /// What their codes are made from.
+    pub code_secret: String,
+    /// The time for which the code was made that they have shown, counted in its steps.
+    pub code_step: u64,
+}
+
+impl std::fmt::Debug for Joining {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Joining")
+    }
+}
+
+/// A browser in which somebody signs in.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    pub(crate) id: SessionId,
+    pub(crate) hash: SecretHash,
+    pub(crate) browser: String,
+    pub(crate) created_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+}
+
+/// What is needed to see whether somebody is who they say.
+#[derive(Clone)]
+pub struct MemberSignIn {
+    /// Who.
+    pub id: MemberId,
+    /// What they are called.
+    pub name: String,
+    /// Their password, hashed.
+    pub password_hash: String,
+    /// What their codes are made from.
+    pub code_secret: String,
+    /// For which time the last code was made that was good.
+    pub code_step: u64,
+}
+
+impl std::fmt::Debug for MemberSignIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemberSignIn").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Why somebody has not joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotJoined {
+    /// The invitation is not good (any more).
+    NoInvitation,
+    /// Another member has the address.
+    EmailTaken,
+}
+
+impl Store {
+    /// Invites the first member, an owner, as long as nobody has joined. Says whether they are: an
+    /// invitation of before is good for nothing then.
+    pub async fn invite_first_member(&self, invitation: &Secret) -> Result<bool, Error> {
+        let api = self.api();
+        let member = api.new_member(None, MemberRole::Owner)?;
+        let (hash, is_first) = (invitation.hash(), true);
+        let invite = MemberAct::Invite { member, hash, is_first };
+        Ok(api.administer(Administration::Member(invite)).await? == 1)
+    }
+}
+
+impl Access {
+    /// Who is invited by this link; `None` where nobody is (any more).
+    pub async fn invited(&self, presented: &SecretHash) -> Result<Option<Member>, Error> {
+        let (hash, now) = (presented.clone(), self.now());
+        let read = move |session: &mut Session| {
+            finish(session.first(
+                "looking for an invitation",
+                members!("from members m where m.invitation_hash = $1 and m.invited_until > $2"),
+                &[Value::Text(hash.as_str()), Value::Time(now)],
+                member,
+            ))
+        };
+        self.inner().readers.read_credential(read).await
+    }
+
+    /// Somebody joins who was invited by this link, and is signed in.
+    pub async fn join(
+        &self,
+        invitation: &SecretHash,
+        invited: MemberId,
+        joining: Joining,
+        session: &Secret,
+        browser: &str,
+        origin: Origin,
+    ) -> Result<Result<(), NotJoined>, Error> {
+        let session = self.new_session(session, browser)?;
+        let caller = origin.caller(By::Member(invited), Some(&joining.name));
+        let join = MemberAct::Join(invitation.clone(), joining, session);
+        match self.administer_member(join, caller).await {
+            Ok(0) => Ok(Err(NotJoined::NoInvitation)),
+            Ok(_) => Ok(Ok(())),
+            Err(Error::Rejected(Rejection::EmailTaken)) => Ok(Err(NotJoined::EmailTaken)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Who signs in with this address.
+    pub async fn who_signs_in(&self, email: &str) -> Result<Option<MemberSignIn>, Error> {
+        let key = email_key(email);
+        let read = move |session: &mut Session| {
+            finish(session.first(
+                "looking who signs in",
+                "select member_id, name, password_hash, code_secret, code_step from members
+                 where email_key = $1 and joined_at is not null",
+                &[Value::Text(&key)],
+                |row| {
+                    Ok(MemberSignIn {
+                        id: row.parsed(0)?,
+                        name: row.text(1)?,
+                        password_hash: row.text(2)?,
+                        code_secret: row.text(3)?,
+                        code_step: row.number(4)?,
+                    })
+                },
+            ))
+        };
+        self.inner().readers.read_credential(read).await
+    }
+
+    /// Signs somebody in who has shown password and code. Says whether they are: a code is good once.
+    pub async fn sign_in(
+        &self,
+        who: &MemberSignIn,
+        step: u64,
+        session: &Secret,
+        browser: &str,
+        origin: Origin,
+    ) -> Result<bool, Error> {
+        let session = self.new_session(session, browser)?;
+        let caller = origin.caller(By::Member(who.id), Some(&who.name));
+        let sign_in = MemberAct::SignIn { id: who.id, step, session };
+        Ok(self.administer_member(sign_in, caller).await? == 1)
+    }
+
+    /// Notes that somebody was not signed in as this member. Who it was, nobody knows. Nobody waits for
+    /// it either: how long an answer takes would say whether there is such a member.
+    pub fn note_failed_sign_in(&self, id: MemberId, why: FailedSignIn, origin: Origin) {
+        let entry = Box::new(audit::of_failed_sign_in(id, why));
+        self.inner().writer.act_sometime(Act::Note(entry, origin.caller(By::Server, None)));
+    }
+
+    /// Opens the dashboard for a browser in which somebody is signed in.
+    pub async fn dashboard(&self, presented: &SecretHash) -> Result<Option<ApiStore>, Error> {
+        let (hash, now) = (presented.clone(), self.now());
+        let read = move |session: &mut Session| {
+            finish(session.first(
+                "looking who is signed in",
+                members!(
+                    ", s.session_id, s.last_used_at
+                     from member_sessions s join members m on m.member_id = s.member_id
+                     where s.hash = $1 and s.expires_at > $2"
+                ),
+                &[Value::Text(hash.as_str()), Value::Time(now)],
+                |row| Ok((member(row)?, row.parsed::<SessionId>(8)?, row.time(9)?)),
+            ))
+        };
+        let found = self.inner().readers.read_credential(read).await?;
+        let Some((member, session, last_used_at)) = found else { return Ok(None) };
+        if now.duration_since(last_used_at) >= USE_NOTED_EVERY {
+            let seen = Administration::Member(MemberAct::Seen(session, member.id, now));
+            self.inner().writer.act_sometime(Act::Administer(seen, Cause::server().into()));
+        }
+        Ok(Some(ApiStore::opened_by(self, Opener::Member(Arc::new(member), session))))
+    }
+
+    fn new_session(&self, secret: &Secret, browser: &str) -> Result<NewSession, Error> {
+        let created_at = crate::to_the_microsecond(self.now());
+        Ok(NewSession {
+            id: SessionId::new(self.inner().environment.ids.as_ref()),
+            hash: secret.hash(),
+            browser: browser
+                .chars()
+                .filter(|it| !it.is_control())
+                .take(MemberSession::BROWSER_MAX)
+                .collect(),
+            created_at,
+            expires_at: after(created_at, MemberSession::LIFETIME)?,
+        })
+    }
+
+    async fn administer_member(&self, act: MemberAct, caller: Caller) -> Result<u64, Error> {
+        let act = Act::Administer(Administration::Member(act), caller);
+        self.inner().writer.act(act).await
+    }
+}
+
+impl ApiStore {
+    /// Who is signed in, and in which session.
+    pub fn member(&self) -> Option<(&Member, SessionId)> {
+        match self.opener() {
+            Opener::Member(member, session) => Some((member, *session)),
+            _ => None,
+        }
+    }
+
+    fn new_member(&self, email: Option<String>, role: MemberRole) -> Result<Member, Error> {
+        let invited_at = self.now();
+        Ok(Member {
+            id: MemberId::new(self.inner().environment.ids.as_ref()),
+            email,
+            name: String::new(),
+            role,
+            invited_at,
+            invited_until: Some(after(invited_at, Member::INVITATION)?),
+            joined_at: None,
+            last_seen_at: None,
+        })
+    }
+
+    /// Invites somebody. The secret of the link is not kept.
+    pub async fn invite_member(
+        &self,
+        email: String,
+        role: MemberRole,
+        invitation: &Secret,
+    ) -> Result<Member, Error> {
+        let member = self.new_member(Some(email), role)?;
+        let hash = invitation.hash();
+        let invite = MemberAct::Invite { member: member.clone(), hash, is_first: false };
+        self.administer(Administration::Member(invite)).await?;
+        Ok(member)
+    }
+
+    /// Everybody, also those who are invited, in the order of their invitation.
+    pub async fn members(&self) -> Result<Vec<Member>, Error> {
+        let read = |session: &mut Session| {
+            finish(session.all(
+                "loading members",
+                members!("from members m order by m.member_id"),
+                &[],
+                member,
+            ))
+        };
+        self.inner().readers.read(read).await
+    }
+
+    /// Takes somebody out of the team: they are signed out at once.
+    pub async fn remove_member(&self, id: MemberId) -> Result<(), Error> {
+        self.administer(Administration::Member(MemberAct::Remove(id))).await.map(drop)
+    }
+
+    /// In which browsers a member is signed in, the latest first.
+    pub async fn member_sessions(&self, id: MemberId) -> Result<Vec<MemberSession>, Error> {
+        let now = self.now();
+        let read = move |session: &mut Session| {
+            finish(session.all(
+                "loading sessions",
+                "select session_id, member_id, browser, created_at, last_used_at, expires_at
+                 from member_sessions where member_id = $1 and expires_at > $2
+                 order by session_id desc",
+                &[Value::Text(&id.to_string()), Value::Time(now)],
+                |row| {
+                    Ok(MemberSession {
+                        id: row.parsed(0)?,
+                        member_id: row.parsed(1)?,
+                        browser: row.text(2)?,
+                        created_at: row.time(3)?,
+                        last_used_at: row.time(4)?,
+                        expires_at: row.time(5)?,
+                    })
+                },
+            ))
+        };
+        self.inner().readers.read(read).await
+    }
+
+    /// Ends a session of a member; one that has ended stays so.
+    pub async fn end_member_session(
+        &self,
+        member: MemberId,
+        session: SessionId,
+    ) -> Result<(), Error> {
+        let end = MemberAct::EndSession(member, session);
+        self.administer(Administration::Member(end)).await.map(drop)
+    }
+}
+
+impl MemberAct {
+    pub(crate) async fn keep(
+        &self,
+        session: &mut Session,
+    ) -> Result<Result<Done, Rejection>, Error> {
+        if session.engine() == Engine::Postgres
+            && matches!(self, MemberAct::Invite { .. } | MemberAct::Join(..) | MemberAct::Remove(_))
+        {
+            // What is looked for stays so: the feed has one row, and whoever holds it is alone.
+            feed::lock(session).await?;
+        }
+        match self {
+            MemberAct::Invite { member, hash, is_first } => {
+                invite(session, member, hash, *is_first).await
+            }
+            MemberAct::Join(invitation, joining, new) => {
+                join(session, invitation, joining, new).await
+            }
+            MemberAct::SignIn { id, step, session: new } => {
+                let sql = "update members set code_step = $2, last_seen_at = $3
+                           where member_id = $1 and joined_at is not null and code_step < $2";
+                let values =
+                    [Value::Text(&id.to_string()), count(*step), Value::Time(new.created_at)];
+                if session.run("using a code", sql, &values).await? == 0 {
+                    return Ok(Ok(Done::bookkeeping(0)));
+                }
+                begin_session(session, *id, new).await?;
+                Ok(Ok(Done::told(1, audit::of_session(Action::MemberSignedIn, *id, new.id))))
+            }
+            MemberAct::Seen(id, member, at) => {
+                let sql = "update member_sessions set last_used_at = $2
+                           where session_id = $1 and last_used_at <= $3";
+                let earlier = Value::Time(*at - USE_NOTED_EVERY);
+                let values = [Value::Text(&id.to_string()), Value::Time(*at), earlier];
+                if session.run("noting the use of a session", sql, &values).await? == 0 {
+                    return Ok(Ok(Done::bookkeeping(0)));
+                }
+                let sql = "update members set last_seen_at = $2 where member_id = $1";
+                let values = [Value::Text(&member.to_string()), Value::Time(*at)];
+                session.run("noting that a member was seen", sql, &values).await?;
+                Ok(Ok(Done::bookkeeping(0)))
+            }
+            MemberAct::EndSession(member, id) => {
+                let sql = "delete from member_sessions where member_id = $1 and session_id = $2";
+                let values = [Value::Text(&member.to_string()), Value::Text(&id.to_string())];
+                let ended = session.run("ending a session", sql, &values).await? as u64;
+                let entry = audit::of_session(Action::MemberSignedOut, *member, *id);
+                Ok(Ok(Done::told_if_any(ended, entry)))
+            }
+            MemberAct::Remove(id) => remove(session, *id).await,
+        }
+    }
+}
+
+async fn is_email_taken(
+    session: &mut Session,
+    email: &str,
+    besides: MemberId,
+) -> Result<bool, Error> {
+    let found = session
+        .first(
+            "looking for an address",
+            "select 1 from members where email_key = $1 and member_id <> $2",
+            &[Value::Text(&email_key(email)), Value::Text(&besides.to_string())],
+            |_| Ok(()),
+        )
+        .await?;
+    Ok(found.is_some())
+}
+
+async fn invite(
+    session: &mut Session,
+    member: &Member,
+    hash: &SecretHash,
+    is_first: bool,
+) -> Result<Result<Done, Rejection>, Error> {
+    if is_first {
+        let sql = "select 1 from members where joined_at is not null limit 1";
+        if session.first("looking for members", sql, &[], |_| Ok(())).await?.is_some() {
+            return Ok(Ok(Done::bookkeeping(0)));
+        }
+        session.run("forgetting invitations", "delete from members", &[]).await?;
+    }
+    let sql = "select count(*) from members";
+    let members = session.first("counting members", sql, &[], |row| row.number(0)).await?;
+    if let Some(MEMBERS_MAX..) = members {
+        return Ok(Err(Rejection::TeamFull(MEMBERS_MAX)));
+    }
+    if let Some(email) = &member.email
+        && is_email_taken(session, email, member.id).await?
+    {
+        return Ok(Err(Rejection::EmailTaken));
+    }
+    let key = member.email.as_deref().map(email_key);
+    let until = member.invited_until.map_or(0, Timestamp::as_microsecond);
+    session
+        .run(
+            "inviting a member",
+            "insert into members
+             (member_id, email, email_key, name, role, invited_at, invited_until, invitation_hash)
+             values ($1, $2, $3, $4, $5, $6, $7, $8)",
+            &[
+                Value::Text(&member.id.to_string()),
+                Value::OptionalText(member.email.as_deref()),
+                Value::OptionalText(key.as_deref()),
+                Value::Text(&member.name),
+                Value::Text(member.role.as_str()),
+                Value::Time(member.invited_at),
+                Value::Integer(until),
+                Value::Text(hash.as_str()),
+            ],
+        )
+        .await?;
+    let entry = audit::of_member(Action::MemberInvited, member.id, member.role);
+    Ok(Ok(Done::told(1, entry)))
+}
+
+async fn join(
+    session: &mut Session,
+    invitation: &SecretHash,
+    joining: &Joining,
+    new: &NewSession,
+) -> Result<Result<Done, Rejection>, Error> {
+    let invited = session
+        .first(
+            "looking for an invitation",
+            members!("from members m where m.invitation_hash = $1 and m.invited_until > $2"),
+            &[Value::Text(invitation.as_str()), Value::Time(new.created_at)],
+            member,
+        )
+        .await?;
+    let Some(invited) = invited else { return Ok(Ok(Done::bookkeeping(0))) };
+    let email = invited.email.as_ref().unwrap_or(&joining.email);
+    if is_email_taken(session, email, invited.id).await? {
+        return Ok(Err(Rejection::EmailTaken));
+    }
+    session
+        .run(
+            "keeping who has joined",
+            "update members
+             set email = $2, email_key = $3, name = $4, joined_at = $5, last_seen_at = $5,
+                 password_hash = $6, code_secret = $7, code_step = $8,
+                 invitation_hash = null, invited_until = null
+             where member_id = $1",
+            &[
+                Value::Text(&invited.id.to_string()),
+                Value::Text(email),
+                Value::Text(&email_key(email)),
+                Value::Text(&joining.name),
+                Value::Time(new.created_at),
+                Value::Text(&joining.password_hash),
+                Value::Text(&joining.code_secret),
+                count(joining.code_step),
+            ],
+        )
+        .await?;
+    begin_session(session, invited.id, new).await?;
+    let entry = audit::of_member(Action::MemberJoined, invited.id, invited.role);
+    Ok(Ok(Done::told(1, entry)))
+}
+
+async fn begin_session(
+    session: &mut Session,
+    member: MemberId,
+    new: &NewSession,
+) -> Result<(), Error> {
+    let member = member.to_string();
+    session
+        .run(
+            "keeping a session",
+            "insert into member_sessions
+             (session_id, member_id, hash, browser, created_at, last_used_at, expires_at)
+             values ($1, $2, $3, $4, $5, $5, $6)",
+            &[
+                Value::Text(&new.id.to_string()),
+                Value::Text(&member),
+                Value::Text(new.hash.as_str()),
+                Value::Text(&new.browser),
+                Value::Time(new.created_at),
+                Value::Time(new.expires_at),
+            ],
+        )
+        .await?;
+    session
+        .run(
+            "ending old sessions",
+            "delete from member_sessions where member_id = $1 and (expires_at <= $2
+             or session_id not in (select session_id from member_sessions where member_id = $1
+                                   order by session_id desc limit $3))",
+            &[Value::Text(&member), Value::Time(new.created_at), count(SESSIONS_MAX)],
+        )
+        .await
+        .map(drop)
+}
+
+async fn remove(session: &mut Session, id: MemberId) -> Result<Result<Done, Rejection>, Error> {
+    let text = id.to_string();
+    let sql = "select role, joined_at,
+                      (select count(*) from members
+                       where role = 'owner' and joined_at is not null and member_id <> $1)
+               from members where member_id = $1";
+    let read =
+        |row: &Row<'_>| Ok((row.parsed::<MemberRole>(0)?, row.optional_time(1)?, row.number(2)?));
+    let found = session.first("looking for a member", sql, &[Value::Text(&text)], read).await?;
+    let role = match found {
+        None => return Ok(Err(Rejection::UnknownMember(id))),
+        Some((MemberRole::Owner, Some(_), 0)) => return Ok(Err(Rejection::LastOwner)),
+        Some((role, ..)) => role,
+    };
+    for sql in [
+        "delete from member_sessions where member_id = $1",
+        "delete from members where member_id = $1",
+    ] {
+        session.run("removing a member", sql, &[Value::Text(&text)]).await?;
+    }
+    Ok(Ok(Done::told(1, audit::of_member(Action::MemberRemoved, id, role))))
+}
+
+/// Lets sessions go that have ended; says how many.
+pub(crate) async fn tidy_up(
+    session: &mut Session,
+    now: Timestamp,
+    count_max: u64,
+) -> Result<u64, Error> {
+    let sql = "delete from member_sessions where session_id in
+               (select session_id from member_sessions where expires_at <= $1 limit $2)";
+    let values = [Value::Time(now), count(count_max)];
+    Ok(session.run("forgetting sessions", sql, &values).await? as u64)
+}
+
+fn member(row: &Row<'_>) -> Result<Member, Error> {
+    Ok(Member {
+        id: row.parsed(0)?,
+        email: row.optional_text(1)?,
+        name: row.text(2)?,
+        role: row.parsed(3)?,
+        invited_at: row.time(4)?,
+        invited_until: row.optional_time(5)?,
+        joined_at: row.optional_time(6)?,
+        last_seen_at: row.optional_time(7)?,
+    })
+}

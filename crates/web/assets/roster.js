@@ -1,0 +1,118 @@
+// What makes pages livelier. Nothing here has text of its own: words stand in the templates, and
+// dates are the browser's to write.
+
+const language = document.documentElement.lang;
+const moment = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+
+// Parts of the page that are kept up to date, as the server wrote them.
+const parts = new Map([...document.querySelectorAll("[data-live]")].map((it) => [it.id, it.innerHTML]));
+
+function enliven(root) {
+  // Times, in the reader's zone. The exact instant stays where the pointer finds it.
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    time.textContent = moment.format(new Date(time.dateTime));
+  }
+  // Buttons that copy what stands beside them.
+  for (const button of root.querySelectorAll("[data-copy]")) {
+    const [ask, done] = button.children;
+    const show = (isDone) => {
+      ask.hidden = isDone;
+      done.hidden = !isDone;
+    };
+    button.hidden = !navigator.clipboard;
+    button.addEventListener("click", async () => {
+      const source = document.getElementById(button.dataset.copy);
+      await navigator.clipboard.writeText(source.textContent);
+      show(true);
+      setTimeout(() => show(false), 2000);
+    });
+  }
+}
+
+enliven(document);
+
+const live = document.querySelector("[data-listen]");
+if (live) keepUp(live.dataset.listen, live.dataset.page);
+
+// Hears when there is something new, asks for the page again, and puts in its place what has changed.
+function keepUp(listen, page) {
+  let stream;
+  let waiting;
+  let asking = false;
+  let askAgain = false;
+
+  const say = (what) => {
+    for (const it of live.querySelectorAll("[data-when]")) it.hidden = it.dataset.when !== what;
+  };
+  // Nothing moves under the pointer, in what somebody types in, or in what they have opened.
+  const isInUse = (part) =>
+    part.matches(":hover:has(a, button)") ||
+    part.contains(document.activeElement) ||
+    part.querySelector("details[open]");
+  const put = (fresh) => {
+    let isLeft = false;
+    for (const [id, before] of parts) {
+      const now = fresh.getElementById(id);
+      const part = document.getElementById(id);
+      if (!now || now.innerHTML === before) continue;
+      if (isInUse(part)) {
+        isLeft = true;
+        continue;
+      }
+      parts.set(id, now.innerHTML);
+      part.replaceChildren(...now.childNodes);
+      enliven(part);
+    }
+    // What was left alone is looked at again, until nobody uses it.
+    clearTimeout(waiting);
+    if (isLeft) waiting = setTimeout(ask, 2000);
+  };
+  const ask = async () => {
+    if (asking) {
+      askAgain = true;
+      return;
+    }
+    asking = true;
+    try {
+      const response = await fetch(page, { cache: "no-store" });
+      if (response.status >= 500) throw new Error(response.statusText);
+      // The link has ended, or the page is gone: there it says so.
+      if (!response.ok) return location.assign(page);
+      put(new DOMParser().parseFromString(await response.text(), "text/html"));
+      if (stream.readyState === EventSource.OPEN) say("on");
+    } catch {
+      say("lost");
+      clearTimeout(waiting);
+      waiting = setTimeout(ask, 5000);
+    } finally {
+      asking = false;
+      if (askAgain) {
+        askAgain = false;
+        ask();
+      }
+    }
+  };
+  const start = () => {
+    stream?.close();
+    stream = new EventSource(listen);
+    // Whatever happened before, or while nobody listened.
+    stream.addEventListener("open", () => {
+      say("on");
+      ask();
+    });
+    stream.addEventListener("news", ask);
+    stream.addEventListener("error", () => {
+      say("lost");
+      // It goes on by itself, unless it was refused.
+      if (stream.readyState === EventSource.CLOSED) {
+        ask();
+        setTimeout(() => document.hidden || start(), 10000);
+      }
+    });
+  };
+  // A page that nobody sees takes up no connection: a browser has few for one site.
+  document.addEventListener("visibilitychange", () => (document.hidden ? stream?.close() : start()));
+  addEventListener("pagehide", () => stream?.close());
+  addEventListener("pageshow", (event) => event.persisted && start());
+  if (!document.hidden) start();
+}

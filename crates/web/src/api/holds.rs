@@ -1,0 +1,320 @@
+//! Changes that wait: why, what they are, and what somebody says of them.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use directory::{
+    DirectoryId, Hold, HoldId, HoldKind, HoldOutcome, HoldState, Lost, Provider, ResourceId,
+};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use store::{HeldChange, HoldRecord, Verdict};
+use utoipa::ToSchema;
+
+use super::events::{CauseView, cause_view};
+use super::users::ordinal_after;
+use super::{PageOf, PageQuery, Path, Query, Tagged, Vendor, When, describe, id, page_of};
+use crate::problem::Problem;
+
+/// Entries of the list of what was lost that are read at once.
+const LOST_AT_ONCE: u64 = 1_000;
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Hold)]
+pub(super) struct HoldView {
+    id: String,
+    directory_id: String,
+    /// `brake`: so many people lost something in a short time that nothing is let out any more.
+    /// `shadow`: nothing is let out before somebody has looked at it.
+    #[schema(schema_with = describe::hold_kind)]
+    kind: HoldKind,
+    /// `held`: it waits. `rejected`: it was a mistake, and waits until the provider has brought back
+    /// what was lost. `letting_out`: what waited goes out. `ended`: nothing waits any more.
+    #[schema(schema_with = describe::hold_state)]
+    state: HoldState,
+    /// Why what waited was let out, where it was.
+    #[schema(schema_with = describe::hold_outcome, required = false)]
+    outcome: Option<HoldOutcome>,
+    /// How many people would have lost something when it began.
+    people: u64,
+    /// How many might have.
+    people_max: u64,
+    started_at: String,
+    /// When what waits is let out if nobody decides; `null` where it then stays.
+    until: Option<String>,
+    decided_at: Option<String>,
+    ended_at: Option<String>,
+    cause: Option<CauseView>,
+    decided_by: Option<CauseView>,
+    /// How many events of which type would be let out; of one hold only, while it has not ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    counts: Option<BTreeMap<String, u64>>,
+    /// What the admin of the provider is to do; of one that was rejected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instructions: Option<&'static str>,
+}
+
+impl From<Hold> for HoldView {
+    fn from(hold: Hold) -> HoldView {
+        let time = |at: Option<_>| at.map(scim::datetime::print);
+        HoldView {
+            id: hold.id.to_string(),
+            directory_id: hold.directory_id.to_string(),
+            kind: hold.kind,
+            state: hold.state,
+            outcome: hold.outcome,
+            people: hold.people,
+            people_max: hold.people_max,
+            started_at: scim::datetime::print(hold.started_at),
+            until: time(hold.until),
+            decided_at: time(hold.decided_at),
+            ended_at: time(hold.ended_at),
+            cause: cause_view(Some(&hold.cause)),
+            decided_by: cause_view(hold.decided_by.as_deref()),
+            counts: None,
+            instructions: None,
+        }
+    }
+}
+
+/// What brings back what was lost, in the words of the provider's own pages.
+fn instructions(provider: Provider) -> &'static str {
+    match provider {
+        Provider::Okta => {
+            "In the Okta Admin Console open Applications, then the app. Under Assignments, assign \
+             the people of the list again, or the groups through which they were assigned. Under \
+             Push Groups, choose Push Now for each group of the list. Okta sends everybody anew; \
+             when all are back, the hold ends by itself."
+        }
+        Provider::Entra => {
+            "In the Microsoft Entra admin center open Enterprise applications, then the app. Under \
+             Users and groups, add the people and groups of the list again. Under Provisioning, \
+             choose Restart provisioning, or Provision on demand for each of them. When all are \
+             back, the hold ends by itself."
+        }
+        _ => {
+            "In the identity provider, assign the people of the list to the app again, put them \
+             back into the groups of the list, and have both provisioned. When all are back, the \
+             hold ends by itself."
+        }
+    }
+}
+
+/// `GET /directories/{directory}/holds`, in the order in which they began.
+pub(super) async fn list(
+    vendor: Vendor,
+    Path(directory): Path<String>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<PageOf<HoldView>>, Problem> {
+    let directory: DirectoryId = id(&directory, "directory")?;
+    let limit = page.limit()?;
+    let found = vendor.store.holds(directory, page.after()?, limit + 1).await?;
+    Ok(Json(page_of(found, limit, |hold| hold.id.to_string(), HoldView::from)))
+}
+
+/// `GET /directories/{directory}/holds/{hold}`, with how much waits.
+pub(super) async fn get(
+    vendor: Vendor,
+    Path((directory, hold)): Path<(String, String)>,
+) -> Result<Tagged<HoldView>, Problem> {
+    view(&vendor, id(&directory, "directory")?, id(&hold, "hold")?).await
+}
+
+/// `POST /directories/{directory}/holds/{hold}/approve`: it was meant so.
+pub(super) async fn approve(
+    vendor: Vendor,
+    path: Path<(String, String)>,
+    when: When,
+) -> Result<Tagged<HoldView>, Problem> {
+    decide(&vendor, path, when, Verdict::Approve).await
+}
+
+/// `POST /directories/{directory}/holds/{hold}/reject`: it was a mistake.
+pub(super) async fn reject(
+    vendor: Vendor,
+    path: Path<(String, String)>,
+    when: When,
+) -> Result<Tagged<HoldView>, Problem> {
+    decide(&vendor, path, when, Verdict::Reject).await
+}
+
+async fn decide(
+    vendor: &Vendor,
+    Path((directory, hold)): Path<(String, String)>,
+    when: When,
+    verdict: Verdict,
+) -> Result<Tagged<HoldView>, Problem> {
+    let (directory, hold): (DirectoryId, HoldId) =
+        (id(&directory, "directory")?, id(&hold, "hold")?);
+    vendor.store.decide_hold(directory, when.guard(hold), verdict).await?;
+    view(vendor, directory, hold).await
+}
+
+async fn view(
+    vendor: &Vendor,
+    directory: DirectoryId,
+    hold: HoldId,
+) -> Result<Tagged<HoldView>, Problem> {
+    let found = vendor.store.hold(directory, hold).await?;
+    let HoldRecord { hold, counts } = found.ok_or_else(|| Problem::not_found("hold"))?;
+    let revision = hold.revision();
+    let instructions = match hold.state {
+        HoldState::Rejected => Some(instructions(provider(vendor, directory).await?)),
+        _ => None,
+    };
+    let counts = (hold.state != HoldState::Ended).then(|| counts.into_iter().collect());
+    Ok(Tagged { revision, view: HoldView { counts, instructions, ..hold.into() } })
+}
+
+async fn provider(vendor: &Vendor, directory: DirectoryId) -> Result<Provider, Problem> {
+    let found = vendor.store.directory(directory).await?;
+    Ok(found.ok_or_else(|| Problem::not_found("directory"))?.directory.provider)
+}
+
+/// `POST /directories/{directory}/shadow`: nothing of it is let out before somebody has looked.
+pub(super) async fn begin_shadow(
+    vendor: Vendor,
+    Path(directory): Path<String>,
+) -> Result<(StatusCode, Tagged<HoldView>), Problem> {
+    let directory: DirectoryId = id(&directory, "directory")?;
+    let hold = vendor.store.begin_shadow(directory).await?;
+    Ok((StatusCode::CREATED, view(&vendor, directory, hold).await?))
+}
+
+/// What the app would be told.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HeldChange)]
+pub(super) struct HeldChangeView {
+    /// As of an event.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// What caused it last.
+    cause: Option<CauseView>,
+    /// When it last changed.
+    changed_at: String,
+    /// As of an event: it leads from what the app has heard to what is so.
+    #[schema(value_type = Object)]
+    data: Box<RawValue>,
+}
+
+fn change_view(change: HeldChange) -> Option<HeldChangeView> {
+    let draft = change.draft?;
+    Some(HeldChangeView {
+        kind: draft.kind.as_str(),
+        cause: cause_view(Some(&change.cause)),
+        changed_at: scim::datetime::print(change.changed_at),
+        data: RawValue::from_string(draft.data).expect("events are written as JSON"),
+    })
+}
+
+/// `GET /directories/{directory}/holds/{hold}/changes`, in the order in which they would be let out.
+pub(super) async fn changes(
+    vendor: Vendor,
+    Path((directory, hold)): Path<(String, String)>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<PageOf<HeldChangeView>>, Problem> {
+    let (directory, hold) = (id(&directory, "directory")?, id(&hold, "hold")?);
+    let after = ordinal_after(&page)?;
+    let found = vendor.store.held_changes(directory, hold, after, page.limit()?).await?;
+    let (changes, next) = found.ok_or_else(|| Problem::not_found("hold"))?;
+    let data = changes.into_iter().filter_map(change_view).collect();
+    Ok(Json(PageOf { data, next: next.map(|ordinal| ordinal.to_string()) }))
+}
+
+/// Something that the provider has to bring back.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Lost)]
+pub(super) struct LostView {
+    /// `user`: the person may not use the app any more. `membership`: they belong to the group no more.
+    kind: &'static str,
+    id: String,
+    /// By which the provider knows them.
+    name: String,
+    group_id: Option<String>,
+    group_name: Option<String>,
+    /// What to do about it.
+    to_do: String,
+}
+
+impl From<Lost> for LostView {
+    fn from(lost: Lost) -> LostView {
+        let Lost { member_id, member_name: name, group } = lost;
+        let (kind, to_do) = match &group {
+            None => ("user", format!("Assign `{name}` to the app again")),
+            Some((_, group)) => {
+                ("membership", format!("Put `{name}` back into `{group}`, and push the group"))
+            }
+        };
+        let (group_id, group_name) =
+            group.map(|(id, name): (ResourceId, String)| (id.to_string(), name)).unzip();
+        LostView { kind, id: member_id.to_string(), name, group_id, group_name, to_do }
+    }
+}
+
+/// `GET /directories/{directory}/holds/{hold}/lost`: what is not back yet.
+pub(super) async fn lost(
+    vendor: Vendor,
+    Path((directory, hold)): Path<(String, String)>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<PageOf<LostView>>, Problem> {
+    let (directory, hold) = (id(&directory, "directory")?, id(&hold, "hold")?);
+    let (after, limit) = (ordinal_after(&page)?, page.limit()?);
+    let found = vendor.store.lost(directory, hold, after, limit + 1).await?;
+    let found = found.ok_or_else(|| Problem::not_found("hold"))?;
+    Ok(Json(page_of(found, limit, |(place, _)| place.to_string(), |(_, lost)| lost.into())))
+}
+
+/// `GET /directories/{directory}/holds/{hold}/lost.csv`: the same as a table, to be handed to whoever
+/// looks after the provider.
+pub(super) async fn lost_table(
+    vendor: Vendor,
+    Path((directory, hold)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let (directory, hold): (DirectoryId, HoldId) =
+        (id(&directory, "directory")?, id(&hold, "hold")?);
+    let mut table = "kind,id,name,group_id,group_name,to_do\r\n".to_owned();
+    let mut after = Some(0);
+    while let Some(place) = after {
+        let found = vendor.store.lost(directory, hold, place, LOST_AT_ONCE).await?;
+        let found = found.ok_or_else(|| Problem::not_found("hold"))?;
+        let is_full = found.len() as u64 == LOST_AT_ONCE;
+        after = found.last().filter(|_| is_full).map(|(place, _)| *place);
+        for (_, lost) in found {
+            let LostView { kind, id, name, group_id, group_name, to_do } = lost.into();
+            let (group_id, group_name) =
+                (group_id.unwrap_or_default(), group_name.unwrap_or_default());
+            let cells = [kind, &id, &name, &group_id, &group_name, &to_do].map(cell);
+            table += &cells.join(",");
+            table += "\r\n";
+        }
+    }
+    let media_type = HeaderValue::from_static("text/csv; charset=utf-8");
+    // It may be long.
+    let parts = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from(table))]);
+    Ok(([(header::CONTENT_TYPE, media_type)], Body::from_stream(parts)).into_response())
+}
+
+/// A cell of a table (RFC 4180). A name that a spreadsheet would take for a formula is text.
+fn cell(text: &str) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let guard = if is_formula { "'" } else { "" };
+    format!("\"{guard}{}\"", text.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_text() {
+        for (text, expected) in
+            [("Ana", "\"Ana\""), ("a \"b\"", "\"a \"\"b\"\"\""), ("=1+1", "\"'=1+1\"")]
+        {
+            assert_eq!(cell(text), expected);
+        }
+    }
+}

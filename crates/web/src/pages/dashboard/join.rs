@@ -1,0 +1,160 @@
+//! Joining by an invitation: somebody says what they are called, and chooses a password and an app that
+//! shows codes.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Extension, Path, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::Response;
+use directory::secret::{Secret, SecretHash, SecretKind};
+use directory::{Member, MemberRole, as_email, as_name};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use store::{Joining, NotJoined};
+
+use super::sign_in::enter;
+use super::{browser, set_session};
+use crate::Counter;
+use crate::caller::{client_address, origin};
+use crate::pages::codes::CodeSecret;
+use crate::pages::form::Form;
+use crate::pages::parts::{Copyable, Frame, When};
+use crate::pages::{Stop, page_with, password};
+
+#[derive(Template)]
+#[template(path = "dashboard/join.html")]
+pub(crate) struct JoinPage {
+    pub(crate) frame: Frame,
+    /// What the invitation says; the first member says it.
+    pub(crate) invited_as: Option<String>,
+    pub(crate) role: MemberRole,
+    pub(crate) until: Option<When>,
+    pub(crate) email: String,
+    pub(crate) name: String,
+    /// What codes are made from, as apps take it.
+    pub(crate) key: Copyable,
+    /// The same as a link, for whoever has the app on the same device.
+    pub(crate) key_uri: String,
+    pub(crate) password_characters_min: usize,
+    pub(crate) wrong: Option<WrongField>,
+}
+
+/// What is wrong with what was typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WrongField {
+    Name,
+    Email,
+    EmailTaken,
+    Password,
+    Code,
+    TooMany,
+}
+
+/// What an invitation leads to that is not good.
+#[derive(Template)]
+#[template(path = "dashboard/no-invitation.html")]
+pub(crate) struct NoInvitation {
+    pub(crate) frame: Frame,
+}
+
+/// `GET /dashboard/join/{secret}`.
+pub(super) async fn show(
+    State(counter): State<Arc<Counter>>,
+    Path(secret): Path<String>,
+) -> Result<Response, Stop> {
+    let found = counter.access.invited(&SecretHash::of(&secret)).await?;
+    let Some(member) = found else { return Ok(no_invitation(&counter)) };
+    Ok(form_page(&counter, &secret, member, &Form::default(), None))
+}
+
+/// `POST /dashboard/join/{secret}`.
+pub(super) async fn join(
+    State(counter): State<Arc<Counter>>,
+    Path(secret): Path<String>,
+    Extension(form): Extension<Form>,
+    parts: Parts,
+) -> Result<Response, Stop> {
+    let invitation = SecretHash::of(&secret);
+    let Some(member) = counter.access.invited(&invitation).await? else {
+        return Ok(no_invitation(&counter));
+    };
+    let codes = CodeSecret::of_invitation(&secret);
+    let second = counter.access.now().as_second();
+    let said = || {
+        let from = client_address(&counter, &parts);
+        counter.tries.count(&secret, from).map_err(|_| WrongField::TooMany)?;
+        let name = as_name(form.text("name")).ok_or(WrongField::Name)?;
+        let email = match &member.email {
+            Some(email) => email.clone(),
+            None => as_email(form.text("email")).ok_or(WrongField::Email)?,
+        };
+        let password = form.exact("password");
+        if !password::is_long_enough(password) {
+            return Err(WrongField::Password);
+        }
+        let step = codes.step_of(form.text("code"), second).ok_or(WrongField::Code)?;
+        Ok((name.to_owned(), email, password, step))
+    };
+    let (name, email, password, code_step) = match said() {
+        Ok(said) => said,
+        Err(wrong) => return Ok(form_page(&counter, &secret, member, &form, Some(wrong))),
+    };
+    let joining = Joining {
+        email,
+        name,
+        password_hash: password::hash(password, (counter.entropy)()).await,
+        code_secret: codes.text(),
+        code_step,
+    };
+    let session = Secret::new(SecretKind::MemberSession, (counter.entropy)());
+    let (browser, origin) = (browser(&parts.headers), origin(&counter, &parts));
+    match counter.access.join(&invitation, member.id, joining, &session, browser, origin).await? {
+        Ok(()) => Ok(enter("", set_session(&counter, &session))),
+        Err(NotJoined::NoInvitation) => Ok(no_invitation(&counter)),
+        Err(NotJoined::EmailTaken) => {
+            Ok(form_page(&counter, &secret, member, &form, Some(WrongField::EmailTaken)))
+        }
+    }
+}
+
+fn form_page(
+    counter: &Counter,
+    secret: &str,
+    member: Member,
+    form: &Form,
+    wrong: Option<WrongField>,
+) -> Response {
+    let frame = Frame::new(counter, "");
+    let key = CodeSecret::of_invitation(secret).text();
+    let key_uri = key_uri(frame.vendor(), member.email.as_deref().unwrap_or_default(), &key);
+    let status = match wrong {
+        None => StatusCode::OK,
+        Some(WrongField::TooMany) => StatusCode::TOO_MANY_REQUESTS,
+        Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    let join_page = JoinPage {
+        frame,
+        invited_as: member.email,
+        role: member.role,
+        until: member.invited_until.map(When),
+        email: form.text("email").to_owned(),
+        name: form.text("name").to_owned(),
+        key: Copyable::new("key", key),
+        key_uri,
+        password_characters_min: password::CHARACTERS_MIN,
+        wrong,
+    };
+    page_with(status, &join_page)
+}
+
+/// As apps that show codes read it.
+fn key_uri(vendor: &str, email: &str, key: &str) -> String {
+    let escaped = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let (vendor, email) = (escaped(vendor), escaped(email));
+    format!("otpauth://totp/{vendor}:{email}?secret={key}&issuer={vendor}")
+}
+
+fn no_invitation(counter: &Counter) -> Response {
+    page_with(StatusCode::NOT_FOUND, &NoInvitation { frame: Frame::new(counter, "") })
+}

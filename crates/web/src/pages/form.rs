@@ -1,0 +1,75 @@
+//! What a form sends.
+
+use directory::secret::SecretHash;
+
+/// Fields of a form that may be sent. Ours have a dozen.
+const FIELDS_MAX: usize = 200;
+
+/// The name of the field that shows that a form stood on a page of its visitor's own.
+pub(crate) const PROOF: &str = "proof";
+
+/// Fields by name, in their order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Form(Vec<(String, String)>);
+
+impl Form {
+    /// `None` where there is more than a form of ours has, or what is no text.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Form> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        let mut fields = Vec::new();
+        for (name, value) in form_urlencoded::parse(text.as_bytes()) {
+            if fields.len() == FIELDS_MAX || value.contains('\0') {
+                return None;
+            }
+            fields.push((name.into_owned(), value.into_owned()));
+        }
+        Some(Form(fields))
+    }
+
+    /// What was typed into a field, without spaces around it; nothing, where there is none.
+    pub(crate) fn text(&self, name: &str) -> &str {
+        self.exact(name).trim()
+    }
+
+    /// The same with all its spaces, as for a password.
+    pub(crate) fn exact(&self, name: &str) -> &str {
+        let found = self.0.iter().find(|(of, _)| of == name);
+        found.map_or("", |(_, value)| value)
+    }
+
+    /// Whether it stood on a page that was shown to whoever has this session.
+    pub(crate) fn is_proved_by(&self, session: &str) -> bool {
+        // Both are hashes: how long a comparison takes says nothing of the session.
+        SecretHash::of(self.exact(PROOF)) == SecretHash::of(&proof(session))
+    }
+}
+
+/// What forms carry that are shown to whoever has this session: another site cannot know it.
+pub(crate) fn proof(session: &str) -> String {
+    SecretHash::of(&format!("form of {session}")).as_str()[..32].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_read_as_browsers_send_them() {
+        let form = Form::read(b"name=+Okta+%26+more+&name=second&password=+x+").unwrap();
+        assert_eq!(form.text("name"), "Okta & more");
+        assert_eq!(form.exact("password"), " x ");
+        assert_eq!(form.text("nothing"), "");
+        assert!(Form::read(b"a=%00").is_none());
+        assert!(Form::read(b"\xff").is_none());
+        assert!(Form::read("a=b&".repeat(FIELDS_MAX + 1).as_bytes()).is_none());
+    }
+
+    #[test]
+    fn a_form_is_proved_by_its_own_session_alone() {
+        let sent = format!("{PROOF}={}", proof("mine"));
+        let form = Form::read(sent.as_bytes()).unwrap();
+        assert!(form.is_proved_by("mine"));
+        assert!(!form.is_proved_by("yours"));
+        assert!(!Form::default().is_proved_by("mine"));
+    }
+}

@@ -1,0 +1,151 @@
+//! What pages are made of.
+
+use std::sync::Arc;
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+use jiff::Timestamp;
+
+use crate::Counter;
+use crate::pages::assets;
+use crate::pages::brand::{Brand, Logo};
+use crate::pages::form::{PROOF, proof};
+
+/// What all pages have.
+#[derive(Clone)]
+pub(crate) struct Frame {
+    brand: Arc<Brand>,
+    /// What the forms of the page carry.
+    proof: String,
+}
+
+impl Frame {
+    /// For whoever has this session; an empty one, where nobody has any.
+    pub(crate) fn new(counter: &Counter, session: &str) -> Frame {
+        Frame::of(Arc::clone(&counter.settings.brand), session)
+    }
+
+    pub(crate) fn of(brand: Arc<Brand>, session: &str) -> Frame {
+        Frame { brand, proof: proof(session) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn brand(&self) -> Arc<Brand> {
+        Arc::clone(&self.brand)
+    }
+
+    pub(crate) fn vendor(&self) -> &str {
+        self.brand.name()
+    }
+
+    pub(crate) fn logo(&self) -> Option<&str> {
+        self.brand.logo().map(Logo::address)
+    }
+
+    /// The stylesheets, in their order.
+    pub(crate) fn stylesheets(&self) -> [String; 2] {
+        [assets::address("roster.css"), self.brand.stylesheet_address().to_owned()]
+    }
+
+    pub(crate) fn icon() -> String {
+        assets::address("icon.svg")
+    }
+
+    pub(crate) fn script() -> String {
+        assets::address("roster.js")
+    }
+
+    /// The hidden field of every form.
+    pub(crate) fn proof(&self) -> Proof<'_> {
+        Proof { name: PROOF, proof: &self.proof }
+    }
+}
+
+#[derive(Template)]
+#[template(source = r#"<input type="hidden" name="{{ name }}" value="{{ proof }}">"#, ext = "html")]
+pub(crate) struct Proof<'a> {
+    name: &'static str,
+    proof: &'a str,
+}
+
+impl HtmlSafe for Proof<'_> {}
+
+/// A moment: in the reader's zone where scripts run, otherwise in UTC. The exact instant is there for
+/// whoever points at it.
+#[derive(Clone, Copy, Debug, Template)]
+#[template(path = "parts/time.html")]
+pub(crate) struct When(pub(crate) Timestamp);
+
+impl When {
+    fn exact(&self) -> String {
+        self.0.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+
+    fn shown(&self) -> String {
+        self.0.strftime("%Y-%m-%d %H:%M").to_string()
+    }
+}
+
+impl HtmlSafe for When {}
+
+/// A page with what is asked of it; what is empty is left out.
+pub(crate) fn with_query<const N: usize>(path: &str, asked: [(&str, &str); N]) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(asked.iter().filter(|(_, value)| !value.is_empty()));
+    let query = query.finish();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
+/// Something that can be copied: an id, an address, a secret.
+#[derive(Clone, Debug, Template)]
+#[template(path = "parts/copy.html")]
+pub(crate) struct Copyable {
+    /// By which the button finds it.
+    id: String,
+    text: String,
+}
+
+impl Copyable {
+    /// `id` is that of the element, once in a page.
+    pub(crate) fn new(id: impl Into<String>, text: impl Into<String>) -> Copyable {
+        Copyable { id: id.into(), text: text.into() }
+    }
+}
+
+impl HtmlSafe for Copyable {}
+
+/// A sentence in which names stand between backticks, as what people are told is written everywhere.
+#[derive(Clone, Debug, Template)]
+#[template(
+    source = r#"{% for (words, is_name) in self.parts() %}{% if is_name %}<code>{{ words }}</code>{% else %}{{ words }}{% endif %}{% endfor %}"#,
+    ext = "html"
+)]
+pub(crate) struct Sentence(pub(crate) String);
+
+impl Sentence {
+    fn parts(&self) -> impl Iterator<Item = (&str, bool)> {
+        // One that is not closed is a backtick.
+        let closed = self.0.rfind('`').filter(|_| self.0.matches('`').count() % 2 == 1);
+        let (named, rest) = self.0.split_at(closed.unwrap_or(self.0.len()));
+        let parts = named.split('`').enumerate().map(|(index, words)| (words, index % 2 == 1));
+        parts.chain([(rest, false)]).filter(|(words, _)| !words.is_empty())
+    }
+}
+
+impl HtmlSafe for Sentence {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_sentences_are_told_from_words() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(Sentence(text.to_owned()).render().unwrap(), expected);
+        };
+        check("plain", "plain");
+        check("`a` is & stays `<b>`.", "<code>a</code> is &#38; stays <code>&#60;b&#62;</code>.");
+        check("`a` and ` alone", "<code>a</code> and ` alone");
+        check("", "");
+    }
+}

@@ -1,0 +1,72 @@
+//! The directory that a page is about, as its own people call it: a connection to a provider.
+
+use directory::{DirectoryId, DirectoryState, Provider};
+use jiff::Timestamp;
+use store::{DirectoryStore, DirectorySummary, Standing};
+
+use super::Portal;
+use crate::pages::Stop;
+use crate::pages::parts::When;
+use crate::problem::Problem;
+
+/// What all pages of a connection have.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    pub(crate) id: DirectoryId,
+    /// Below which address its pages are.
+    pub(crate) address: String,
+    pub(crate) name: String,
+    pub(crate) provider: Provider,
+    pub(crate) standing: Standing,
+    pub(crate) state: DirectoryState,
+    pub(crate) active_users: u64,
+    pub(crate) users: u64,
+    pub(crate) groups: u64,
+    pub(crate) last_contact_at: Option<When>,
+    pub(crate) last_change_at: Option<When>,
+    pub(crate) refused_with: Option<u16>,
+}
+
+impl Connection {
+    /// `home`: the address of the portal.
+    pub(crate) fn new(home: &str, found: DirectorySummary, now: Timestamp) -> Connection {
+        let state = found.state(now);
+        let DirectorySummary { directory, standing, contact, .. } = found;
+        Connection {
+            id: directory.id,
+            address: format!("{home}/directories/{}", directory.id),
+            name: directory.name,
+            provider: directory.provider,
+            standing,
+            state,
+            active_users: found.active_user_count,
+            users: found.user_count,
+            groups: found.group_count,
+            last_contact_at: contact.last_at.map(When),
+            last_change_at: contact.changed_at.map(When),
+            refused_with: contact.refused_with,
+        }
+    }
+
+    pub(crate) fn inactive_users(&self) -> u64 {
+        self.users.saturating_sub(self.active_users)
+    }
+}
+
+impl Portal {
+    /// The connection that the address of a page names.
+    pub(super) async fn connection(&self, directory: &str) -> Result<Connection, Stop> {
+        let id: DirectoryId = directory.parse().map_err(|_| unknown())?;
+        let found = self.store.directory(id).await?.ok_or_else(unknown)?;
+        Ok(Connection::new(&self.inside.home, found, self.counter.access.now()))
+    }
+
+    /// The people and groups of a connection.
+    pub(super) async fn open(&self, connection: &Connection) -> Result<DirectoryStore, Stop> {
+        self.store.open(connection.id).await?.ok_or_else(unknown)
+    }
+}
+
+fn unknown() -> Stop {
+    Problem::not_found("directory").into()
+}

@@ -1,0 +1,211 @@
+//! The tokens of a connection: made, exchanged without a request that fails, taken back.
+
+use askama::Template;
+use axum::extract::Path;
+use axum::response::Response;
+use directory::TokenId;
+use directory::secret::{Secret, SecretKind};
+use jiff::{SignedDuration, Timestamp};
+use store::TokenSummary;
+
+use super::connection::Connection;
+use super::live::Live;
+use super::{Inside, Portal};
+use crate::api::tokens::lifetime;
+use crate::pages::parts::{Copyable, Frame, When};
+use crate::pages::{Stop, go_to, page};
+use crate::problem::Problem;
+
+/// How long before its end a token is said to end soon.
+const SOON: SignedDuration = SignedDuration::from_hours(24 * 30);
+
+#[derive(Template)]
+#[template(path = "portal/tokens.html")]
+pub(crate) struct TokensPage {
+    pub(crate) frame: Frame,
+    pub(crate) inside: Inside,
+    pub(crate) connection: Connection,
+    pub(crate) live: Live,
+    /// The latest first.
+    pub(crate) tokens: Vec<Row>,
+    /// The one that was just made: it is shown here and nowhere else.
+    pub(crate) made: Option<Made>,
+}
+
+pub(crate) struct Made {
+    pub(crate) token: Copyable,
+    /// How the one ends that it takes the place of, and until when that is good.
+    pub(crate) instead_of: Option<(String, When)>,
+}
+
+pub(crate) struct Row {
+    pub(crate) id: String,
+    pub(crate) last_four: String,
+    pub(crate) created_at: When,
+    pub(crate) expires_at: When,
+    pub(crate) last_used_at: Option<When>,
+    pub(crate) standing: Standing,
+}
+
+/// What is to be said of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The provider uses it.
+    InUse,
+    /// Nobody has used it yet.
+    Unused,
+    /// It ends within weeks.
+    EndsSoon,
+    /// A later one was used after it: nobody seems to need it any more.
+    Superseded,
+    Ended,
+}
+
+impl Row {
+    /// In the order of their creation.
+    fn all(tokens: &[TokenSummary], now: Timestamp) -> Vec<Row> {
+        let later_use = |index: usize| {
+            let later = tokens[index + 1..].iter().filter(|it| it.expires_at > now);
+            later.filter_map(|it| it.last_used_at).max()
+        };
+        let standing = |index: usize, token: &TokenSummary| {
+            if token.expires_at <= now {
+                return Standing::Ended;
+            }
+            let Some(used) = token.last_used_at else { return Standing::Unused };
+            if later_use(index).is_some_and(|later| later > used) {
+                return Standing::Superseded;
+            }
+            if token.expires_at.duration_since(now) <= SOON {
+                return Standing::EndsSoon;
+            }
+            Standing::InUse
+        };
+        let row = |(index, token): (usize, &TokenSummary)| Row {
+            id: token.id.to_string(),
+            last_four: token.last_four.clone(),
+            created_at: When(token.created_at),
+            expires_at: When(token.expires_at),
+            last_used_at: token.last_used_at.map(When),
+            standing: standing(index, token),
+        };
+        tokens.iter().enumerate().map(row).collect()
+    }
+}
+
+impl TokensPage {
+    /// Whether one token alone opens the directory.
+    pub(crate) fn has_one(&self) -> bool {
+        self.tokens.iter().filter(|it| it.standing != Standing::Ended).count() == 1
+    }
+}
+
+/// `GET /portal/{link}/directories/{directory}/tokens`.
+pub(super) async fn list(
+    portal: Portal,
+    Path((_, directory)): Path<(String, String)>,
+) -> Result<Response, Stop> {
+    let connection = portal.connection(&directory).await?;
+    shown(portal, connection, None).await
+}
+
+async fn shown(
+    portal: Portal,
+    connection: Connection,
+    made: Option<Made>,
+) -> Result<Response, Stop> {
+    let found = portal.store.tokens(connection.id).await?;
+    let mut tokens = Row::all(&found, portal.counter.access.now());
+    tokens.reverse();
+    let live = Live::of_one(&connection, "/tokens");
+    let Portal { frame, inside, .. } = portal;
+    Ok(page(&TokensPage { frame, inside, connection, live, tokens, made }))
+}
+
+/// `POST /portal/{link}/directories/{directory}/tokens`.
+pub(super) async fn create(
+    portal: Portal,
+    Path((_, directory)): Path<(String, String)>,
+) -> Result<Response, Stop> {
+    let connection = portal.connection(&directory).await?;
+    let secret = Secret::new(SecretKind::ScimToken, (portal.counter.entropy)());
+    portal.store.create_token(connection.id, &secret, lifetime(None)?).await?;
+    let made = Made { token: Copyable::new("token", secret.reveal()), instead_of: None };
+    shown(portal, connection, Some(made)).await
+}
+
+/// `POST /portal/{link}/directories/{directory}/tokens/{token}/rotate`: a new one in its place; the old one
+/// stays good until the new one is entered.
+pub(super) async fn rotate(
+    portal: Portal,
+    Path((_, directory, token)): Path<(String, String, String)>,
+) -> Result<Response, Stop> {
+    let connection = portal.connection(&directory).await?;
+    let id: TokenId = token.parse().map_err(|_| unknown())?;
+    let days = match portal.form.text("overlap") {
+        "day" => 1,
+        "month" => 30,
+        _ => 7,
+    };
+    let overlap = SignedDuration::from_hours(24 * days);
+    let secret = Secret::new(SecretKind::ScimToken, (portal.counter.entropy)());
+    let store = &portal.store;
+    store.rotate_token(connection.id, id, &secret, lifetime(None)?, overlap).await?;
+    let old = store.tokens(connection.id).await?.into_iter().find(|it| it.id == id);
+    let made = Made {
+        token: Copyable::new("token", secret.reveal()),
+        instead_of: old.map(|it| (it.last_four, When(it.expires_at))),
+    };
+    shown(portal, connection, Some(made)).await
+}
+
+/// `POST /portal/{link}/directories/{directory}/tokens/{token}/revoke`.
+pub(super) async fn revoke(
+    portal: Portal,
+    Path((_, directory, token)): Path<(String, String, String)>,
+) -> Result<Response, Stop> {
+    let connection = portal.connection(&directory).await?;
+    let id: TokenId = token.parse().map_err(|_| unknown())?;
+    portal.store.revoke_token(connection.id, id).await?;
+    Ok(go_to(&format!("{}/tokens", connection.address)))
+}
+
+fn unknown() -> Stop {
+    Problem::not_found("token").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use directory::TokenScope;
+
+    use super::*;
+
+    #[test]
+    fn a_token_is_not_needed_when_a_later_one_is_used() {
+        use Standing::{Ended, EndsSoon, InUse, Superseded, Unused};
+
+        let now: Timestamp = "2026-11-22T16:00:00Z".parse().unwrap();
+        let token = |expires_in_days: i64, used_hours_ago: Option<i64>| TokenSummary {
+            id: "tok-01kc2x4n0s0000000000000001".parse().unwrap(),
+            last_four: "4f2a".to_owned(),
+            scope: TokenScope::ReadWrite,
+            created_at: now - SignedDuration::from_hours(1_000),
+            expires_at: now + SignedDuration::from_hours(24 * expires_in_days),
+            last_used_at: used_hours_ago.map(|it| now - SignedDuration::from_hours(it)),
+        };
+        let check = |tokens: Vec<TokenSummary>, expected: &[Standing]| {
+            let standings: Vec<_> = Row::all(&tokens, now).iter().map(|it| it.standing).collect();
+            assert_eq!(standings, expected);
+        };
+        check(vec![token(300, Some(1))], &[InUse]);
+        check(vec![token(20, Some(1))], &[EndsSoon]);
+        check(vec![token(0, Some(1))], &[Ended]);
+        // The new one waits to be entered, and then takes over.
+        check(vec![token(6, Some(1)), token(365, None)], &[EndsSoon, Unused]);
+        check(vec![token(6, Some(2)), token(365, Some(1))], &[Superseded, InUse]);
+        // The old one is used after all, by another app perhaps.
+        check(vec![token(6, Some(1)), token(365, Some(2))], &[EndsSoon, InUse]);
+        // One that has ended takes nobody's place.
+        check(vec![token(300, Some(2)), token(0, Some(1))], &[InUse, Ended]);
+    }
+}

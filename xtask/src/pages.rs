@@ -1,0 +1,79 @@
+//! The step `pages`: a real browser looks at every page that the tests of `web` write.
+//!
+//! It photographs each, in light and dark, on a phone and on a desk, into `target/pages/photos`; and
+//! axe-core, which knows what people with assistive technology stumble over, finds nothing. The versions
+//! of what does it, to the byte, stand in `xtask/pages`; the browser is the system's.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, ensure};
+
+use crate::{
+    command::{capture, run, say},
+    tool::{CARGO_NEXTEST, CHROMIUM},
+};
+
+/// What is installed, and what runs it; relative to the workspace.
+const FOLDER: &str = "xtask/pages";
+
+/// Where it is installed; relative to the workspace.
+const PLACE: &str = "target/look";
+
+/// Where the tests of `web` write pages; relative to the workspace.
+const PAGES: &str = "target/pages";
+
+/// Has every page written anew, and looked at.
+pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
+    let packages = install(root)?;
+    // Of pages that are no more, nobody shall take a photograph for that of one that is.
+    let pages = root.join(PAGES);
+    if pages.exists() {
+        fs::remove_dir_all(&pages).context("the pages of before could not be removed")?;
+    }
+    let test = "pages::samples::every_page_is_written_for_the_photographer";
+    run(CARGO_NEXTEST
+        .command(root)?
+        .args(["nextest", "run", "--package", "web", "--lib", "-E"])
+        .arg(format!("test(={test})")))?;
+    let mut look = Command::new("node");
+    look.arg(root.join(FOLDER).join("look.mjs")).args([&packages, &pages]);
+    look.arg(CHROMIUM.command(root)?.get_program());
+    let seen =
+        capture(&mut look).context("pages are not as they should be; what is above says why")?;
+    let seen: usize = seen.trim().parse().context("it did not say how many pages it has seen")?;
+    ensure!(seen > 0, "no page was seen");
+    say(format_args!("   {seen} photographs are in `{PAGES}/photos`"));
+    Ok(())
+}
+
+/// Installs what looks at the pages, unless the last one is still right.
+fn install(root: &Path) -> anyhow::Result<PathBuf> {
+    let (folder, place) = (root.join(FOLDER), root.join(PLACE));
+    fs::create_dir_all(&place).context("making a folder for what npm is to install")?;
+    let files = ["package.json", "package-lock.json"];
+    let mut wanted = String::new();
+    for file in files {
+        wanted += &fs::read_to_string(folder.join(file))?;
+    }
+    let stamp = place.join("installed-by-npm");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(place);
+    }
+    for file in files {
+        fs::copy(folder.join(file), place.join(file)).context("copying what npm is to install")?;
+    }
+    run(Command::new("npm")
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"])
+        .current_dir(&place))
+    .context(
+        "what looks at pages could not be installed from the registry of npm\n\
+         hint: run it where the registry can be reached, or set `npm_config_registry` to a mirror\n\
+         cause",
+    )?;
+    fs::write(&stamp, wanted).context("what is installed could not be noted")?;
+    Ok(place)
+}

@@ -12,6 +12,7 @@ mod command;
 mod db;
 mod endure;
 mod fuzz;
+mod journey;
 mod pages;
 mod python;
 mod schemathesis;

@@ -50,8 +50,8 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Installs what looks at the pages, unless the last one is still right.
-fn install(root: &Path) -> anyhow::Result<PathBuf> {
+/// Installs what drives a browser and looks at pages, unless the last one is still right.
+pub(crate) fn install(root: &Path) -> anyhow::Result<PathBuf> {
     let (folder, place) = (root.join(FOLDER), root.join(PLACE));
     fs::create_dir_all(&place).context("making a folder for what npm is to install")?;
     let files = ["package.json", "package-lock.json"];

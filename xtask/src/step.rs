@@ -7,7 +7,7 @@ use crate::{
     checklist, client,
     command::{cargo, run, run_within, say},
     db::{self, Postgres},
-    pages, schemathesis, scim_tester,
+    journey, pages, schemathesis, scim_tester,
     tool::{
         C_COMPILER, CARGO_DENY, CARGO_NEXTEST, CHROMIUM, CLIPPY, NODE, NPM, PYTHON, PYTHON_VENV,
         RUSTFMT, Tool,
@@ -176,6 +176,15 @@ pub(crate) const STEPS: &[Step] = &[
         tools: &[C_COMPILER, CARGO_NEXTEST, NODE, NPM, CHROMIUM],
         run: pages::check,
         hint: "mend what is named above, and look at the photographs in `target/pages/photos`",
+        has_summary: false,
+    },
+    Step {
+        name: "journey",
+        claim: "people get from the first start to signing out, in real browsers",
+        when: When::Always,
+        tools: &[C_COMPILER, NODE, NPM, CHROMIUM],
+        run: journey::check,
+        hint: "look at the photographs in `target/journey`",
         has_summary: false,
     },
     Step {

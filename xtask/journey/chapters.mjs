@@ -1,0 +1,198 @@
+// What people do with a fresh server, in order. Each chapter leaves in the stage what later ones need.
+
+import { compare } from "./crawl.mjs";
+import { Okta, codeOf, expect, feed, isMarked, mark, press, until } from "./stage.mjs";
+
+const PASSWORD = "correct horse battery staple";
+
+/** The rows of a table, or the entries of a list, that say something. */
+const row = (page, text) => page.locator("tr, li.card, li.request").filter({ hasText: text });
+
+export const CHAPTERS = [
+  {
+    title: "the first member joins by the link that the server prints",
+    async play(stage) {
+      const page = await stage.person("owner");
+      stage.owner = page;
+      await page.goto(stage.server.invitation);
+      await page.getByLabel("Your name").fill("Olga Owner");
+      await page.getByLabel("E-mail address").fill("olga@vendor.example");
+      await page.getByLabel("Password").fill(PASSWORD);
+      stage.key = (await page.locator("#key").textContent()).replaceAll(" ", "");
+      await page.getByLabel("Code", { exact: true }).fill(codeOf(stage.key));
+      await press(page, page.getByRole("button", { name: "Join" }));
+      await page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
+
+      const stranger = await stage.person("second comer");
+      stage.watch.forgiven += 1;
+      await stranger.goto(stage.server.invitation);
+      expect(!(await stranger.getByLabel("Your name").isVisible()), "the link opens twice");
+      await stranger.context().close();
+    },
+  },
+  {
+    title: "an organization is made, and a portal link for its IT admin",
+    async play(stage) {
+      const page = stage.owner;
+      await page.getByRole("link", { name: "Organizations" }).click();
+      await page.getByLabel("Name", { exact: true }).fill("Acme");
+      await press(page, page.getByRole("button", { name: "Create" }));
+      await page.getByRole("heading", { level: 1, name: "Acme" }).waitFor();
+      stage.organization = page.url();
+      await press(page, page.getByRole("button", { name: "Create link" }));
+      await page.locator("#links").getByRole("button", { name: "Copy" }).first().click();
+      stage.link = await page.evaluate(() => navigator.clipboard.readText());
+      expect(stage.link.startsWith(`${stage.server.url}/portal/open/`), `copied was ${stage.link}`);
+    },
+  },
+  {
+    title: "the link opens the portal in one browser, and in no other",
+    async play(stage) {
+      const page = await stage.person("admin");
+      stage.admin = page;
+      await page.goto(stage.link);
+      await page.getByRole("heading", { level: 1, name: "Directory sync of Acme" }).waitFor();
+      await press(page, page.getByRole("button", { name: "Open the portal" }));
+      await page.getByRole("heading", { level: 1, name: "Directory sync" }).waitFor();
+      stage.portal = page.url();
+
+      const stranger = await stage.person("stranger");
+      for (const address of [stage.link, stage.portal]) {
+        stage.watch.forgiven += 1;
+        const answer = await stranger.goto(address);
+        expect(answer.status() >= 400, `a stranger was let in at ${address}`);
+        expect(!(await stranger.content()).includes("Acme"), "a stranger reads whose it is");
+      }
+      await stranger.context().close();
+    },
+  },
+  {
+    title: "Okta is chosen, and base URL and token are copied from its guide",
+    async play(stage) {
+      const page = stage.admin;
+      await press(page, page.getByRole("link", { name: "Connect your provider" }));
+      await press(page, page.getByRole("link", { name: /^Okta/ }));
+      await page.getByLabel(/catalog/i).or(page.locator('input[value="okta-template"]')).first().check();
+      await page.getByLabel("Name of this connection").fill("Okta of Acme");
+      await press(page, page.getByRole("button", { name: "Continue" }));
+      await press(page, page.getByRole("button", { name: "Make the token" }));
+      const beside = page.getByRole("complementary", { name: "What you paste, and how far you are" });
+      const copied = [];
+      for (const id of ["base-url", "token"]) {
+        await beside.locator(`[data-copy="${id}"]`).click();
+        copied.push(await page.evaluate(() => navigator.clipboard.readText()));
+      }
+      stage.okta = new Okta(stage.server, ...copied);
+    },
+  },
+  {
+    title: "a simulated Okta is given what the page shows, and every step ticks without a reload",
+    async play(stage) {
+      const page = stage.admin;
+      expect((await page.locator(".is-seen").count()) === 0, "a step is ticked, and nothing was sent yet");
+      await mark(page);
+      const seen = [];
+      let isOver = false;
+      const simulation = stage.okta.simulate("okta-2026-template").finally(() => (isOver = true));
+      await until("every step was seen", async () => {
+        const now = await page.locator(".is-seen").count();
+        if (now !== seen.at(-1)) seen.push(now);
+        return isOver && (await page.getByText("Everything works.").isVisible());
+      }).catch(async (error) => {
+        await simulation;
+        throw new Error(`${error.message}; steps seen: ${seen.join(", ")}`);
+      });
+      await simulation;
+      expect(await isMarked(page), "the page was loaded again");
+      expect((await page.getByText("Ticks when it arrives").count()) === 0, "a step waits for traffic");
+      const steps = await page.locator(".is-seen").count();
+      expect(steps === 9, `${steps} steps were seen, not 9`);
+      stage.connection = page.url().split("/set-up")[0];
+    },
+  },
+  {
+    title: "people and groups of the simulated Okta are seen, and one person with their groups",
+    async play(stage) {
+      stage.ana = await stage.okta.assign("ana@acme.example", ["Ana", "Lind"], { title: "Designer" });
+      stage.bo = await stage.okta.assign("bo@acme.example", ["Bo", "Chen"]);
+      stage.design = await stage.okta.push("Design", [stage.ana]);
+      const page = stage.admin;
+      await page.goto(`${stage.connection}/people?q=ana`);
+      await press(page, page.getByRole("link", { name: "Ana Lind" }));
+      await page.getByText("Designer").first().waitFor();
+      await press(page, page.getByRole("link", { name: "Design" }).first());
+      await row(page, "Ana Lind").waitFor();
+    },
+  },
+  {
+    title: "a token is exchanged, and no request fails meanwhile",
+    async play(stage) {
+      const { admin: page, okta } = stage;
+      let isOver = false;
+      const statuses = new Map();
+      const requests = (async () => {
+        while (!isOver) {
+          const { status } = await okta.send("GET", "/Users?startIndex=1&count=1");
+          statuses.set(status, (statuses.get(status) ?? 0) + 1);
+        }
+      })();
+      await page.goto(`${stage.connection}/tokens`);
+      const old = row(page, `…${okta.token.slice(-4)}`);
+      await old.getByText("Exchange", { exact: true }).click();
+      await press(page, old.getByRole("button", { name: "Make the new token" }));
+      await page.locator('.notice [data-copy]').first().click();
+      const fresh = await page.evaluate(() => navigator.clipboard.readText());
+      expect(fresh !== okta.token, "the token is the one of before");
+      await row(page, `…${fresh.slice(-4)}`).getByText("Not used yet").waitFor();
+      const before = okta.token;
+      okta.token = fresh;
+      await row(page, `…${fresh.slice(-4)}`).getByText("In use", { exact: true }).waitFor();
+      const superseded = row(page, `…${before.slice(-4)}`);
+      await superseded.getByText("A later one is used").waitFor();
+      await superseded.getByText("Take back", { exact: true }).click();
+      await press(page, superseded.getByRole("button", { name: "Take it back" }));
+      isOver = true;
+      await requests;
+      expect([...statuses.keys()].join() === "200", `answered was ${JSON.stringify([...statuses])}`);
+      okta.token = before;
+      expect((await okta.send("GET", "/Users?count=1")).status === 401, "the old token is good still");
+      okta.token = fresh;
+    },
+  },
+  {
+    title: "a failed request is found, and explained",
+    async play(stage) {
+      const { admin: page, okta } = stage;
+      const answer = await okta.send("POST", "/Users", {
+        schemas: ["urn:ietf:params:scim:schemas:core:2.0:User"],
+        userName: "ANA@acme.example",
+        active: true,
+      });
+      expect(answer.status === 409, `a taken name was answered with ${answer.status}`);
+      await page.goto(`${stage.connection}/activity?show=failed`);
+      await press(page, page.getByRole("link", { name: "Details" }).first());
+      await page.getByText("What to do:").first().waitFor();
+      expect((await page.locator("main").textContent()).includes("ANA@acme.example"), "it does not say who");
+    },
+  },
+  {
+    title: "every page that links lead to is the same with scripts off",
+    async play(stage) {
+      const portal = await compare(stage, stage.portal, stage.admin);
+      const dashboard = await compare(stage, `${stage.server.url}/dashboard`, stage.owner);
+      stage.kinds = portal + dashboard;
+      return `${portal} kinds of pages in the portal, ${dashboard} in the dashboard`;
+    },
+  },
+  {
+    title: "somebody signs out, and is not let in again by the address",
+    async play(stage) {
+      const page = stage.owner;
+      await page.goto(`${stage.server.url}/dashboard/account`);
+      await press(page, page.getByRole("button", { name: "Sign out" }));
+      await page.getByRole("heading", { level: 1, name: "Sign in" }).waitFor();
+      await page.goto(stage.organization);
+      await page.getByRole("heading", { level: 1, name: "Sign in" }).waitFor();
+    },
+  },
+];

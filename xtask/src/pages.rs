@@ -1,7 +1,8 @@
 //! The step `pages`: a real browser looks at every page that the tests of `web` write.
 //!
 //! It photographs each, in light and dark, on a phone and on a desk, into `target/pages/photos`; and
-//! axe-core, which knows what people with assistive technology stumble over, finds nothing. The versions
+//! axe-core, which knows what people with assistive technology stumble over, finds nothing. And the page of
+//! the manual that shows the portal in a frame hears what it is promised. The versions
 //! of what does it, to the byte, stand in `xtask/pages`; the browser is the system's.
 
 use std::{
@@ -26,6 +27,10 @@ const PLACE: &str = "target/look";
 /// Where the tests of `web` write pages; relative to the workspace.
 const PAGES: &str = "target/pages";
 
+/// Where it is told how the portal is shown within another page, with the page that is tried; relative to
+/// the workspace.
+const MANUAL: &str = "docs/portal.md";
+
 /// Has every page written anew, and looked at.
 pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
     let packages = install(root)?;
@@ -39,11 +44,17 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
         .command(root)?
         .args(["nextest", "run", "--package", "web", "--lib", "-E"])
         .arg(format!("test(={test})")))?;
-    let mut look = Command::new("node");
-    look.arg(root.join(FOLDER).join("look.mjs")).args([&packages, &pages]);
-    look.arg(CHROMIUM.command(root)?.get_program());
-    let seen =
-        capture(&mut look).context("pages are not as they should be; what is above says why")?;
+    let chromium = CHROMIUM.command(root)?;
+    let script = |name: &str| {
+        let mut script = Command::new("node");
+        script.arg(root.join(FOLDER).join(name)).args([&packages, &pages]);
+        script.arg(chromium.get_program());
+        script
+    };
+    run(script("embed.mjs").arg(root.join(MANUAL)))
+        .context("the portal does not tell the page that shows it how it goes")?;
+    let seen = capture(&mut script("look.mjs"))
+        .context("pages are not as they should be; what is above says why")?;
     let seen: usize = seen.trim().parse().context("it did not say how many pages it has seen")?;
     ensure!(seen > 0, "no page was seen");
     say(format_args!("   {seen} photographs are in `{PAGES}/photos`"));

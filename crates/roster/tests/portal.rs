@@ -109,3 +109,29 @@ async fn a_simulated_okta_ticks_every_step_of_its_guide() {
         assert_eq!(page.matches("is-seen").count(), 9, "{page}");
     }
 }
+
+#[tokio::test]
+async fn pages_name_the_sites_that_may_show_them_and_no_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sites = "https://app.example.com,https://*.example.org";
+    let framed = Server::start(folder.path(), &["--frame-ancestors", sites]);
+    let within = " data-within=\"https://app.example.com https://*.example.org\"";
+    let closed = "/portal/open/unknown";
+    let page = async |server: &Server| {
+        let mut client = HttpClient::new(&server.url, Duration::from_mins(1)).expect("an address");
+        let request = Request {
+            method: Method::Get,
+            path_and_query: closed.to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        };
+        let response = client.send(&request).await.expect("the server answers");
+        String::from_utf8(response.body).expect("text")
+    };
+    let shown = page(&framed).await;
+    assert!(shown.contains(within), "{shown}");
+    assert!(shown.contains("data-tell=\"expired\" data-reason=\"unknown\""), "{shown}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let shown = page(&Server::start(folder.path(), &[])).await;
+    assert!(!shown.contains("data-within"), "{shown}");
+}

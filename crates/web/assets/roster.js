@@ -7,7 +7,34 @@ const moment = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyl
 // Parts of the page that are kept up to date, as the server wrote them.
 const parts = new Map([...document.querySelectorAll("[data-live]")].map((it) => [it.id, it.innerHTML]));
 
+// A page of the vendor's that shows the portal in a frame is told how it goes: whether it is open, whether a
+// connection works, and how much room it takes. Nobody is who is not among the sites that may show it.
+const tell = teller(document.documentElement.dataset.within);
+const told = new Set();
+
+function teller(within) {
+  if (!within || window.parent === window) return () => {};
+  const sites = within.split(" ").map((site) => new URL(site).origin);
+  // Where the browser says who shows us, only they are told. Otherwise it delivers to nobody else.
+  const shower = location.ancestorOrigins?.[0];
+  const isOf = (site) => {
+    const [scheme, name] = site.split("*");
+    return name ? shower.startsWith(scheme) && shower.endsWith(name) : site === shower;
+  };
+  const listeners = shower ? [shower].filter(() => sites.some(isOf)) : sites.filter((it) => !it.includes("*"));
+  return (message) => {
+    for (const site of listeners) window.parent.postMessage({ roster: "portal", ...message }, site);
+  };
+}
+
 function enliven(root) {
+  for (const { dataset } of root.querySelectorAll("[data-tell]")) {
+    const { tell: type, ...about } = dataset;
+    const message = { type, ...about };
+    const text = JSON.stringify(message);
+    if (!told.has(text)) tell(message);
+    told.add(text);
+  }
   // Times, in the reader's zone. The exact instant stays where the pointer finds it.
   for (const time of root.querySelectorAll("time[datetime]")) {
     time.textContent = moment.format(new Date(time.dateTime));
@@ -29,7 +56,15 @@ function enliven(root) {
   }
 }
 
+tell({ type: "loaded" });
 enliven(document);
+
+if (window.parent !== window) {
+  // It is as high as what is in it, and not as its window.
+  document.documentElement.dataset.framed = "";
+  const measure = () => tell({ type: "height", height: Math.ceil(document.body.getBoundingClientRect().height) });
+  new ResizeObserver(measure).observe(document.body);
+}
 
 const live = document.querySelector("[data-listen]");
 if (live) keepUp(live.dataset.listen, live.dataset.page);

@@ -230,7 +230,7 @@ impl Policies {
             );
             HeaderValue::try_from(policy).expect("addresses were checked")
         };
-        let names: Vec<_> = ancestors.iter().map(|it| it.0.as_str()).collect();
+        let names: Vec<_> = ancestors.iter().map(FrameAncestor::as_str).collect();
         let own = policy("'none'");
         let portal = if names.is_empty() { own.clone() } else { policy(&names.join(" ")) };
         Policies { portal, own }
@@ -241,6 +241,12 @@ impl Policies {
 /// one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FrameAncestor(String);
+
+impl FrameAncestor {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 /// A text is not a site.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -7,9 +7,9 @@ use askama::filters::HtmlSafe;
 use jiff::Timestamp;
 
 use crate::Counter;
-use crate::pages::assets;
 use crate::pages::brand::{Brand, Logo};
 use crate::pages::form::{PROOF, proof};
+use crate::pages::{FrameAncestor, assets};
 
 /// What all pages have.
 #[derive(Clone)]
@@ -17,16 +17,30 @@ pub(crate) struct Frame {
     brand: Arc<Brand>,
     /// What the forms of the page carry.
     proof: String,
+    /// The sites that may show the portal in a frame, with spaces between them: a page in a frame tells
+    /// none but these how it goes.
+    within: String,
 }
 
 impl Frame {
     /// For whoever has this session; an empty one, where nobody has any.
     pub(crate) fn new(counter: &Counter, session: &str) -> Frame {
-        Frame::of(Arc::clone(&counter.settings.brand), session)
+        let settings = &counter.settings;
+        Frame::of(Arc::clone(&settings.brand), session).in_sites(&settings.frame_ancestors)
     }
 
     pub(crate) fn of(brand: Arc<Brand>, session: &str) -> Frame {
-        Frame { brand, proof: proof(session) }
+        Frame { brand, proof: proof(session), within: String::new() }
+    }
+
+    /// That these may show it in a frame.
+    pub(crate) fn in_sites(self, sites: &[FrameAncestor]) -> Frame {
+        let sites: Vec<_> = sites.iter().map(FrameAncestor::as_str).collect();
+        Frame { within: sites.join(" "), ..self }
+    }
+
+    pub(crate) fn within(&self) -> Option<&str> {
+        Some(self.within.as_str()).filter(|it| !it.is_empty())
     }
 
     #[cfg(test)]

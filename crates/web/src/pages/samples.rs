@@ -44,6 +44,11 @@ fn frame() -> Frame {
     Frame::of(Arc::default(), "session")
 }
 
+/// Where a page of the vendor's may show it.
+fn framed() -> Frame {
+    frame().in_sites(&["https://app.example.com".parse().expect("a site")])
+}
+
 fn branded() -> Frame {
     let logo = include_bytes!("../../assets/icon.svg").to_vec();
     let accent = "#ffd400".parse().expect("a colour");

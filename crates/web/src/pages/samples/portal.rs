@@ -7,7 +7,7 @@ use directory::{DirectoryState, PortalFeature, PortalFeatures, Provider, UserId}
 use serde_json::json;
 use store::{RequestRecord, Standing, UserRecord};
 
-use super::{at, branded, frame};
+use super::{at, branded, frame, framed};
 use crate::guides::{self, Values};
 use crate::pages::parts::{Copyable, Frame};
 use crate::pages::portal::Inside;
@@ -51,7 +51,7 @@ pub(super) fn add_all(add: &mut impl FnMut(&str, &str, Html)) {
         ("expired", Why::Expired),
         ("revoked", Why::Revoked),
     ] {
-        add("portal/closed", special, Closed { frame: frame(), why }.render());
+        add("portal/closed", special, Closed { frame: framed(), why }.render());
     }
     for (special, inside, connections) in [
         ("empty", inside(""), Vec::new()),
@@ -270,7 +270,7 @@ fn of_status(add: &mut impl FnMut(&str, &str, Html)) {
     ] {
         let detected = "Okta, an app of the catalogue or a template (it sends PATCH)";
         let status = Status {
-            frame: frame(),
+            frame: framed(),
             inside,
             detected: connection.last_contact_at.map(|_| detected.to_owned()),
             connection,

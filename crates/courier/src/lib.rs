@@ -153,9 +153,10 @@ impl Node {
             self.store.claim(&self.holder, is_first).await?;
             endpoints = self.store.endpoints(&self.holder).await?;
         }
-        if endpoints.total > 0 && is_time(self.pruned, PRUNING) {
-            self.pruned = Some(Instant::now());
-            self.store.prune().await?;
+        // Also where there is no endpoint: one that was deleted may have left much behind.
+        if is_time(self.pruned, PRUNING) {
+            // Where there is more, it goes on the next time.
+            self.pruned = (self.store.prune().await? == 0).then(Instant::now);
         }
         let is_mine = |id: &EndpointId, hand: &Hand| {
             let found = endpoints.mine.iter().find(|it| it.id == *id);

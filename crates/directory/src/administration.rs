@@ -272,6 +272,10 @@ impl FromStr for ApiScopes {
     }
 }
 
+/// Keys of one organization, and keys of none: whoever makes one for each run of something and takes
+/// none back is told so before lists of them are of no use.
+pub const API_KEYS_MAX: u64 = 1_000;
+
 /// A credential of the vendor for the management API, without the secret itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKey {

@@ -10,6 +10,7 @@ use scim::group::{Member, MemberKind, MemberOperation};
 use scim::patch::Patch;
 use scim::{Resource, ResourceType};
 
+use crate::cause::{Consequence, Of};
 use crate::change::{Change, GroupChange, Membership};
 use crate::decide::{Decide, Decision, Moment, Stop};
 use crate::event::EventKind;
@@ -270,6 +271,36 @@ impl Decide for DeleteGroup {
         let mut changes = leave_groups(facts, moment, self.id, EventKind::GroupDeleted)?;
         changes.push(Change::Group(GroupChange::deleted(before, members)));
         Ok(Decision { changes, answer: () })
+    }
+}
+
+/// Some of those who belong to a group that is to be gone leave it, before it is: all at once may be
+/// too many to be told of in one transaction.
+#[derive(Clone, Debug)]
+pub struct LeaveGroup {
+    /// Which.
+    pub id: GroupId,
+    /// Who.
+    pub members: Vec<ResourceId>,
+}
+
+impl Decide for LeaveGroup {
+    type Answer = ();
+
+    const IS_READ_BY_SCHEMAS: bool = false;
+
+    fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<()>, Stop> {
+        let before = facts.existing_group(self.id)?;
+        let members = facts.members_among(self.id, &self.members)?;
+        let removed: Vec<_> = members.into_iter().cloned().collect();
+        if removed.is_empty() {
+            return Ok(Decision::nothing(()));
+        }
+        let after = before.with_members(&[], &removed, moment.now);
+        let change = GroupChange::updated(before.clone(), after, Vec::new(), removed);
+        let follows_from = Consequence { kind: EventKind::GroupDeleted, of: Of::Resource(self.id) };
+        let change = Change::Group(change.following(follows_from));
+        Ok(Decision { changes: vec![change], answer: () })
     }
 }
 

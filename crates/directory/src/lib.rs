@@ -39,10 +39,10 @@ mod user;
 pub mod webhook;
 
 pub use administration::{
-    ACCESS_TOKEN_MINUTES, ADDRESS_RANGES_MAX, AddressRange, ApiKey, ApiScope, ApiScopes,
-    CLIENT_SECRETS_MAX, CLIENTS_MAX, ClientSecret, Contact, DirectoryState, METADATA_ENTRIES_MAX,
-    METADATA_NAME_MAX, METADATA_VALUE_MAX, Metadata, NotAnAddressRange, NotMetadata, OAuthClient,
-    UnknownApiScope, is_lasting_refusal,
+    ACCESS_TOKEN_MINUTES, ADDRESS_RANGES_MAX, API_KEYS_MAX, AddressRange, ApiKey, ApiScope,
+    ApiScopes, CLIENT_SECRETS_MAX, CLIENTS_MAX, ClientSecret, Contact, DirectoryState,
+    METADATA_ENTRIES_MAX, METADATA_NAME_MAX, METADATA_VALUE_MAX, Metadata, NotAnAddressRange,
+    NotMetadata, OAuthClient, UnknownApiScope, is_lasting_refusal,
 };
 pub use aside::{
     ASIDE_BYTES_MAX, ASIDE_NAMES_MAX, ASIDE_NAMES_OF_DIRECTORY_MAX, AdoptAside, Adopted, Aside,
@@ -59,7 +59,9 @@ pub use condition::{
 pub use decide::{Decide, Decision, Moment, Stop};
 pub use erasure::{EraseUser, NAMES_MAX, Search, Traces, without_the_person};
 pub use facts::{Facts, Missing, Taken, Want};
-pub use group::{CreateGroup, DeleteGroup, Group, GroupOutcome, PatchGroup, ReplaceGroup};
+pub use group::{
+    CreateGroup, DeleteGroup, Group, GroupOutcome, LeaveGroup, PatchGroup, ReplaceGroup,
+};
 pub use guards::{
     CheckDomains, DOMAINS_MAX, Domain, DomainGuard, DomainMode, Guards, NotADomain,
     RECEIPT_MINUTES, RECEIPT_MINUTES_DEFAULT, SEATS_MAX, Safety, SafetyEdit, SeatLimit, SeatMode,

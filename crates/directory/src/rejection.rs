@@ -103,6 +103,8 @@ pub enum Rejection {
     NoShadow,
     /// No key has the id.
     UnknownApiKey(TokenId),
+    /// The organization has as many keys as it may; or there are as many that are of none.
+    ApiKeysFull(u64),
     /// No link to the portal of this organization has the id.
     UnknownPortalLink(PortalLinkId),
     /// The organization has as many links to the portal as it may.
@@ -176,6 +178,7 @@ impl fmt::Display for Rejection {
             Rejection::ShadowRejected => f.write_str("a shadow cannot be rejected"),
             Rejection::NoShadow => f.write_str("the app has heard of the directory already"),
             Rejection::UnknownApiKey(id) => write!(f, "no API key has the id `{id}`"),
+            Rejection::ApiKeysFull(limit) => write!(f, "there are {limit} such API keys already"),
             Rejection::UnknownPortalLink(id) => write!(f, "no portal link has the id `{id}`"),
             Rejection::PortalLinksFull(limit) => {
                 write!(f, "the organization has {limit} portal links already")

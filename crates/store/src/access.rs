@@ -57,6 +57,29 @@ macro_rules! summary_sql {
     };
 }
 
+/// Tokens of a directory, without those that were given for a client's secret.
+macro_rules! tokens {
+    ($which:literal) => {
+        concat!(
+            "select token_id, last_four, created_at, expires_at, last_used_at, scope
+             from tokens where directory_id = $1 and client_secret_id is null ",
+            $which
+        )
+    };
+}
+
+/// Keys of the management API: all, or those of one organization.
+macro_rules! api_keys {
+    ($which:literal) => {
+        concat!(
+            "select api_key_id, name, last_four, scopes, organization_id, created_at,
+                    expires_at, last_used_at
+             from api_keys where (cast($1 as text) is null or organization_id = $1) ",
+            $which
+        )
+    };
+}
+
 /// How exactly the last use of a token is known. Noting each use would make a write of every read. Of
 /// several requests that find no recent use, because none is kept yet, the first is noted.
 pub(crate) const USE_NOTED_EVERY: SignedDuration = SignedDuration::from_secs(60);
@@ -1352,27 +1375,50 @@ impl ApiStore {
 
     /// The tokens of a directory, in the order of their creation.
     pub async fn tokens(&self, directory_id: DirectoryId) -> Result<Vec<TokenSummary>, Error> {
+        self.tokens_after(directory_id, None, i64::MAX.unsigned_abs()).await
+    }
+
+    /// The same, a page at a time.
+    pub async fn tokens_after(
+        &self,
+        directory_id: DirectoryId,
+        later_than: Option<TokenId>,
+        count_max: u64,
+    ) -> Result<Vec<TokenSummary>, Error> {
         self.find(directory_id).await?;
+        let later_than = later_than.map(|id| id.to_string()).unwrap_or_default();
         let read = move |session: &mut Session| {
             finish(session.all(
                 "loading tokens",
-                "select token_id, last_four, created_at, expires_at, last_used_at, scope
-                 from tokens where directory_id = $1 and client_secret_id is null
-                 order by token_id",
-                &[Value::Text(&directory_id.to_string())],
-                |row| {
-                    Ok(TokenSummary {
-                        id: row.parsed(0)?,
-                        last_four: row.text(1)?,
-                        created_at: row.time(2)?,
-                        expires_at: row.time(3)?,
-                        last_used_at: row.optional_time(4)?,
-                        scope: row.parsed(5)?,
-                    })
-                },
+                tokens!("and token_id > $2 order by token_id limit $3"),
+                &[
+                    Value::Text(&directory_id.to_string()),
+                    Value::Text(&later_than),
+                    count(count_max),
+                ],
+                token_summary,
             ))
         };
         self.0.readers.read(read).await
+    }
+
+    /// A token of a directory, by id.
+    pub async fn token(
+        &self,
+        directory_id: DirectoryId,
+        id: TokenId,
+    ) -> Result<TokenSummary, Error> {
+        self.find(directory_id).await?;
+        let read = move |session: &mut Session| {
+            finish(session.first(
+                "loading a token",
+                tokens!("and token_id = $2"),
+                &[Value::Text(&directory_id.to_string()), Value::Text(&id.to_string())],
+                token_summary,
+            ))
+        };
+        let found = self.0.readers.read(read).await?;
+        found.ok_or(Error::Rejected(Rejection::UnknownToken(id)))
     }
 
     /// What was straightened of what a directory's provider sent, the most frequent first: on this
@@ -1384,20 +1430,41 @@ impl ApiStore {
     }
 
     /// The keys of the management API that the key may know of, in the order of their creation.
-    pub async fn api_keys(&self) -> Result<Vec<ApiKey>, Error> {
+    pub async fn api_keys(
+        &self,
+        later_than: Option<TokenId>,
+        count_max: u64,
+    ) -> Result<Vec<ApiKey>, Error> {
         let bound_to = self.bound_to().map(|id| id.to_string());
+        let later_than = later_than.map(|id| id.to_string()).unwrap_or_default();
         let read = move |session: &mut Session| {
             finish(session.all(
                 "loading API keys",
-                "select api_key_id, name, last_four, scopes, organization_id, created_at,
-                        expires_at, last_used_at
-                 from api_keys where (cast($1 as text) is null or organization_id = $1)
-                 order by api_key_id",
-                &[Value::OptionalText(bound_to.as_deref())],
+                api_keys!("and api_key_id > $2 order by api_key_id limit $3"),
+                &[
+                    Value::OptionalText(bound_to.as_deref()),
+                    Value::Text(&later_than),
+                    count(count_max),
+                ],
                 api_key,
             ))
         };
         self.0.readers.read(read).await
+    }
+
+    /// One of them, by id.
+    pub async fn api_key(&self, id: TokenId) -> Result<ApiKey, Error> {
+        let bound_to = self.bound_to().map(|id| id.to_string());
+        let read = move |session: &mut Session| {
+            finish(session.first(
+                "loading an API key",
+                api_keys!("and api_key_id = $2"),
+                &[Value::OptionalText(bound_to.as_deref()), Value::Text(&id.to_string())],
+                api_key,
+            ))
+        };
+        let found = self.0.readers.read(read).await?;
+        found.ok_or(Error::Rejected(Rejection::UnknownApiKey(id)))
     }
 
     /// Keeps a new key. The secret itself is not kept.
@@ -1554,6 +1621,17 @@ fn standing(paused_at: Option<Timestamp>, directory_sync: i64) -> Standing {
         (_, Some(_)) => Standing::Paused,
         (_, None) => Standing::Open,
     }
+}
+
+fn token_summary(row: &Row<'_>) -> Result<TokenSummary, Error> {
+    Ok(TokenSummary {
+        id: row.parsed(0)?,
+        last_four: row.text(1)?,
+        created_at: row.time(2)?,
+        expires_at: row.time(3)?,
+        last_used_at: row.optional_time(4)?,
+        scope: row.parsed(5)?,
+    })
 }
 
 pub(crate) fn api_key(row: &Row<'_>) -> Result<ApiKey, Error> {

@@ -7,9 +7,9 @@ use directory::audit::{self, Action};
 use directory::event::{ApiKeyEvent, of_api_key};
 use directory::secret::SecretHash;
 use directory::{
-    ApiKey, CLIENT_SECRETS_MAX, CLIENTS_MAX, Cause, Change, ClientChange, ClientId, ClientSecret,
-    DirectoryId, EventId, Guarded, Metadata, Moment, OAuthClient, Organization, OrganizationId,
-    Rejection, SafetyEdit, TokenId,
+    API_KEYS_MAX, ApiKey, CLIENT_SECRETS_MAX, CLIENTS_MAX, Cause, Change, ClientChange, ClientId,
+    ClientSecret, DirectoryId, EventId, Guarded, Metadata, Moment, OAuthClient, Organization,
+    OrganizationId, Rejection, SafetyEdit, TokenId,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -203,7 +203,7 @@ impl Administration {
                 delete_organization(session, batch, guarded, *at, cause).await
             }
             Administration::CreateApiKey { key, hash, is_first } => {
-                create_api_key(session, key, hash, *is_first, (batch.moment(), cause)).await.map(Ok)
+                create_api_key(session, key, hash, *is_first, (batch.moment(), cause)).await
             }
             Administration::RevokeApiKey(id, of) => {
                 let of = of.map(|id| id.to_string());
@@ -484,12 +484,18 @@ async fn create_api_key(
     hash: &SecretHash,
     is_first: bool,
     (moment, cause): (Moment<'_>, Cause),
-) -> Result<Done, Error> {
+) -> Result<Result<Done, Rejection>, Error> {
     if session.engine() == Engine::Postgres {
         // Several nodes may start together. The feed has one row, and whoever holds it is alone.
         feed::lock(session).await?;
     }
     let of = key.organization_id.map(|id| id.to_string());
+    let sql = "select count(*) from api_keys where coalesce(organization_id, '') = $1";
+    let values = [Value::Text(of.as_deref().unwrap_or_default())];
+    let beside = session.first("counting API keys", sql, &values, |row| row.number(0)).await?;
+    if let Some(API_KEYS_MAX..) = beside {
+        return Ok(Err(Rejection::ApiKeysFull(API_KEYS_MAX)));
+    }
     let expires_at = key.expires_at.map_or(0, Timestamp::as_microsecond);
     let kept = session
         .run(
@@ -516,7 +522,7 @@ async fn create_api_key(
         let draft = of_api_key(key, ApiKeyEvent::Created);
         feed::keep_of_server(session, EventId::new(moment.ids), &draft, moment.now, cause).await?;
     }
-    Ok(Done::told_if_any(kept as u64, audit::of_api_key(Action::ApiKeyCreated, key)))
+    Ok(Ok(Done::told_if_any(kept as u64, audit::of_api_key(Action::ApiKeyCreated, key))))
 }
 
 async fn find_client(

@@ -1,6 +1,6 @@
 //! What is done now and then, and nobody waits for.
 
-use directory::{Cause, DeleteGroup, DeleteUser, DirectoryId, Rejection, ResourceId};
+use directory::{Cause, DeleteGroup, DeleteUser, DirectoryId, LeaveGroup, Rejection, ResourceId};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
@@ -13,8 +13,12 @@ use crate::writer::{Act, Writer};
 /// Users that are deleted at once: as many as fit into one transaction, beside those of others.
 const USERS_AT_ONCE: u64 = 128;
 
-/// Groups that are deleted at once. Each may have many members, whose events are made with it.
-const GROUPS_AT_ONCE: u64 = 4;
+/// Groups that are deleted at once, as far as not more than [`MEMBERS_AT_ONCE`] belong to them.
+const GROUPS_AT_ONCE: u64 = 64;
+
+/// Memberships that end at once, each with an event. Of a group that has more, these leave it before it
+/// is deleted.
+const MEMBERS_AT_ONCE: u64 = 1_000;
 
 impl Store {
     /// Lets go what is of no use any more: answers that are not given again, and access tokens that
@@ -25,8 +29,8 @@ impl Store {
     }
 
     /// Deletes some of those who are in directories that were deleted, with their events, as their
-    /// provider would have done. Says how many; where it says 0, there is nobody left, or another
-    /// node is doing it.
+    /// provider would have done. Says how many users and groups these were, and memberships that
+    /// ended; where it says 0, there is nobody left, or another node is doing it.
     ///
     /// `holder` names this node among those that share the database.
     pub async fn empty_directories(&self, holder: &str) -> Result<u64, Error> {
@@ -37,18 +41,37 @@ impl Store {
         }
         let writer = &self.inner.writer;
         let groups = self.inner.readers.read(move |session| {
-            let sql = "select group_id from groups where directory_id = $1
-                       order by ordinal limit $2";
-            some(session, sql, id, GROUPS_AT_ONCE)
+            finish(session.all(
+                "looking for groups that are left",
+                "select group_id, member_count from groups where directory_id = $1
+                 order by ordinal limit $2",
+                &[Value::Text(&id.to_string()), crate::session::count(GROUPS_AT_ONCE)],
+                |row| Ok((row.resource_id(0)?, row.number(1)?)),
+            ))
         });
         let groups = groups.await?;
+        if let Some((group, MEMBERS_AT_ONCE..)) = groups.first() {
+            let group = *group;
+            let members = self.inner.readers.read(move |session| some_members(session, group));
+            let members = members.await?;
+            // One that is counted wrongly is deleted as it is.
+            if !members.is_empty() {
+                let left = members.len() as u64;
+                return count([leave_group(writer, id, group, members).await]).map(|_| left);
+            }
+        }
         if !groups.is_empty() {
-            let deleted = groups.into_iter().map(|group| delete_group(writer, id, group));
+            let mut members = 0;
+            let few = groups.into_iter().enumerate().take_while(|(place, (_, count))| {
+                members += count;
+                *place == 0 || members < MEMBERS_AT_ONCE
+            });
+            let deleted = few.map(|(_, (group, _))| delete_group(writer, id, group));
             return count(join_all(deleted).await);
         }
         let users = self.inner.readers.read(move |session| {
             let sql = "select user_id from users where directory_id = $1 order by ordinal limit $2";
-            some(session, sql, id, USERS_AT_ONCE)
+            some(session, sql, &id.to_string(), USERS_AT_ONCE)
         });
         let users = users.await?;
         if !users.is_empty() {
@@ -85,14 +108,18 @@ fn directory_to_empty(session: &mut Session) -> Result<Option<DirectoryId>, Erro
     ))
 }
 
+fn some_members(session: &mut Session, group: ResourceId) -> Result<Vec<ResourceId>, Error> {
+    let sql = "select member_id from memberships where group_id = $1 order by member_id limit $2";
+    some(session, sql, &group.to_string(), MEMBERS_AT_ONCE)
+}
+
 fn some(
     session: &mut Session,
     sql: &'static str,
-    id: DirectoryId,
+    of: &str,
     count: u64,
 ) -> Result<Vec<ResourceId>, Error> {
-    let id = id.to_string();
-    let values = [Value::Text(&id), crate::session::count(count)];
+    let values = [Value::Text(of), crate::session::count(count)];
     finish(session.all("looking for who is left", sql, &values, |row| row.resource_id(0)))
 }
 
@@ -100,12 +127,21 @@ async fn delete_group(writer: &Writer, of: DirectoryId, id: ResourceId) -> Resul
     writer.change(of, DeleteGroup { id }, Cause::deleted_directory(of).into()).await
 }
 
+async fn leave_group(
+    writer: &Writer,
+    of: DirectoryId,
+    id: ResourceId,
+    members: Vec<ResourceId>,
+) -> Result<(), Error> {
+    writer.change(of, LeaveGroup { id, members }, Cause::deleted_directory(of).into()).await
+}
+
 async fn delete_user(writer: &Writer, of: DirectoryId, id: ResourceId) -> Result<(), Error> {
     writer.change(of, DeleteUser { id }, Cause::deleted_directory(of).into()).await
 }
 
 /// Who is gone already was deleted by another node, which slept for a while.
-fn count(outcomes: Vec<Result<(), Error>>) -> Result<u64, Error> {
+fn count(outcomes: impl IntoIterator<Item = Result<(), Error>>) -> Result<u64, Error> {
     let mut deleted = 0;
     for outcome in outcomes {
         match outcome {

@@ -5,6 +5,9 @@
 //! of its own, in one transaction with these rows. One node at a time does so for an endpoint. It
 //! holds the endpoint for a while and says so again and again; each time it writes, it shows the
 //! epoch in which it took it, so that a node that slept cannot act on what another has taken over.
+//!
+//! An endpoint that is deleted may leave many deliveries behind, which go a few at a time. Until then its
+//! row has no address any more, and nobody sees it.
 
 use std::sync::Arc;
 
@@ -375,19 +378,64 @@ pub struct Settlement {
 /// A write of the writer's.
 #[derive(Clone, Debug)]
 pub(crate) enum Write {
-    Create { endpoint_id: EndpointId, new: NewEndpoint, at: Timestamp },
-    Change { endpoint_id: EndpointId, change: Guarded<EndpointChange>, at: Timestamp },
-    Delete { endpoint: Guarded<EndpointId> },
-    Rotate { endpoint_id: EndpointId, secret: SigningSecret, until: Timestamp, at: Timestamp },
-    Test { endpoint_id: EndpointId, delivery_id: DeliveryId, event_id: EventId, at: Timestamp },
-    ReplayOne { endpoint_id: EndpointId, delivery_id: DeliveryId, at: Timestamp },
-    ReplayFailed { endpoint_id: EndpointId, at: Timestamp },
-    ReplayPart { endpoint_id: EndpointId, lane: Lane },
-    Claim { holder: String, is_first: bool, at: Timestamp },
-    Release { holder: String },
+    Create {
+        endpoint_id: EndpointId,
+        new: NewEndpoint,
+        at: Timestamp,
+    },
+    Change {
+        endpoint_id: EndpointId,
+        change: Guarded<EndpointChange>,
+        at: Timestamp,
+    },
+    Delete {
+        endpoint: Guarded<EndpointId>,
+        at: Timestamp,
+    },
+    Rotate {
+        endpoint_id: EndpointId,
+        secret: SigningSecret,
+        until: Timestamp,
+        at: Timestamp,
+    },
+    Test {
+        endpoint_id: EndpointId,
+        delivery_id: DeliveryId,
+        event_id: EventId,
+        at: Timestamp,
+    },
+    ReplayOne {
+        endpoint_id: EndpointId,
+        delivery_id: DeliveryId,
+        at: Timestamp,
+    },
+    /// Some of them; the first that are say of how many.
+    ReplayFailed {
+        endpoint_id: EndpointId,
+        is_first: bool,
+        at: Timestamp,
+    },
+    ReplayPart {
+        endpoint_id: EndpointId,
+        lane: Lane,
+    },
+    Claim {
+        holder: String,
+        is_first: bool,
+        at: Timestamp,
+    },
+    Release {
+        holder: String,
+    },
     Settle(Settlement),
-    Prune { at: Timestamp },
+    Prune {
+        over: Vec<(String, String)>,
+        at: Timestamp,
+    },
 }
+
+/// Deliveries that are let go, or begun anew, in one transaction: others wait meanwhile.
+const ROWS_AT_ONCE: u64 = 2_000;
 
 impl ApiStore {
     /// Keeps a new endpoint. `None` where there are as many as there may be.
@@ -430,12 +478,13 @@ impl ApiStore {
         Ok(self.write(write).await? > 0)
     }
 
-    /// Takes an endpoint away, with all that was on its way to it; says whether there was one.
+    /// Takes an endpoint away, with all that was on its way to it; says whether there was one. Of much,
+    /// the rest goes with [`WebhookStore::prune`].
     pub async fn delete_endpoint(
         &self,
         id: impl Into<Guarded<EndpointId>> + Send,
     ) -> Result<bool, Error> {
-        Ok(self.write(Write::Delete { endpoint: id.into() }).await? > 0)
+        Ok(self.write(Write::Delete { endpoint: id.into(), at: self.now() }).await? > 0)
     }
 
     /// Gives an endpoint a new secret; those before it stay good for a while. Says whether there is
@@ -516,7 +565,15 @@ impl ApiStore {
 
     /// Has all deliveries that are not tried any more tried anew; says how many.
     pub async fn replay_failed(&self, id: EndpointId) -> Result<u64, Error> {
-        self.write(Write::ReplayFailed { endpoint_id: id, at: self.now() }).await
+        let (at, mut replayed) = (self.now(), 0);
+        loop {
+            let is_first = replayed == 0;
+            let some = self.write(Write::ReplayFailed { endpoint_id: id, is_first, at }).await?;
+            replayed += some;
+            if some < ROWS_AT_ONCE {
+                return Ok(replayed);
+            }
+        }
     }
 
     /// Has everything brought again that occurred between two moments.
@@ -694,9 +751,13 @@ impl WebhookStore {
         Ok(self.write(Write::Settle(settlement)).await? > 0)
     }
 
-    /// Lets go of what is over and old. Says how many rows.
+    /// Lets go of some of what is over and old, or of an endpoint that was deleted. Says how many rows;
+    /// where it says 0, there are no more.
     pub async fn prune(&self) -> Result<u64, Error> {
-        self.write(Write::Prune { at: self.now() }).await
+        let at = self.now();
+        // Looked for beside the writer: all deliveries may have to be looked at.
+        let over = self.0.readers.read(move |session| finish(over(session, at))).await?;
+        self.write(Write::Prune { over, at }).await
     }
 
     async fn write(&self, write: Write) -> Result<u64, Error> {
@@ -763,7 +824,11 @@ async fn one_delivery(
     endpoint_id: &str,
     delivery_id: &str,
 ) -> Result<Option<DeliveryRecord>, Error> {
-    let sql = concat!(delivery_columns!(), " where endpoint_id = $1 and delivery_id = $2");
+    let sql = concat!(
+        delivery_columns!(),
+        " where endpoint_id = $1 and delivery_id = $2 and exists
+          (select 1 from webhook_endpoints e where e.endpoint_id = $1 and e.url <> '')"
+    );
     let values = [Value::Text(endpoint_id), Value::Text(delivery_id)];
     session.first("loading a delivery", sql, &values, delivery).await
 }
@@ -843,9 +908,12 @@ async fn summaries(
     session.begin_reading()?;
     let sql = match only {
         None => {
-            concat!(endpoint_columns!(), " where endpoint_id > $1 order by endpoint_id limit $2")
+            concat!(
+                endpoint_columns!(),
+                " where endpoint_id > $1 and url <> '' order by endpoint_id limit $2"
+            )
         }
-        Some(_) => concat!(endpoint_columns!(), " where endpoint_id = $1 limit $2"),
+        Some(_) => concat!(endpoint_columns!(), " where endpoint_id = $1 and url <> '' limit $2"),
     };
     let values = [Value::Text(only.unwrap_or(after)), count(count_max)];
     let read = |row: &Row<'_>| Ok((endpoint(row)?, row.number(12)?, row.number(13)?));
@@ -960,7 +1028,7 @@ async fn load(
     now: Timestamp,
 ) -> Result<Option<Loaded>, Error> {
     let id = Value::Text(endpoint_id);
-    let sql = concat!(endpoint_columns!(), " where endpoint_id = $1");
+    let sql = concat!(endpoint_columns!(), " where endpoint_id = $1 and url <> ''");
     let read = |row: &Row<'_>| Ok((endpoint(row)?, row.number(12)?, row.number(14)?));
     let found = session.first("loading a webhook endpoint", sql, &[id], read).await?;
     let Some(((endpoint, health), position, revision)) = found else { return Ok(None) };
@@ -1047,7 +1115,8 @@ fn maybe<'a>(time: Option<Timestamp>) -> Value<'a> {
 
 /// Has whoever brings events to an endpoint look again; says whether there is one.
 async fn revise(session: &mut Session, endpoint_id: &str) -> Result<u64, Error> {
-    let sql = "update webhook_endpoints set revision = revision + 1 where endpoint_id = $1";
+    let sql = "update webhook_endpoints set revision = revision + 1
+               where endpoint_id = $1 and url <> ''";
     let changed = session.run("revising a webhook", sql, &[Value::Text(endpoint_id)]).await?;
     Ok(changed as u64)
 }
@@ -1084,7 +1153,7 @@ impl Write {
             Write::Change { endpoint_id, change: it, at } => {
                 return change(session, *endpoint_id, it, *at).await;
             }
-            Write::Delete { endpoint } => return delete(session, endpoint).await,
+            Write::Delete { endpoint, at } => return delete(session, endpoint, *at).await,
             Write::Rotate { endpoint_id, secret, until, at } => {
                 let made = rotate(session, &endpoint_id.to_string(), secret, *until, *at).await?;
                 let state = json!({ "others_until": scim::datetime::print(*until) });
@@ -1102,23 +1171,8 @@ impl Write {
                 let made = replay_one(session, &id, *delivery_id, *at).await?;
                 return Ok(Ok(replayed(Action::WebhookReplayed, *endpoint_id, made, delivery_id)));
             }
-            Write::ReplayFailed { endpoint_id, at } => {
-                let id = endpoint_id.to_string();
-                revise(session, &id).await?;
-                let again = session
-                    .run(
-                        "replaying what has failed",
-                        "update webhook_deliveries
-                         set state = 'pending', attempt_count = 0, next_attempt_at = $2,
-                             modified_at = $2
-                         where endpoint_id = $1 and state = 'failed' and data is not null",
-                        &[Value::Text(&id), Value::Time(*at)],
-                    )
-                    .await?;
-                let state = json!({ "failed": again });
-                let action = Action::WebhookReplayed;
-                let entry = of_webhook(action, *endpoint_id, None, Some(state));
-                return Ok(Ok(Done::told(again as u64, entry)));
+            Write::ReplayFailed { endpoint_id, is_first, at } => {
+                return replay_failed(session, *endpoint_id, *is_first, *at).await.map(Ok);
             }
             Write::ReplayPart { endpoint_id, lane } => {
                 let id = endpoint_id.to_string();
@@ -1165,7 +1219,7 @@ impl Write {
                 Ok(released as u64)
             }
             Write::Settle(settlement) => settle(session, settlement, moment).await,
-            Write::Prune { at } => prune(session, *at).await,
+            Write::Prune { over, at } => prune(session, over, *at).await,
         };
         Ok(Ok(Done::bookkeeping(kept?)))
     }
@@ -1196,10 +1250,10 @@ async fn endpoint_to_change(
     precondition: &Precondition,
 ) -> Result<Result<Option<(Endpoint, Health)>, Rejection>, Error> {
     let sql = match session.engine() {
-        Engine::Sqlite => concat!(endpoint_columns!(), " where endpoint_id = $1"),
+        Engine::Sqlite => concat!(endpoint_columns!(), " where endpoint_id = $1 and url <> ''"),
         // Another node may be changing it too, or be about to switch it off.
         Engine::Postgres => {
-            concat!(endpoint_columns!(), " where endpoint_id = $1 for no key update")
+            concat!(endpoint_columns!(), " where endpoint_id = $1 and url <> '' for no key update")
         }
     };
     let values = [Value::Text(&id.to_string())];
@@ -1211,6 +1265,7 @@ async fn endpoint_to_change(
 async fn delete(
     session: &mut Session,
     Guarded { precondition, what: endpoint_id }: &Guarded<EndpointId>,
+    at: Timestamp,
 ) -> Result<Result<Done, Rejection>, Error> {
     const DOING: &str = "deleting a webhook endpoint";
     let before = match endpoint_to_change(session, *endpoint_id, precondition).await? {
@@ -1220,17 +1275,36 @@ async fn delete(
     };
     let id = endpoint_id.to_string();
     for sql in [
-        "delete from webhook_deliveries where endpoint_id = $1",
         "delete from webhook_lanes where endpoint_id = $1",
         "delete from webhook_secrets where endpoint_id = $1",
     ] {
         session.run(DOING, sql, &[Value::Text(&id)]).await?;
     }
-    let sql = "delete from webhook_endpoints where endpoint_id = $1";
-    let gone = session.run(DOING, sql, &[Value::Text(&id)]).await?;
+    let sql = "delete from webhook_deliveries where endpoint_id = $1 and delivery_id in
+               (select delivery_id from webhook_deliveries where endpoint_id = $1 limit $2)";
+    let values = [Value::Text(&id), count(ROWS_AT_ONCE)];
+    let left = session.run(DOING, sql, &values).await? as u64 == ROWS_AT_ONCE;
+    if left {
+        // Nobody sees it from now on, and nothing is brought there.
+        let sql = "update webhook_endpoints
+                   set url = '', description = null, filter = $2, disabled_at = $3,
+                       disabled_reason = $4, holder = null, expires_at = 0,
+                       revision = revision + 1
+                   where endpoint_id = $1";
+        let values = [
+            Value::Text(&id),
+            Value::Text(&filter_text(&Filter::default())),
+            Value::Time(at),
+            Value::Text(DisabledReason::Manual.as_str()),
+        ];
+        session.run(DOING, sql, &values).await?;
+    } else {
+        let sql = "delete from webhook_endpoints where endpoint_id = $1";
+        session.run(DOING, sql, &[Value::Text(&id)]).await?;
+    }
     let state = Some(state_of(&before));
     let entry = of_webhook(Action::WebhookDeleted, *endpoint_id, state, None);
-    Ok(Ok(Done::told_if_any(gone as u64, entry)))
+    Ok(Ok(Done::told(1, entry)))
 }
 
 async fn create(
@@ -1240,7 +1314,7 @@ async fn create(
     at: Timestamp,
 ) -> Result<u64, Error> {
     // On PostgreSQL two might pass the limit together; it guards against no more than a loop.
-    let sql = "select count(*) from webhook_endpoints";
+    let sql = "select count(*) from webhook_endpoints where url <> ''";
     let there_are = session.first("counting webhooks", sql, &[], |row| row.number(0)).await?;
     if there_are.unwrap_or_default() >= ENDPOINTS_MAX {
         return Ok(0);
@@ -1429,7 +1503,9 @@ async fn replay_one(
     }
     // Of what was delivered the data are not kept a second time.
     let data = event_data(session, &found.event).await?;
-    revise(session, id).await?;
+    if revise(session, id).await? == 0 {
+        return Ok(0);
+    }
     let replayed = session
         .run(
             "replaying a delivery",
@@ -1446,6 +1522,48 @@ async fn replay_one(
         )
         .await?;
     Ok(replayed as u64)
+}
+
+async fn replay_failed(
+    session: &mut Session,
+    endpoint_id: EndpointId,
+    is_first: bool,
+    at: Timestamp,
+) -> Result<Done, Error> {
+    let id = endpoint_id.to_string();
+    if revise(session, &id).await? == 0 {
+        return Ok(Done::bookkeeping(0));
+    }
+    let failed = if is_first {
+        let sql = "select count(*) from webhook_deliveries
+                   where endpoint_id = $1 and state = 'failed' and data is not null";
+        let doing = "counting what has failed";
+        session.first(doing, sql, &[Value::Text(&id)], |row| row.number(0)).await?
+    } else {
+        None
+    };
+    // What fails meanwhile has had its attempts.
+    let again = session
+        .run(
+            "replaying what has failed",
+            "update webhook_deliveries
+             set state = 'pending', attempt_count = 0, next_attempt_at = $2, modified_at = $2
+             where endpoint_id = $1 and delivery_id in
+                 (select delivery_id from webhook_deliveries
+                  where endpoint_id = $1 and state = 'failed' and data is not null
+                      and modified_at <= $2
+                  order by delivery_id limit $3)",
+            &[Value::Text(&id), Value::Time(at), count(ROWS_AT_ONCE)],
+        )
+        .await?;
+    Ok(match failed {
+        None => Done::bookkeeping(again as u64),
+        Some(failed) => {
+            let state = json!({ "failed": failed });
+            let entry = of_webhook(Action::WebhookReplayed, endpoint_id, None, Some(state));
+            Done::told(again as u64, entry)
+        }
+    })
 }
 
 /// The data of an event, where the feed still has it.
@@ -1721,27 +1839,77 @@ async fn keep_retried(
     session.run_many(&UPDATE, &rows).await.map(drop)
 }
 
-async fn prune(session: &mut Session, at: Timestamp) -> Result<u64, Error> {
-    const DOING: &str = "letting old deliveries go";
-    let mut gone = 0;
+/// Some deliveries that are over and were so for long, or of which there are too many; and of endpoints
+/// that were deleted.
+async fn over(session: &mut Session, at: Timestamp) -> Result<Vec<(String, String)>, Error> {
+    const DOING: &str = "looking for old deliveries";
+    session.begin_reading()?;
+    let key = |row: &Row<'_>| Ok((row.text(0)?, row.text(1)?));
+    let left = |found: &Vec<_>| count(ROWS_AT_ONCE - found.len() as u64);
+    let sql = "select d.endpoint_id, d.delivery_id from webhook_deliveries d
+               join webhook_endpoints e on e.endpoint_id = d.endpoint_id
+               where e.url = '' limit $1";
+    let mut found = session.all(DOING, sql, &[count(ROWS_AT_ONCE)], key).await?;
+    let sql = "select endpoint_id, position from webhook_endpoints where url <> ''";
+    let read = |row: &Row<'_>| Ok((row.text(0)?, row.number(1)?));
+    let endpoints = session.all(DOING, sql, &[], read).await?;
     for (state, kept_for, kept) in [
         (DeliveryState::Delivered, DELIVERED_KEPT_FOR, DELIVERED_KEPT),
         (DeliveryState::Failed, FAILED_KEPT_FOR, FAILED_KEPT),
     ] {
-        let sql = "delete from webhook_deliveries where state = $1 and modified_at < $2";
-        let values = [Value::Text(state.as_str()), Value::Time(at - kept_for)];
-        gone += session.run(DOING, sql, &values).await? as u64;
-        // The first that is one too many of each endpoint, and all before it. What stands behind
-        // the endpoint's place is needed to know that it is settled.
-        let sql = "delete from webhook_deliveries
-                   where state = $1 and position <= (select position from webhook_endpoints e
-                       where e.endpoint_id = webhook_deliveries.endpoint_id)
-                   and delivery_id <= (select d.delivery_id from webhook_deliveries d
-                       where d.endpoint_id = webhook_deliveries.endpoint_id and d.state = $1
-                       order by d.delivery_id desc limit 1 offset $2)";
-        gone += session.run(DOING, sql, &[values[0], count(kept)]).await? as u64;
+        let state = Value::Text(state.as_str());
+        for (endpoint, position) in &endpoints {
+            let endpoint = Value::Text(endpoint);
+            // The first that is one too many, and all before it. What stands behind the endpoint's
+            // place is needed to know that it is settled.
+            let sql = "select delivery_id from webhook_deliveries
+                       where endpoint_id = $1 and state = $2
+                       order by delivery_id desc limit 1 offset $3";
+            let values = [endpoint, state, count(kept)];
+            let last = session.first(DOING, sql, &values, |row| row.text(0)).await?;
+            if let Some(last) = last {
+                let sql = "select endpoint_id, delivery_id from webhook_deliveries
+                           where endpoint_id = $1 and state = $2 and delivery_id <= $3
+                               and position <= $4 limit $5";
+                let values = [endpoint, state, Value::Text(&last), count(*position), left(&found)];
+                found.extend(session.all(DOING, sql, &values, key).await?);
+            }
+        }
+        let sql = "select endpoint_id, delivery_id from webhook_deliveries
+                   where state = $1 and modified_at < $2 limit $3";
+        let values = [state, Value::Time(at - kept_for), left(&found)];
+        found.extend(session.all(DOING, sql, &values, key).await?);
     }
+    Ok(found)
+}
+
+/// Lets these go, unless they were begun anew meanwhile, and what has nothing left.
+async fn prune(
+    session: &mut Session,
+    over: &[(String, String)],
+    at: Timestamp,
+) -> Result<u64, Error> {
+    const DOING: &str = "letting old deliveries go";
+    const DELETE: Many<2> = Many {
+        doing: DOING,
+        sqlite: "delete from webhook_deliveries
+                 where endpoint_id = $1 and delivery_id = $2
+                     and (state <> 'pending' or exists
+                          (select 1 from webhook_endpoints e where e.endpoint_id = $1 and e.url = ''))",
+        postgres: "delete from webhook_deliveries d
+                   using unnest($1::text[], $2::text[]) as it (endpoint_id, delivery_id)
+                   where d.endpoint_id = it.endpoint_id and d.delivery_id = it.delivery_id
+                       and (d.state <> 'pending' or exists
+                            (select 1 from webhook_endpoints e
+                             where e.endpoint_id = d.endpoint_id and e.url = ''))",
+    };
+    let keys = over.iter().map(|(endpoint, id)| [Value::Text(endpoint), Value::Text(id)]);
+    let gone = session.run_many(&DELETE, &keys.collect::<Vec<_>>()).await?;
+    let sql = "delete from webhook_endpoints where url = '' and not exists
+               (select 1 from webhook_deliveries d
+                where d.endpoint_id = webhook_endpoints.endpoint_id)";
+    session.run(DOING, sql, &[]).await?;
     let sql = "delete from webhook_secrets where expires_at <= $1";
     session.run(DOING, sql, &[Value::Time(at)]).await?;
-    Ok(gone)
+    Ok(gone as u64)
 }

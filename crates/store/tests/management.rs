@@ -4,6 +4,7 @@
 mod engine;
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 
 use directory::audit::Action;
 use directory::secret::{Secret, SecretHash, SecretKind};
@@ -21,7 +22,7 @@ use scim::group::Member;
 use scim::{Preset, ResourceType};
 use serde_json::json;
 use store::{
-    ApiStore, AuditFilter, Begun, Class, Credential, DirectoryStore, EndpointChange, Error,
+    ApiStore, AuditFilter, Begun, Class, Credential, Cursor, DirectoryStore, EndpointChange, Error,
     EventRecord, NewEndpoint, NewEntry, NotGiven, OrganizationEdit, Standing, Store,
 };
 
@@ -669,10 +670,12 @@ fn of_two_edits_of_one_state_on_two_nodes_one_is_made() {
 
 #[test]
 fn a_large_directory_goes_in_small_steps_and_others_write_meanwhile() {
-    /// People in it, and in each of its groups.
-    const USERS: usize = 2_000;
-    const MEMBERS: usize = 600;
+    /// People in it, all of whom belong to the first of its groups, and some to each other one.
+    const USERS: usize = 2_500;
+    const MEMBERS: usize = 400;
     const GROUPS: usize = 9;
+    /// Events of one step, and so of one transaction.
+    const EVENTS_MAX: u64 = 1_100;
 
     on_every_engine(async |database| {
         let store = opened(&database);
@@ -683,49 +686,72 @@ fn a_large_directory_goes_in_small_steps_and_others_write_meanwhile() {
             async move { create(made, &format!("user-{it}")).await }
         }));
         let ids = ids.await;
+        create_group(&made, "Everybody", &ids).await;
         for group in 0..GROUPS {
             create_group(&made, &format!("group-{group}"), &ids[..MEMBERS]).await;
         }
+        let end = async || {
+            let page = store.api().events(Some(Cursor::presented(Cursor::END)), None, 0).await;
+            page.unwrap().unwrap().read_to
+        };
         store.api().delete_directory(made.id()).await.unwrap();
+        let begun_at = end().await;
 
-        let (steps, is_over) = (Cell::new(0), Cell::new(false));
+        let (steps, is_over, written) = (Cell::new(0), Cell::new(false), Cell::new(0));
         let emptying = async {
             loop {
+                let (before, written_before) = (end().await, written.get());
                 let gone = store.empty_directories("node").await.unwrap();
                 if gone == 0 {
                     break;
                 }
                 steps.set(steps.get() + 1);
                 // Never more than fits into a transaction beside what others write.
-                assert!(gone <= 2_000, "{gone}");
+                let others = written.get() - written_before;
+                let told = (end().await - before).saturating_sub(others);
+                assert!(told <= EVENTS_MAX, "{told} events in step {}", steps.get());
             }
             is_over.set(true);
         };
         let writing = async {
-            let mut written = 0;
             while !is_over.get() {
-                create(&kept, &format!("beside-{written}")).await;
-                written += 1;
+                create(&kept, &format!("beside-{}", written.get())).await;
+                written.set(written.get() + 1);
             }
-            written
         };
-        let ((), written) = tokio::join!(emptying, writing);
+        tokio::join!(emptying, writing);
+        let written = usize::try_from(written.get()).unwrap();
         assert!(steps.get() >= USERS / 128, "{}", steps.get());
         // Whoever writes waits for a step, and not for all of them.
         assert!(written >= steps.get() / 2, "{written} beside {} steps", steps.get());
         let summary = store.api().directory(kept.id()).await.unwrap().unwrap();
         assert_eq!(summary.user_count, written as u64);
         // Each was told of, however much else happened in between.
-        let mut gone = 0;
+        let mut told: BTreeMap<String, usize> = BTreeMap::new();
         let mut after = None;
         loop {
             let page = store.api().events(after, Some(made.id()), 1_000).await.unwrap().unwrap();
-            gone += page.events.iter().filter(|it| it.kind == "directory.user.deleted").count();
+            for event in page.events.into_iter().filter(|it| it.position > begun_at) {
+                *told.entry(event.kind.clone()).or_default() += 1;
+                let cause: serde_json::Value =
+                    serde_json::from_str(event.cause.as_deref().unwrap()).unwrap();
+                // Whether a group is large makes no difference to what is told.
+                let follows_from = match event.kind.as_str() {
+                    "directory.group.member_removed" => "directory.group.deleted",
+                    _ => "directory.deleted",
+                };
+                assert_eq!(cause["follows_from"]["type"], follows_from, "{}", event.kind);
+            }
             after = Some(page.next);
             if !page.has_more {
                 break;
             }
         }
-        assert_eq!(gone, USERS);
+        let expected = [
+            ("directory.group.deleted", GROUPS + 1),
+            ("directory.group.member_removed", USERS + GROUPS * MEMBERS),
+            ("directory.user.deleted", USERS),
+        ];
+        assert_eq!(told, expected.map(|(kind, count)| (kind.to_owned(), count)).into());
     });
 }

@@ -415,3 +415,84 @@ fn what_is_over_is_forgotten_in_time() {
         store.close().await;
     });
 }
+
+/// Of a thousand-fold dead letter nobody who writes beside it is to notice much.
+#[test]
+fn many_dead_letters_go_and_begin_anew_a_few_at_a_time() {
+    const FAILED: u64 = 5_000;
+
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let (api, webhooks) = (store.api(), store.webhooks());
+        let ids = [endpoint(&api).await, endpoint(&api).await, endpoint(&api).await];
+        directory(&store, Settings::default()).await;
+        webhooks.claim("node", true).await.unwrap();
+        let event = webhooks.feed().part(0, None, None, 1).await.unwrap().events.remove(0);
+        let event = Arc::new(event);
+        for claimed in mine(&webhooks, "node").await {
+            let mut failed: Vec<_> = (0..FAILED)
+                .map(|_| NewDelivery {
+                    event: Arc::clone(&event),
+                    outcome: tried(&webhooks, DeliveryState::Failed),
+                })
+                .collect();
+            if claimed.id == ids[0] {
+                let outcome = tried(&webhooks, DeliveryState::Pending);
+                failed.push(NewDelivery { event: Arc::clone(&event), outcome });
+            }
+            let all = Settlement { new: failed, ..settlement(claimed, "node", 1) };
+            assert!(webhooks.settle(all).await.unwrap());
+        }
+
+        // Deleted at once for everybody, and in pieces on the disk.
+        let delivery = api.deliveries(ids[0], None, None, 1).await.unwrap().remove(0);
+        assert!(api.delete_endpoint(ids[0]).await.unwrap());
+        assert!(!api.delete_endpoint(ids[0]).await.unwrap());
+        assert_eq!(api.endpoint(ids[0]).await.unwrap(), None);
+        assert_eq!(api.delivery(ids[0], delivery.id).await.unwrap(), None);
+        assert!(!api.replay_delivery(ids[0], delivery.id).await.unwrap());
+        assert_eq!(api.replay_failed(ids[0]).await.unwrap(), 0);
+        assert_eq!(api.test_endpoint(ids[0]).await.unwrap(), None);
+        let change = EndpointChange { is_enabled: Some(true), ..EndpointChange::default() };
+        assert!(!api.change_endpoint(ids[0], change).await.unwrap());
+        let secret = SigningSecret::new([3; 32]);
+        let hour = SignedDuration::from_hours(1);
+        assert!(!api.rotate_endpoint_secret(ids[0], secret, hour).await.unwrap());
+        assert!(webhooks.load(ids[0]).await.unwrap().is_none());
+        assert_eq!(webhooks.endpoints("node").await.unwrap().total, 2);
+        let listed = api.endpoints(None, 10).await.unwrap();
+        assert_eq!(listed.iter().map(|it| it.endpoint.id).collect::<Vec<_>>(), ids[1..]);
+        // With the one that was on its way; the first go with the endpoint.
+        let mut pieces = Vec::new();
+        loop {
+            match webhooks.prune().await.unwrap() {
+                0 => break,
+                gone => pieces.push(gone),
+            }
+        }
+        assert_eq!(pieces, [2_000, 1_001]);
+        assert_eq!(api.deliveries(ids[0], None, None, 10).await.unwrap(), []);
+        let left = api.endpoint(ids[1]).await.unwrap().unwrap();
+        assert_eq!(left.failed_count, FAILED, "others keep theirs");
+
+        // Replayed, all of them, and with one entry that says how many.
+        assert_eq!(api.replay_failed(ids[1]).await.unwrap(), FAILED);
+        let again = api.endpoint(ids[1]).await.unwrap().unwrap();
+        assert_eq!((again.failed_count, again.pending_count), (0, FAILED));
+        assert_eq!(api.replay_failed(ids[1]).await.unwrap(), 0);
+
+        // Old ones go, as many as may at a time.
+        database.clock.move_by(91 * DAY);
+        let mut pieces = Vec::new();
+        loop {
+            match webhooks.prune().await.unwrap() {
+                0 => break,
+                gone => pieces.push(gone),
+            }
+        }
+        assert_eq!(pieces, [2_000, 2_000, 1_000]);
+        let pending = api.endpoint(ids[1]).await.unwrap().unwrap().pending_count;
+        assert_eq!(pending, FAILED, "what is still to be tried stays");
+        store.close().await;
+    });
+}

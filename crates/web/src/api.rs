@@ -235,12 +235,16 @@ pub(crate) fn table() -> Vec<Route> {
             .answers::<HoldView>(200)
             .refuses(&[409]),
         Route::get("/directories/{directory}/tokens", "list_tokens", TokensRead, tokens::list)
-            .says("List the tokens of a directory", "Whether or not they are good still.")
+            .says("List the tokens of a directory", "Whether or not they are good still, in the order of their creation.")
+            .query::<PageQuery>()
             .answers_page_of::<TokenView>(),
         Route::post("/directories/{directory}/tokens", "create_token", TokensWrite, tokens::create)
             .says("Create a token", "The answer is the only place where the secret is shown. A directory may have several.")
             .takes::<NewToken>()
             .answers::<CreatedToken>(201),
+        Route::get("/directories/{directory}/tokens/{token}", "get_token", TokensRead, tokens::get)
+            .says("Get a token", "Without its secret.")
+            .answers::<TokenView>(200),
         Route::post("/directories/{directory}/tokens/{token}/rotate", "rotate_token", TokensWrite, tokens::rotate)
             .says("Exchange a token", "Makes a new one that may do the same. The old one stays good for `overlap_hours`, so that nobody is turned away before the new one is pasted.")
             .takes::<Rotation>()
@@ -472,13 +476,17 @@ pub(crate) fn table() -> Vec<Route> {
             .answers::<DeliveryView>(202)
             .refuses(&[410]),
         Route::get("/api-keys", "list_api_keys", KeysRead, keys::list)
-            .says("List API keys", "")
+            .says("List API keys", "In the order of their creation; for a key of one organization, those of that one.")
+            .query::<PageQuery>()
             .answers_page_of::<ApiKeyView>(),
         Route::post("/api-keys", "create_api_key", KeysWrite, keys::create)
             .says("Create an API key", "The answer is the only place where the secret is shown. A key gives away no more than it may do itself.")
             .takes::<NewApiKey>()
             .answers::<CreatedApiKey>(201)
             .refuses(&[404]),
+        Route::get("/api-keys/{key}", "get_api_key", KeysRead, keys::get)
+            .says("Get an API key", "Without its secret.")
+            .answers::<ApiKeyView>(200),
         Route::delete("/api-keys/{key}", "revoke_api_key", KeysWrite, keys::revoke)
             .says("Revoke an API key", "From then on it opens nothing.")
             .answers_nothing(),

@@ -45,14 +45,14 @@ pub async fn serve(
     application: Application,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let waiting = application.clone();
+    let (waiting, finishing) = (application.clone(), application.clone());
     let stop = async move {
         stop.await;
         // What they wait for may not happen within the grace.
         waiting.stop();
     };
     let answer = move |request| application.clone().answer(request);
-    serve_at_most(CONNECTIONS_MAX, listener, answer, stop).await;
+    serve_at_most(CONNECTIONS_MAX, listener, answer, stop, finishing.finish()).await;
     Ok(())
 }
 
@@ -61,6 +61,7 @@ async fn serve_at_most<A, F>(
     listener: TcpListener,
     answer: A,
     stop: impl Future<Output = ()>,
+    finish: impl Future<Output = ()>,
 ) where
     A: Fn(Request<Body>) -> F + Clone + Send + 'static,
     F: Future<Output = Response> + Send + 'static,
@@ -101,7 +102,11 @@ async fn serve_at_most<A, F>(
     }
     // Who comes now is refused, and can go to another server at once.
     drop(listener);
-    if tokio::time::timeout(GRACE, open.shutdown()).await.is_err() {
+    let finish = async {
+        open.shutdown().await;
+        finish.await;
+    };
+    if tokio::time::timeout(GRACE, finish).await.is_err() {
         tracing::warn!("stopping though some requests are not answered yet");
     }
 }
@@ -159,7 +164,8 @@ mod tests {
         let stopped = async {
             let _ = stopped.await;
         };
-        let done = tokio::spawn(serve_at_most(connections_max, listener, hello, stopped));
+        let finish = std::future::ready(());
+        let done = tokio::spawn(serve_at_most(connections_max, listener, hello, stopped, finish));
         Served { address, stop, done }
     }
 

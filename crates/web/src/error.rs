@@ -326,6 +326,7 @@ fn as_scim(rejection: Rejection) -> Error {
         | Rejection::ShadowRejected
         | Rejection::NoShadow
         | Rejection::OrganizationInUse(_)
+        | Rejection::ApiKeysFull(_)
         | Rejection::UnknownPortalLink(_)
         | Rejection::PortalLinksFull(_)
         | Rejection::UnknownMember(_)

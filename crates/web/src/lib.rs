@@ -39,6 +39,7 @@ use directory::Ids;
 use directory::secret::Entropy;
 use futures_util::FutureExt;
 use store::Access;
+use tokio::sync::RwLock;
 use tower::ServiceExt as _;
 
 pub use connections::serve;
@@ -71,6 +72,8 @@ pub(crate) struct Counter {
     snapshots: Shares,
     policies: Policies,
     tries: Tries,
+    /// Read by whatever goes on when its client has hung up.
+    under_way: Arc<RwLock<()>>,
 }
 
 /// Where secrets come from. Chance arrives as an argument; the front door has the real one.
@@ -100,6 +103,7 @@ pub fn application(
         refusals: caller::refusals(),
         policies: Policies::new(&settings.frame_ancestors),
         tries: Tries::new(),
+        under_way: Arc::default(),
         settings,
     });
     let others = Router::new()
@@ -132,6 +136,11 @@ impl Application {
     /// Lets those go who wait for something to happen: the server is to stop.
     pub(crate) fn stop(&self) {
         self.counter.followers.stop();
+    }
+
+    /// Waits for what goes on though its client has hung up. Nothing is begun any more.
+    pub(crate) async fn finish(&self) {
+        drop(self.counter.under_way.write().await);
     }
 
     /// Answers one request.

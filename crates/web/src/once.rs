@@ -14,7 +14,8 @@ use axum::response::{IntoResponse, Response};
 use directory::secret::{Entropy, SecretHash, hex};
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::digest::{Context, SHA256};
-use store::Begun;
+use store::{Begun, OnceStore};
+use tokio::task::JoinError;
 
 use crate::body::{self, Unread};
 use crate::problem::{Problem, Uncertain};
@@ -39,19 +40,19 @@ pub(crate) async fn carry_out(
     if request.method() != Method::POST || !request.headers().contains_key(KEY) {
         return next.run(request).await;
     }
-    match carry_out_once(&counter, request, next).await {
+    match carry_out_once(counter, request, next).await {
         Ok(response) => response,
         Err(problem) => problem.into_response(),
     }
 }
 
 async fn carry_out_once(
-    counter: &Counter,
+    counter: Arc<Counter>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
     let (parts, request_body) = request.into_parts();
-    let store = caller::vendor(counter, &parts).await?;
+    let store = caller::vendor(&counter, &parts).await?;
     let key = read_key(&parts.headers)?;
     let api_key = caller::api_key(&parts.headers).ok_or_else(Problem::unauthorized)?;
     let holder = store.key().map(|key| key.id).ok_or_else(Problem::unauthorized)?;
@@ -64,6 +65,30 @@ async fn carry_out_once(
     let request_hash = hash(&[parts.method.as_str().as_bytes(), path.as_bytes(), &bytes]);
 
     let once = store.once(holder, SecretHash::of(&key).as_str().to_owned());
+    let is_going_on = Arc::clone(&counter.under_way).read_owned().await;
+    let request = Request::from_parts(parts, Body::from(bytes));
+    // On its own, because what is awaited here ends when the client hangs up.
+    let carrying_out = tokio::spawn(async move {
+        let answer = begin_and_answer(&counter, &once, request_hash, &seal, request, next).await;
+        drop(is_going_on);
+        answer
+    });
+    match carrying_out.await.map_err(JoinError::try_into_panic) {
+        Ok(answer) => answer,
+        Err(Ok(panicked)) => std::panic::resume_unwind(panicked),
+        // The server has gone.
+        Err(Err(_)) => Err(unfinished()),
+    }
+}
+
+async fn begin_and_answer(
+    counter: &Counter,
+    once: &OnceStore,
+    request_hash: String,
+    seal: &Seal,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
     match once.begin(request_hash).await? {
         Begun::First => {}
         Begun::Another => return Err(another()),
@@ -83,7 +108,7 @@ async fn carry_out_once(
             return Ok(response);
         }
     }
-    let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
+    let response = next.run(request).await;
     if !response.status().is_success() {
         // Where nobody knows whether it was done, nobody does it again under this key.
         if response.extensions().get::<Uncertain>().is_none() {

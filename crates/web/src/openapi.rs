@@ -69,7 +69,12 @@ pub fn document() -> Value {
                 "IfMatch": if_match(),
                 "IfNoneMatch": if_none_match(),
             },
-            "headers": { "ETag": etag() },
+            "headers": {
+                "ETag": etag(),
+                "IdempotentReplayed": idempotent_replayed(),
+                "RequestId": request_id(),
+                "RetryAfter": retry_after(),
+            },
             "responses": problems(),
             "schemas": schemas,
         },
@@ -126,6 +131,33 @@ fn etag() -> Value {
     })
 }
 
+fn request_id() -> Value {
+    json!({
+        "description": "The id of the request: `req-…`. The server's log has it, and events and \
+            entries of the audit log name it as their cause.",
+        "schema": { "type": "string" },
+    })
+}
+
+fn retry_after() -> Value {
+    json!({
+        "description": "After how many seconds the request may be sent again.",
+        "schema": { "type": "integer", "minimum": 1 },
+    })
+}
+
+fn idempotent_replayed() -> Value {
+    json!({
+        "description": "`true` where this was answered before, under the same `Idempotency-Key`.",
+        "schema": { "type": "string", "enum": ["true"] },
+    })
+}
+
+/// Of an answer to whatever was asked.
+pub(crate) fn headers_of_all() -> Value {
+    json!({ "X-Request-Id": { "$ref": "#/components/headers/RequestId" } })
+}
+
 fn if_match() -> Value {
     json!({
         "name": "If-Match",
@@ -167,10 +199,14 @@ fn problems() -> Value {
     ];
     let problem = |(status, description): (u16, &str)| {
         let content = json!({ "schema": { "$ref": "#/components/schemas/Problem" } });
-        let answer = json!({
+        let mut answer = json!({
             "description": description,
+            "headers": headers_of_all(),
             "content": { "application/problem+json": content },
         });
+        if matches!(status, 429 | 503) {
+            answer["headers"]["Retry-After"] = json!({ "$ref": "#/components/headers/RetryAfter" });
+        }
         (status.to_string(), answer)
     };
     Value::Object(statuses.into_iter().map(problem).collect())

@@ -191,6 +191,13 @@ impl From<store::Error> for Problem {
             store::Error::Rejected(Rejection::UnknownToken(_)) => Problem::not_found("token"),
             store::Error::Rejected(Rejection::UnknownClient(_)) => Problem::not_found("client"),
             store::Error::Rejected(Rejection::UnknownApiKey(_)) => Problem::not_found("API key"),
+            store::Error::Rejected(Rejection::ApiKeysFull(limit)) => Problem::new(
+                StatusCode::CONFLICT,
+                "api-keys-full",
+                "There are as many such API keys as there may be",
+                format!("an organization may have {limit}, and as many may be of none"),
+                "Revoke those that are not needed any more; `last_used_at` says which these may be",
+            ),
             store::Error::Rejected(Rejection::UnknownHold(_)) => Problem::not_found("hold"),
             store::Error::Rejected(Rejection::HoldDecided) => Problem::new(
                 StatusCode::CONFLICT,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::tokens::lifetime;
-use super::{Input, PageOf, Path, Vendor, check_name, describe, id};
+use super::{Input, PageOf, PageQuery, Path, Query, Vendor, check_name, describe, id, page_of};
 use crate::problem::Problem;
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -89,10 +89,23 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(created)))
 }
 
-/// `GET /api-keys`: all of them; for a key of one organization, those of that one.
-pub(super) async fn list(vendor: Vendor) -> Result<Json<PageOf<ApiKeyView>>, Problem> {
-    let found = vendor.store.api_keys().await?;
-    Ok(Json(PageOf { data: found.into_iter().map(ApiKeyView::from).collect(), next: None }))
+/// `GET /api-keys`: of all organizations and of none; for a key of one, those of that one.
+pub(super) async fn list(
+    vendor: Vendor,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<PageOf<ApiKeyView>>, Problem> {
+    let limit = page.limit()?;
+    let found = vendor.store.api_keys(page.after()?, limit + 1).await?;
+    Ok(Json(page_of(found, limit, |it| it.id.to_string(), ApiKeyView::from)))
+}
+
+/// `GET /api-keys/{key}`.
+pub(super) async fn get(
+    vendor: Vendor,
+    Path(key): Path<String>,
+) -> Result<Json<ApiKeyView>, Problem> {
+    let key: TokenId = id(&key, "API key")?;
+    Ok(Json(vendor.store.api_key(key).await?.into()))
 }
 
 /// `DELETE /api-keys/{key}`: from now on it opens nothing.

@@ -14,6 +14,7 @@ use utoipa::openapi::path::ParameterIn;
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::Counter;
+use crate::openapi::headers_of_all;
 
 /// What a route asks of a key.
 #[derive(Clone, Copy, Debug)]
@@ -246,13 +247,17 @@ impl Route {
                     };
                     let mut answer =
                         json!({ "description": "Done", "content": content(name, example) });
+                    answer["headers"] = headers_of_all();
                     if self.is_tagged {
-                        answer["headers"] =
-                            json!({ "ETag": { "$ref": "#/components/headers/ETag" } });
+                        answer["headers"]["ETag"] = json!({ "$ref": "#/components/headers/ETag" });
+                    }
+                    if self.method == "post" {
+                        answer["headers"]["Idempotent-Replayed"] =
+                            json!({ "$ref": "#/components/headers/IdempotentReplayed" });
                     }
                     answer
                 }
-                None => json!({ "description": "Done" }),
+                None => json!({ "description": "Done", "headers": headers_of_all() }),
             };
             responses.insert(status.to_string(), answer);
         }
@@ -261,7 +266,11 @@ impl Route {
             if !example.is_null() {
                 content["example"] = example["response"].clone();
             }
-            let answer = json!({ "description": "Done", "content": { media_type: content } });
+            let answer = json!({
+                "description": "Done",
+                "headers": headers_of_all(),
+                "content": { media_type: content },
+            });
             responses.insert("200".to_owned(), answer);
         }
         let idempotency: &[u16] = if self.method == "post" { &[409, 422] } else { &[] };

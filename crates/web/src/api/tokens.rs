@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 use store::TokenSummary;
 use utoipa::ToSchema;
 
-use super::directories::open;
-use super::{Input, PageOf, Path, Vendor, describe, id};
+use super::{Input, PageOf, PageQuery, Path, Query, Vendor, describe, id, page_of};
 use crate::problem::Problem;
 
 /// Days for which a credential is good when nobody says.
@@ -113,12 +112,24 @@ pub(super) async fn create(
 pub(super) async fn list(
     vendor: Vendor,
     Path(directory): Path<String>,
+    Query(page): Query<PageQuery>,
 ) -> Result<Json<PageOf<TokenView>>, Problem> {
-    let store = open(&vendor, &directory).await?;
-    let found = vendor.store.tokens(store.id()).await?;
+    let directory: DirectoryId = id(&directory, "directory")?;
+    let limit = page.limit()?;
+    let found = vendor.store.tokens_after(directory, page.after()?, limit + 1).await?;
     let now = vendor.counter.access.now();
-    let data = found.into_iter().map(|token| TokenView::new(token, now)).collect();
-    Ok(Json(PageOf { data, next: None }))
+    let view = |token| TokenView::new(token, now);
+    Ok(Json(page_of(found, limit, |it| it.id.to_string(), view)))
+}
+
+/// `GET /directories/{directory}/tokens/{token}`.
+pub(super) async fn get(
+    vendor: Vendor,
+    Path((directory, token)): Path<(String, String)>,
+) -> Result<Json<TokenView>, Problem> {
+    let directory: DirectoryId = id(&directory, "directory")?;
+    let token = vendor.store.token(directory, id(&token, "token")?).await?;
+    Ok(Json(TokenView::new(token, vendor.counter.access.now())))
 }
 
 /// `POST /directories/{directory}/tokens/{token}/rotate`: a new one in its place, which may do the same;

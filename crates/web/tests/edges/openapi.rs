@@ -266,6 +266,8 @@ fn tell_all() -> Map<String, Value> {
     let path = of(&format!("/tokens/{}/rotate", text(&token, "id")));
     story.tell("rotate_token", "POST", &path, &json!({ "overlap_hours": 48 }));
     story.tell("list_tokens", "GET", &of("/tokens"), &null);
+    let path = format!("{}/{}", of("/tokens"), text(&token, "id"));
+    story.tell("get_token", "GET", &path, &null);
     let new = json!({ "name": "Entra", "lifetime_days": 730 });
     let client = story.tell("create_oauth_client", "POST", &of("/oauth-clients"), &new);
     let client = of(&format!("/oauth-clients/{}", text(&client, "id")));
@@ -389,7 +391,9 @@ fn tell_all() -> Map<String, Value> {
     story.tell("get_erasure", "GET", &format!("/erasures/{}", text(&erasure, "id")), &null);
     let key = story.tell("create_api_key", "POST", "/api-keys", &new);
     story.tell("list_api_keys", "GET", "/api-keys", &null);
-    story.tell("revoke_api_key", "DELETE", &format!("/api-keys/{}", text(&key, "id")), &null);
+    let key = format!("/api-keys/{}", text(&key, "id"));
+    story.tell("get_api_key", "GET", &key, &null);
+    story.tell("revoke_api_key", "DELETE", &key, &null);
     story.tell("list_audit_entries", "GET", "/audit?limit=2", &null);
     let path = "/audit/export.ndjson?action=organization.updated";
     story.tell_stream("export_audit_ndjson", path, "organization.updated");
@@ -436,6 +440,24 @@ fn tell_all() -> Map<String, Value> {
     story.tell("delete_directory", "DELETE", &directory, &null);
     story.tell("delete_organization", "DELETE", &organization, &null);
     story.told
+}
+
+/// Whoever asks why something failed names the request, and has to know where its name is.
+#[test]
+fn every_answer_is_described_with_the_name_of_its_request() {
+    let document = web::document();
+    for (method, path, operation) in operations() {
+        for (status, answer) in operation["responses"].as_object().expect("answers") {
+            let answer = match answer["$ref"].as_str() {
+                Some(place) => document.pointer(&place[1..]).expect("it is described"),
+                None => answer,
+            };
+            let headers = answer["headers"].as_object().cloned().unwrap_or_default();
+            assert!(headers.contains_key("X-Request-Id"), "{method} {path} {status}");
+            let is_to_be_sent_again = matches!(status.as_str(), "429" | "503");
+            assert_eq!(headers.contains_key("Retry-After"), is_to_be_sent_again, "{path} {status}");
+        }
+    }
 }
 
 #[test]

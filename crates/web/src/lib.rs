@@ -16,6 +16,7 @@ pub mod guides;
 mod health;
 mod log;
 mod oauth;
+mod oidc;
 mod once;
 mod openapi;
 mod pages;
@@ -42,6 +43,7 @@ use store::Access;
 use tower::ServiceExt as _;
 
 pub use connections::serve;
+pub use oidc::{BadSignInProvider, SignInProvider};
 pub use openapi::document;
 pub use pages::brand::{BadBrand, Brand, Colour, Logo};
 pub use pages::{FrameAncestor, NotASite, page_places};
@@ -52,6 +54,7 @@ use crate::caller::Rates;
 use crate::error::Refusal;
 use crate::followers::Followers;
 use crate::guesses::Guesses;
+use crate::oidc::Oidc;
 use crate::pages::{Policies, Tries};
 use crate::scim::Explanation;
 use crate::shares::Shares;
@@ -71,6 +74,8 @@ pub(crate) struct Counter {
     snapshots: Shares,
     policies: Policies,
     tries: Tries,
+    /// By whom members may sign in.
+    oidc: Option<Oidc>,
 }
 
 /// Where secrets come from. Chance arrives as an argument; the front door has the real one.
@@ -100,6 +105,7 @@ pub fn application(
         refusals: caller::refusals(),
         policies: Policies::new(&settings.frame_ancestors),
         tries: Tries::new(),
+        oidc: settings.sign_in_provider.clone().map(|it| Oidc::new(it, settings.public_url())),
         settings,
     });
     let others = Router::new()

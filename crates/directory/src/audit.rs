@@ -138,6 +138,10 @@ actions! {
     MemberSignedOut "member.signed_out",
     /// They were removed.
     MemberRemoved "member.removed",
+    /// They are to choose password and code again, by a link from where the server runs.
+    MemberReset "member.reset",
+    /// It was said by what members sign in.
+    TeamUpdated "team.updated",
     /// A webhook endpoint was made.
     WebhookCreated "webhook.created",
     /// It was changed, or switched off or on.
@@ -480,6 +484,19 @@ pub fn of_session(action: Action, id: MemberId, session: SessionId) -> Entry {
     let is_over = action == Action::MemberSignedOut;
     let (before, after) = if is_over { (state, None) } else { (None, state) };
     Entry::new(action, id.to_string()).states(before, after)
+}
+
+/// Of a session that has begun because the provider of the team says who it is.
+pub fn of_proved_session(id: MemberId, session: SessionId) -> Entry {
+    let state = json!({ "session": session.to_string(), "by": "provider" });
+    Entry::new(Action::MemberSignedIn, id.to_string()).states(None, Some(state))
+}
+
+/// Of whether members have to sign in by the provider of the team.
+pub fn of_team(provider_required: bool) -> Entry {
+    let state = |required: bool| Some(json!({ "provider_required": required }));
+    Entry::new(Action::TeamUpdated, None)
+        .states(state(!provider_required), state(provider_required))
 }
 
 /// Of somebody who was not signed in as a member.

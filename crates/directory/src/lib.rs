@@ -72,8 +72,8 @@ pub use id::{
     Ids, MemberId, OrganizationId, PortalLinkId, RequestId, ResourceId, SessionId, TokenId, UserId,
 };
 pub use member::{
-    FailedSignIn, MEMBERS_MAX, Member, MemberRole, MemberSession, SESSIONS_MAX, UnknownMemberRole,
-    as_email, email_key,
+    FailedSignIn, MEMBERS_MAX, Member, MemberRole, MemberSession, MemberStanding, ProvedPerson,
+    Recognised, SESSIONS_MAX, UnknownMemberRole, as_email, email_key,
 };
 pub use notice::{Notice, Outsider, SeatCount};
 pub use organization::{

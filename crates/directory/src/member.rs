@@ -97,6 +97,11 @@ pub struct Member {
     pub joined_at: Option<Timestamp>,
     /// When they were last there, to the minute.
     pub last_seen_at: Option<Timestamp>,
+    /// Whether an account at the provider of the team is known to be theirs.
+    pub is_at_provider: bool,
+    /// Whether they may sign in with a password where others have to by the provider: they were invited
+    /// from where the server runs, and are the way in that is left when the provider fails.
+    pub keeps_password: bool,
 }
 
 impl Member {
@@ -139,6 +144,16 @@ pub enum FailedSignIn {
     UsedCode,
     /// There were too many tries.
     TooManyTries,
+    /// Password and code are right, and members have to sign in by the provider.
+    PasswordNotAllowed,
+    /// The provider does not say that the address is verified.
+    UnverifiedEmail,
+    /// The address is in a domain that is not let in.
+    EmailNotAllowed,
+    /// It is another account at the provider than the one that is known to be theirs.
+    OtherAccount,
+    /// The invitation has ended.
+    EndedInvitation,
 }
 
 impl FailedSignIn {
@@ -149,6 +164,77 @@ impl FailedSignIn {
             FailedSignIn::WrongCode => "wrong_code",
             FailedSignIn::UsedCode => "used_code",
             FailedSignIn::TooManyTries => "too_many_tries",
+            FailedSignIn::PasswordNotAllowed => "password_not_allowed",
+            FailedSignIn::UnverifiedEmail => "unverified_email",
+            FailedSignIn::EmailNotAllowed => "email_not_allowed",
+            FailedSignIn::OtherAccount => "other_account",
+            FailedSignIn::EndedInvitation => "ended_invitation",
+        }
+    }
+}
+
+/// Somebody as the provider of the team has proved who they are.
+#[derive(Clone)]
+pub struct ProvedPerson {
+    /// Which provider, by its own name.
+    pub issuer: String,
+    /// Who they are there, whatever their address is.
+    pub subject: String,
+    /// Their address, where the provider has seen that they read what is sent there.
+    pub email: Option<String>,
+    /// What they are called there.
+    pub name: Option<String>,
+}
+
+impl fmt::Debug for ProvedPerson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ProvedPerson")
+    }
+}
+
+/// Where a member stands to somebody whom the provider has proved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberStanding {
+    /// The account at a provider that is known to be theirs: which provider, and who there.
+    pub account: Option<(String, String)>,
+    /// Whether they have joined.
+    pub has_joined: bool,
+    /// Until when they can join, where they have not, or are to choose a password again.
+    pub invited_until: Option<Timestamp>,
+}
+
+/// What becomes of a member when somebody comes whom the provider has proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recognised {
+    /// They are signed in, and the account is theirs from then on.
+    SignsIn,
+    /// They accept their invitation by it.
+    Joins,
+}
+
+impl ProvedPerson {
+    /// Whether this is the member who was found by account or address.
+    ///
+    /// The account decides, once it is known: an address may be given to somebody else, an account may
+    /// not (OpenID Connect Core §5.7). A team that has changed its provider is known by addresses again.
+    pub fn recognise(
+        &self,
+        found: &MemberStanding,
+        now: Timestamp,
+    ) -> Result<Recognised, FailedSignIn> {
+        match &found.account {
+            Some((issuer, subject)) if *issuer == self.issuer => {
+                if *subject != self.subject {
+                    return Err(FailedSignIn::OtherAccount);
+                }
+            }
+            Some(_) | None if self.email.is_none() => return Err(FailedSignIn::UnverifiedEmail),
+            Some(_) | None => {}
+        }
+        match found.invited_until {
+            _ if found.has_joined => Ok(Recognised::SignsIn),
+            Some(until) if now < until => Ok(Recognised::Joins),
+            _ => Err(FailedSignIn::EndedInvitation),
         }
     }
 }
@@ -193,6 +279,37 @@ mod tests {
             assert_eq!(role.manages_members(), role == MemberRole::Owner);
         }
         assert_eq!("admin".parse::<MemberRole>(), Err(UnknownMemberRole));
+    }
+
+    #[test]
+    fn an_account_is_known_again_and_an_address_until_there_is_one() {
+        let now = Timestamp::from_second(1_000).unwrap();
+        let (before, after) = (Some(now), Timestamp::from_second(1_001).ok());
+        let person = |subject: &str, email: Option<&str>| ProvedPerson {
+            issuer: "https://id.example".to_owned(),
+            subject: subject.to_owned(),
+            email: email.map(str::to_owned),
+            name: None,
+        };
+        let check =
+            |person: ProvedPerson, account: Option<(&str, &str)>, joined, until, expected| {
+                let account = account.map(|(at, who)| (at.to_owned(), who.to_owned()));
+                let found = MemberStanding { account, has_joined: joined, invited_until: until };
+                assert_eq!(person.recognise(&found, now), expected);
+            };
+        let here = Some(("https://id.example", "1"));
+        let elsewhere = Some(("https://other.example", "2"));
+        let email = Some("ana@acme.example");
+        check(person("1", None), here, true, None, Ok(Recognised::SignsIn));
+        check(person("2", email), here, true, None, Err(FailedSignIn::OtherAccount));
+        check(person("2", email), None, true, None, Ok(Recognised::SignsIn));
+        check(person("1", email), elsewhere, true, None, Ok(Recognised::SignsIn));
+        check(person("1", None), elsewhere, true, None, Err(FailedSignIn::UnverifiedEmail));
+        check(person("1", None), None, false, after, Err(FailedSignIn::UnverifiedEmail));
+        check(person("1", email), None, false, after, Ok(Recognised::Joins));
+        check(person("1", email), None, false, before, Err(FailedSignIn::EndedInvitation));
+        check(person("1", email), None, false, None, Err(FailedSignIn::EndedInvitation));
+        assert_eq!(format!("{:?}", person("1", email)), "ProvedPerson");
     }
 
     #[test]

@@ -6,11 +6,13 @@
 mod demo;
 mod directory_command;
 mod environment;
+mod member_command;
 mod migrate_to;
 mod place;
 mod requests;
 mod retention;
 mod serve;
+mod sign_in;
 mod simulate;
 mod terminal;
 
@@ -52,6 +54,9 @@ enum Command {
     /// Manage the keys of the management API
     #[command(subcommand)]
     ApiKey(directory_command::ApiKeyCommand),
+    /// Let people into the dashboard, also when nobody can sign in
+    #[command(subcommand)]
+    Member(member_command::Command),
     /// Print the document that describes the management API (OpenAPI 3.1)
     Openapi,
 }
@@ -73,6 +78,7 @@ fn main() -> ExitCode {
             Command::Simulate(command) => simulate::run(command).await,
             Command::Directory(command) => directory_command::run(command).await,
             Command::ApiKey(command) => directory_command::run_api_key(command).await,
+            Command::Member(command) => member_command::run(command).await,
             Command::Openapi => {
                 terminal::say(format_args!("{:#}", web::document()));
                 Ok(ExitCode::SUCCESS)

@@ -21,6 +21,7 @@ use web::{Brand, Colour, FrameAncestor, Logo};
 use crate::environment;
 use crate::place::{Addresses, Place, SCIM_PATH, warn_of_addresses};
 use crate::retention::Retention;
+use crate::sign_in::SignIn;
 use crate::terminal::say;
 
 /// Where the server listens when nobody says.
@@ -37,6 +38,8 @@ pub(crate) struct Arguments {
     addresses: Addresses,
     #[command(flatten)]
     pages: Pages,
+    #[command(flatten)]
+    sign_in: SignIn,
     #[command(flatten)]
     rate: Rate,
     #[command(flatten)]
@@ -117,6 +120,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     settings.webhook_networks = networks.clone();
     settings.brand = Arc::new(arguments.pages.brand()?);
     settings.frame_ancestors = arguments.pages.frame_ancestors;
+    settings.sign_in_provider = arguments.sign_in.provider()?.map(Arc::new);
     settings.request_log = arguments.retention.requests.policy();
     let place = arguments.place.describe()?;
     let argument = arguments.place.argument()?;

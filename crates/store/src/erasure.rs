@@ -736,6 +736,7 @@ mod tests {
         ("receipts", "ids"),
         ("recent_losses", "erased"),
         ("role_mappings", "whom the vendor protects: that is the vendor's to change"),
+        ("team", "nothing"),
         ("tokens", "nothing"),
         ("users", "deleted"),
         ("webhook_deliveries", "erased"),

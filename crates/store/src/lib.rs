@@ -76,7 +76,7 @@ pub use guards::SafetyState;
 pub use held::{HeldChange, Told};
 pub use holds::{Held, HoldRecord, Verdict};
 pub use list::{AnyRecord, ListRequest, Page, Represent, Start, Stretch, Window};
-pub use members::{Joining, MemberSignIn, NewSession, NotJoined};
+pub use members::{Joining, MemberSignIn, NewSession, NotJoined, NotLetIn};
 pub use oauth::{Given, NotGiven};
 pub use once::{Begun, OnceStore};
 pub use place::BadPageCursor;

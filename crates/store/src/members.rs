@@ -1,4 +1,5 @@
-//! Members of the vendor's team: invited by a link, signed in by password and code.
+//! Members of the vendor's team: invited by a link, signed in by password and code, or by the provider
+//! of the team.
 //!
 //! Of a link, and of what a browser shows that is signed in, hashes are kept. A password is kept as
 //! `web` has hashed it; what codes are made from has to be kept as it is, or they could not be checked.
@@ -8,8 +9,8 @@ use std::sync::Arc;
 use directory::audit::{self, Action};
 use directory::secret::{Secret, SecretHash};
 use directory::{
-    By, Cause, FailedSignIn, MEMBERS_MAX, Member, MemberId, MemberRole, MemberSession, Rejection,
-    SESSIONS_MAX, SessionId, email_key,
+    By, Cause, FailedSignIn, MEMBERS_MAX, Member, MemberId, MemberRole, MemberSession,
+    MemberStanding, ProvedPerson, Recognised, Rejection, SESSIONS_MAX, SessionId, email_key,
 };
 use jiff::Timestamp;
 
@@ -27,7 +28,8 @@ macro_rules! members {
     ($rest:literal) => {
         concat!(
             "select m.member_id, m.email, m.name, m.role, m.invited_at, m.invited_until, \
-             m.joined_at, m.last_seen_at ",
+             m.joined_at, m.last_seen_at, m.keeps_password, \
+             case when m.oidc_subject is null then 0 else 1 end ",
             $rest
         )
     };
@@ -42,6 +44,13 @@ pub(crate) enum MemberAct {
         hash: SecretHash,
         is_first: bool,
     },
+    /// Says whether there is such a member: everything by which they signed in is gone then, and they
+    /// choose it again by an invitation.
+    Reset {
+        id: MemberId,
+        hash: SecretHash,
+        until: Timestamp,
+    },
     /// Says whether they have joined: not, where the invitation is not good any more.
     Join(SecretHash, Joining, NewSession),
     /// Says whether they are signed in: not, where the code was used before.
@@ -51,6 +60,24 @@ pub(crate) enum MemberAct {
         step: u64,
         session: NewSession,
     },
+    /// Says whether they are signed in, or have joined: not, where they are another's account, or not
+    /// there any more.
+    Enter {
+        id: MemberId,
+        /// What they are called from then on, where they join.
+        joins_as: Option<String>,
+        person: ProvedPerson,
+        session: NewSession,
+    },
+    /// Somebody becomes a member whom nobody has invited.
+    Admit {
+        member: Member,
+        person: ProvedPerson,
+        session: NewSession,
+    },
+    /// Says whether it is so now: not, where this member has not signed in by the provider themselves,
+    /// and would lock everybody out with them.
+    RequireProvider(bool, MemberId),
     Seen(SessionId, MemberId, Timestamp),
     EndSession(MemberId, SessionId),
     Remove(MemberId),
@@ -100,12 +127,25 @@ pub struct MemberSignIn {
     pub code_secret: String,
     /// For which time the last code was made that was good.
     pub code_step: u64,
+    /// Whether a password is not enough, because members have to sign in by the provider.
+    pub needs_provider: bool,
 }
 
 impl std::fmt::Debug for MemberSignIn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MemberSignIn").field("id", &self.id).finish_non_exhaustive()
     }
+}
+
+/// Why somebody is not signed in whom the provider has proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotLetIn {
+    /// Nobody has invited them.
+    Stranger,
+    /// They are a member, or invited, and yet are not let in.
+    Member(FailedSignIn),
+    /// They would be one more member than there may be.
+    TeamFull,
 }
 
 /// Why somebody has not joined.
@@ -126,6 +166,41 @@ impl Store {
         let (hash, is_first) = (invitation.hash(), true);
         let invite = MemberAct::Invite { member, hash, is_first };
         Ok(api.administer(Administration::Member(invite)).await? == 1)
+    }
+
+    /// Invites somebody from where the server runs: also when nobody can sign in any more. They can
+    /// sign in with a password whatever is said of others.
+    pub async fn invite_member(
+        &self,
+        email: String,
+        role: MemberRole,
+        invitation: &Secret,
+    ) -> Result<Member, Error> {
+        let api = self.api();
+        let member = Member { keeps_password: true, ..api.new_member(Some(email), role)? };
+        let (hash, is_first) = (invitation.hash(), false);
+        let invite = MemberAct::Invite { member: member.clone(), hash, is_first };
+        api.administer(Administration::Member(invite)).await?;
+        Ok(member)
+    }
+
+    /// Lets a member in again who is locked out: they are signed out, password, code and account are
+    /// forgotten at once, and the invitation lets them choose again. What they are and may do stays.
+    /// Whoever is invited gets another invitation. `None` where nobody has the address.
+    pub async fn reset_member(
+        &self,
+        email: &str,
+        invitation: &Secret,
+    ) -> Result<Option<Member>, Error> {
+        let api = self.api();
+        let members = api.members().await?;
+        let key = Some(email_key(email));
+        let found = members.into_iter().find(|it| it.email.as_deref().map(email_key) == key);
+        let Some(member) = found else { return Ok(None) };
+        let until = after(self.inner.environment.clock.now(), Member::INVITATION)?;
+        let reset = MemberAct::Reset { id: member.id, hash: invitation.hash(), until };
+        let is_reset = api.administer(Administration::Member(reset)).await? == 1;
+        Ok(is_reset.then_some(Member { invited_until: Some(until), ..member }))
     }
 }
 
@@ -171,8 +246,12 @@ impl Access {
         let read = move |session: &mut Session| {
             finish(session.first(
                 "looking who signs in",
-                "select member_id, name, password_hash, code_secret, code_step from members
-                 where email_key = $1 and joined_at is not null",
+                "select member_id, name, coalesce(password_hash, ''), coalesce(code_secret, ''),
+                        code_step,
+                        case when keeps_password = 0
+                                  and exists (select 1 from team where provider_required = 1)
+                             then 1 else 0 end
+                 from members where email_key = $1 and joined_at is not null",
                 &[Value::Text(&key)],
                 |row| {
                     Ok(MemberSignIn {
@@ -181,6 +260,7 @@ impl Access {
                         password_hash: row.text(2)?,
                         code_secret: row.text(3)?,
                         code_step: row.number(4)?,
+                        needs_provider: row.integer(5)? != 0,
                     })
                 },
             ))
@@ -203,6 +283,90 @@ impl Access {
         Ok(self.administer_member(sign_in, caller).await? == 1)
     }
 
+    /// Signs somebody in whom the provider of the team has proved: a member, or whoever is invited by
+    /// that address; with `joins_as`, also whom nobody has invited.
+    pub async fn sign_in_proved(
+        &self,
+        person: ProvedPerson,
+        joins_as: Option<MemberRole>,
+        session: &Secret,
+        browser: &str,
+        origin: Origin,
+    ) -> Result<Result<(), NotLetIn>, Error> {
+        let session = self.new_session(session, browser)?;
+        let (name, email) = (person.name.clone(), person.email.clone());
+        let (act, caller) = match (self.who_is(&person).await?, joins_as, email) {
+            (Some((id, its_name, standing)), ..) => {
+                let joins_as = match person.recognise(&standing, self.now()) {
+                    Ok(Recognised::SignsIn) => None,
+                    Ok(Recognised::Joins) => Some(name.unwrap_or_default()),
+                    Err(why) => {
+                        self.note_failed_sign_in(id, why, origin);
+                        return Ok(Err(NotLetIn::Member(why)));
+                    }
+                };
+                let caller = origin.caller(By::Member(id), joins_as.as_deref().or(Some(&its_name)));
+                (MemberAct::Enter { id, joins_as, person, session }, caller)
+            }
+            (None, Some(role), Some(email)) => {
+                let joined_at = Some(session.created_at);
+                let invited =
+                    ApiStore::opened_by(self, Opener::Operator).new_member(Some(email), role)?;
+                let name = name.unwrap_or_default();
+                let caller = origin.caller(By::Member(invited.id), Some(&name));
+                let (invited_until, last_seen_at) = (None, joined_at);
+                let member = Member { name, invited_until, joined_at, last_seen_at, ..invited };
+                (MemberAct::Admit { member, person, session }, caller)
+            }
+            (None, ..) => return Ok(Err(NotLetIn::Stranger)),
+        };
+        match self.administer_member(act, caller).await {
+            Ok(1) => Ok(Ok(())),
+            // Somebody was quicker, and changed who they are to us.
+            Ok(_) | Err(Error::Rejected(Rejection::EmailTaken)) => Ok(Err(NotLetIn::Stranger)),
+            Err(Error::Rejected(Rejection::TeamFull(_))) => Ok(Err(NotLetIn::TeamFull)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The member who has the account; otherwise the one with the address.
+    async fn who_is(
+        &self,
+        person: &ProvedPerson,
+    ) -> Result<Option<(MemberId, String, MemberStanding)>, Error> {
+        let (issuer, subject) = (person.issuer.clone(), person.subject.clone());
+        let key = person.email.as_deref().map(email_key);
+        let read = move |session: &mut Session| {
+            finish(session.first(
+                "looking who signs in",
+                "select member_id, name, oidc_issuer, oidc_subject, joined_at, invited_until
+                 from members
+                 where (oidc_issuer = $1 and oidc_subject = $2) or email_key = $3
+                 order by case when oidc_issuer = $1 and oidc_subject = $2 then 0 else 1 end
+                 limit 1",
+                &[Value::Text(&issuer), Value::Text(&subject), Value::OptionalText(key.as_deref())],
+                |row| {
+                    let standing = MemberStanding {
+                        account: row.optional_text(2)?.zip(row.optional_text(3)?),
+                        has_joined: row.optional_time(4)?.is_some(),
+                        invited_until: row.optional_time(5)?,
+                    };
+                    Ok((row.parsed(0)?, row.text(1)?, standing))
+                },
+            ))
+        };
+        self.inner().readers.read_credential(read).await
+    }
+
+    /// Whether members have to sign in by the provider of the team.
+    pub async fn is_provider_required(&self) -> Result<bool, Error> {
+        let read = |session: &mut Session| {
+            let sql = "select 1 from team where provider_required = 1";
+            finish(session.first("looking how members sign in", sql, &[], |_| Ok(())))
+        };
+        Ok(self.inner().readers.read_credential(read).await?.is_some())
+    }
+
     /// Notes that somebody was not signed in as this member. Who it was, nobody knows. Nobody waits for
     /// it either: how long an answer takes would say whether there is such a member.
     pub fn note_failed_sign_in(&self, id: MemberId, why: FailedSignIn, origin: Origin) {
@@ -222,7 +386,7 @@ impl Access {
                      where s.hash = $1 and s.expires_at > $2"
                 ),
                 &[Value::Text(hash.as_str()), Value::Time(now)],
-                |row| Ok((member(row)?, row.parsed::<SessionId>(8)?, row.time(9)?)),
+                |row| Ok((member(row)?, row.parsed::<SessionId>(10)?, row.time(11)?)),
             ))
         };
         let found = self.inner().readers.read_credential(read).await?;
@@ -275,6 +439,8 @@ impl ApiStore {
             invited_until: Some(after(invited_at, Member::INVITATION)?),
             joined_at: None,
             last_seen_at: None,
+            is_at_provider: false,
+            keeps_password: false,
         })
     }
 
@@ -303,6 +469,15 @@ impl ApiStore {
             ))
         };
         self.inner().readers.read(read).await
+    }
+
+    /// Says whether members have to sign in by the provider of the team; says whether that is so now. It
+    /// is not, where whoever says it has never signed in by the provider themselves. Where it is, all
+    /// others are signed out.
+    pub async fn require_provider(&self, required: bool) -> Result<bool, Error> {
+        let Some((member, _)) = self.member() else { return Ok(false) };
+        let require = MemberAct::RequireProvider(required, member.id);
+        Ok(self.administer(Administration::Member(require)).await? == 1)
     }
 
     /// Takes somebody out of the team: they are signed out at once.
@@ -352,7 +527,16 @@ impl MemberAct {
         session: &mut Session,
     ) -> Result<Result<Done, Rejection>, Error> {
         if session.engine() == Engine::Postgres
-            && matches!(self, MemberAct::Invite { .. } | MemberAct::Join(..) | MemberAct::Remove(_))
+            && matches!(
+                self,
+                MemberAct::Invite { .. }
+                    | MemberAct::Join(..)
+                    | MemberAct::Remove(_)
+                    | MemberAct::Reset { .. }
+                    | MemberAct::Enter { .. }
+                    | MemberAct::Admit { .. }
+                    | MemberAct::RequireProvider(..)
+            )
         {
             // What is looked for stays so: the feed has one row, and whoever holds it is alone.
             feed::lock(session).await?;
@@ -361,8 +545,18 @@ impl MemberAct {
             MemberAct::Invite { member, hash, is_first } => {
                 invite(session, member, hash, *is_first).await
             }
+            MemberAct::Reset { id, hash, until } => reset(session, *id, hash, *until).await,
             MemberAct::Join(invitation, joining, new) => {
                 join(session, invitation, joining, new).await
+            }
+            MemberAct::Enter { id, joins_as, person, session: new } => {
+                enter(session, *id, joins_as.as_deref(), person, new).await
+            }
+            MemberAct::Admit { member, person, session: new } => {
+                admit(session, member, person, new).await
+            }
+            MemberAct::RequireProvider(required, by) => {
+                require_provider(session, *required, *by).await
             }
             MemberAct::SignIn { id, step, session: new } => {
                 let sql = "update members set code_step = $2, last_seen_at = $3
@@ -427,17 +621,11 @@ async fn invite(
         if session.first("looking for members", sql, &[], |_| Ok(())).await?.is_some() {
             return Ok(Ok(Done::bookkeeping(0)));
         }
-        session.run("forgetting invitations", "delete from members", &[]).await?;
+        let sql = "delete from members where email is null";
+        session.run("forgetting invitations", sql, &[]).await?;
     }
-    let sql = "select count(*) from members";
-    let members = session.first("counting members", sql, &[], |row| row.number(0)).await?;
-    if let Some(MEMBERS_MAX..) = members {
-        return Ok(Err(Rejection::TeamFull(MEMBERS_MAX)));
-    }
-    if let Some(email) = &member.email
-        && is_email_taken(session, email, member.id).await?
-    {
-        return Ok(Err(Rejection::EmailTaken));
+    if let Some(rejection) = has_no_room(session, member).await? {
+        return Ok(Err(rejection));
     }
     let key = member.email.as_deref().map(email_key);
     let until = member.invited_until.map_or(0, Timestamp::as_microsecond);
@@ -445,8 +633,9 @@ async fn invite(
         .run(
             "inviting a member",
             "insert into members
-             (member_id, email, email_key, name, role, invited_at, invited_until, invitation_hash)
-             values ($1, $2, $3, $4, $5, $6, $7, $8)",
+             (member_id, email, email_key, name, role, invited_at, invited_until, invitation_hash,
+              keeps_password)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             &[
                 Value::Text(&member.id.to_string()),
                 Value::OptionalText(member.email.as_deref()),
@@ -456,11 +645,156 @@ async fn invite(
                 Value::Time(member.invited_at),
                 Value::Integer(until),
                 Value::Text(hash.as_str()),
+                Value::Integer((is_first || member.keeps_password).into()),
             ],
         )
         .await?;
     let entry = audit::of_member(Action::MemberInvited, member.id, member.role);
     Ok(Ok(Done::told(1, entry)))
+}
+
+async fn has_no_room(session: &mut Session, member: &Member) -> Result<Option<Rejection>, Error> {
+    let sql = "select count(*) from members";
+    let members = session.first("counting members", sql, &[], |row| row.number(0)).await?;
+    if let Some(MEMBERS_MAX..) = members {
+        return Ok(Some(Rejection::TeamFull(MEMBERS_MAX)));
+    }
+    let is_taken = match &member.email {
+        Some(email) => is_email_taken(session, email, member.id).await?,
+        None => false,
+    };
+    Ok(is_taken.then_some(Rejection::EmailTaken))
+}
+
+async fn reset(
+    session: &mut Session,
+    id: MemberId,
+    hash: &SecretHash,
+    until: Timestamp,
+) -> Result<Result<Done, Rejection>, Error> {
+    let text = id.to_string();
+    let found = session
+        .all(
+            "letting a member choose again how they sign in",
+            "update members
+             set password_hash = '', code_secret = '', code_step = 0, oidc_issuer = null,
+                 oidc_subject = null, keeps_password = 1, invitation_hash = $2, invited_until = $3
+             where member_id = $1
+             returning role",
+            &[Value::Text(&text), Value::Text(hash.as_str()), Value::Time(until)],
+            |row| row.parsed::<MemberRole>(0),
+        )
+        .await?;
+    let Some(role) = found.first() else { return Ok(Ok(Done::bookkeeping(0))) };
+    let sql = "delete from member_sessions where member_id = $1";
+    session.run("signing a member out", sql, &[Value::Text(&text)]).await?;
+    Ok(Ok(Done::told(1, audit::of_member(Action::MemberReset, id, *role))))
+}
+
+async fn enter(
+    session: &mut Session,
+    id: MemberId,
+    joins_as: Option<&str>,
+    person: &ProvedPerson,
+    new: &NewSession,
+) -> Result<Result<Done, Rejection>, Error> {
+    // Whoever joins without a password has an empty one, which is nobody's: programs that know of no
+    // other way to sign in find one there.
+    let sql = match joins_as {
+        None => {
+            "update members
+             set oidc_issuer = $2, oidc_subject = $3, last_seen_at = $4, name = coalesce($5, name),
+                 invitation_hash = null, invited_until = null
+             where member_id = $1 and joined_at is not null
+                 and (oidc_subject is null or oidc_subject = $3 or oidc_issuer <> $2)
+             returning role"
+        }
+        Some(_) => {
+            "update members
+             set oidc_issuer = $2, oidc_subject = $3, last_seen_at = $4, joined_at = $4, name = $5,
+                 password_hash = '', code_secret = '',
+                 invitation_hash = null, invited_until = null
+             where member_id = $1 and joined_at is null and invited_until > $4
+             returning role"
+        }
+    };
+    let values = [
+        Value::Text(&id.to_string()),
+        Value::Text(&person.issuer),
+        Value::Text(&person.subject),
+        Value::Time(new.created_at),
+        Value::OptionalText(joins_as),
+    ];
+    let read = |row: &Row<'_>| row.parsed::<MemberRole>(0);
+    let found = session.all("signing in by the provider", sql, &values, read).await?;
+    let Some(role) = found.first() else { return Ok(Ok(Done::bookkeeping(0))) };
+    begin_session(session, id, new).await?;
+    let entry = match joins_as {
+        None => audit::of_proved_session(id, new.id),
+        Some(_) => audit::of_member(Action::MemberJoined, id, *role),
+    };
+    Ok(Ok(Done::told(1, entry)))
+}
+
+async fn admit(
+    session: &mut Session,
+    member: &Member,
+    person: &ProvedPerson,
+    new: &NewSession,
+) -> Result<Result<Done, Rejection>, Error> {
+    if let Some(rejection) = has_no_room(session, member).await? {
+        return Ok(Err(rejection));
+    }
+    let key = member.email.as_deref().map(email_key);
+    session
+        .run(
+            "keeping who has joined",
+            "insert into members
+             (member_id, email, email_key, name, role, invited_at, joined_at, last_seen_at,
+              password_hash, code_secret, oidc_issuer, oidc_subject)
+             values ($1, $2, $3, $4, $5, $6, $6, $6, '', '', $7, $8)",
+            &[
+                Value::Text(&member.id.to_string()),
+                Value::OptionalText(member.email.as_deref()),
+                Value::OptionalText(key.as_deref()),
+                Value::Text(&member.name),
+                Value::Text(member.role.as_str()),
+                Value::Time(new.created_at),
+                Value::Text(&person.issuer),
+                Value::Text(&person.subject),
+            ],
+        )
+        .await?;
+    begin_session(session, member.id, new).await?;
+    Ok(Ok(Done::told(1, audit::of_member(Action::MemberJoined, member.id, member.role))))
+}
+
+async fn require_provider(
+    session: &mut Session,
+    required: bool,
+    by: MemberId,
+) -> Result<Result<Done, Rejection>, Error> {
+    let by = by.to_string();
+    if required {
+        let sql = "select 1 from members where member_id = $1 and oidc_subject is not null";
+        let by = [Value::Text(&by)];
+        if session.first("looking for an account", sql, &by, |_| Ok(())).await?.is_none() {
+            return Ok(Ok(Done::bookkeeping(0)));
+        }
+    }
+    let sql = "insert into team (one, provider_required) values (1, $1)
+               on conflict (one) do update set provider_required = excluded.provider_required
+               where team.provider_required <> excluded.provider_required";
+    let changed =
+        session.run("saying how members sign in", sql, &[Value::Integer(required.into())]).await?;
+    if changed == 0 {
+        return Ok(Ok(Done::bookkeeping(1)));
+    }
+    if required {
+        let sql = "delete from member_sessions where member_id <> $1";
+        session.run("signing others out", sql, &[Value::Text(&by)]).await?;
+    }
+    Ok(Ok(Done::told(1, audit::of_team(required))))
 }
 
 async fn join(
@@ -586,5 +920,7 @@ fn member(row: &Row<'_>) -> Result<Member, Error> {
         invited_until: row.optional_time(5)?,
         joined_at: row.optional_time(6)?,
         last_seen_at: row.optional_time(7)?,
+        keeps_password: row.integer(8)? != 0,
+        is_at_provider: row.integer(9)? != 0,
     })
 }

@@ -100,8 +100,10 @@ const TABLES: &[Table] = &[
     ) by "link_id"),
     table!("members" (
         "member_id, email, email_key, name, role, invited_at, invited_until, invitation_hash, \
-         joined_at, last_seen_at, password_hash, code_secret, code_step"
+         joined_at, last_seen_at, password_hash, code_secret, code_step, oidc_issuer, \
+         oidc_subject, keeps_password"
     ) by "member_id"),
+    table!("team" ("one, provider_required") by "one"),
     table!("member_sessions" (
         "session_id, member_id, hash, browser, created_at, last_used_at, expires_at"
     ) by "session_id"),

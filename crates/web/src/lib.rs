@@ -16,6 +16,7 @@ pub mod guides;
 mod health;
 mod log;
 mod oauth;
+mod oidc;
 mod once;
 mod openapi;
 mod pages;
@@ -43,6 +44,7 @@ use tokio::sync::RwLock;
 use tower::ServiceExt as _;
 
 pub use connections::serve;
+pub use oidc::{BadSignInProvider, SignInProvider};
 pub use openapi::document;
 pub use pages::brand::{BadBrand, Brand, Colour, Logo};
 pub use pages::{FrameAncestor, NotASite, page_places};
@@ -53,6 +55,7 @@ use crate::caller::Rates;
 use crate::error::Refusal;
 use crate::followers::Followers;
 use crate::guesses::Guesses;
+use crate::oidc::Oidc;
 use crate::pages::{Policies, Tries};
 use crate::scim::Explanation;
 use crate::shares::Shares;
@@ -74,6 +77,8 @@ pub(crate) struct Counter {
     tries: Tries,
     /// Read by whatever goes on when its client has hung up.
     under_way: Arc<RwLock<()>>,
+    /// By whom members may sign in.
+    oidc: Option<Oidc>,
 }
 
 /// Where secrets come from. Chance arrives as an argument; the front door has the real one.
@@ -104,6 +109,7 @@ pub fn application(
         policies: Policies::new(&settings.frame_ancestors),
         tries: Tries::new(),
         under_way: Arc::default(),
+        oidc: settings.sign_in_provider.clone().map(|it| Oidc::new(it, settings.public_url())),
         settings,
     });
     let others = Router::new()

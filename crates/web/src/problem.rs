@@ -140,6 +140,17 @@ impl Problem {
         )
     }
 
+    /// Whoever requires it of all has to have shown that it works.
+    pub(crate) fn untried_provider() -> Problem {
+        Problem::new(
+            StatusCode::CONFLICT,
+            "untried-provider",
+            "Nothing was changed",
+            "you have not signed in by the provider yourself, so nobody knows that it works",
+            "Sign out, sign in by the provider, and say it then",
+        )
+    }
+
     pub(crate) fn invalid(detail: impl Into<String>, hint: impl Into<String>) -> Problem {
         Problem::new(
             StatusCode::BAD_REQUEST,

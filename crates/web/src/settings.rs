@@ -8,6 +8,7 @@ use directory::requests::{PersonalData, Policy};
 use directory::secret::Secret;
 use directory::webhook::Networks;
 
+use crate::oidc::SignInProvider;
 use crate::pages::FrameAncestor;
 use crate::pages::brand::Brand;
 
@@ -29,6 +30,8 @@ pub struct Settings {
     pub brand: Arc<Brand>,
     /// Sites that may show the portal in a frame: the vendor's app.
     pub frame_ancestors: Vec<FrameAncestor>,
+    /// The provider by which members of the team may sign in to the dashboard.
+    pub sign_in_provider: Option<Arc<SignInProvider>>,
     /// What is kept of each request of a provider; nothing, where it is only looked who sends it.
     pub request_log: Option<Policy>,
 }
@@ -150,6 +153,7 @@ impl Settings {
             webhook_networks: Networks::default(),
             brand: Arc::default(),
             frame_ancestors: Vec::new(),
+            sign_in_provider: None,
             request_log: Some(Policy { bodies: true, personal_data: PersonalData::Kept }),
         })
     }

@@ -8,8 +8,8 @@ use directory::secret::{Secret, SecretKind};
 use directory::webhook::{Filter, SigningSecret};
 use directory::{
     Aside, By, CatalogueKind, CreateUser, DefineSchema, DeleteUser, DirectoryId, Document,
-    DomainMode, Limits, OrganizationId, PortalFeatures, PortalLinkLife, ResourceId, RoleMapping,
-    SafetyEdit, SaveRoleMapping, Settings, TokenScope,
+    DomainMode, Limits, OrganizationId, PortalFeatures, PortalLinkLife, ProvedPerson, ResourceId,
+    RoleMapping, SafetyEdit, SaveRoleMapping, Settings, TokenScope,
 };
 use jiff::{SignedDuration, Timestamp};
 use scim::admit::admit;
@@ -226,6 +226,17 @@ async fn invite(store: &Store, organization: OrganizationId) {
     let invited = access.invited(&hash).await.unwrap().expect("they are invited");
     let joined = access.join(&hash, invited.id, joining, &session, "a browser", origin).await;
     assert_eq!(joined.unwrap(), Ok(()));
+    let person = ProvedPerson {
+        issuer: "https://id.example".to_owned(),
+        subject: "ana".to_owned(),
+        email: Some("ana@vendor.example".to_owned()),
+        name: None,
+    };
+    let session = Secret::new(SecretKind::MemberSession, [10; 32]);
+    let entered = access.sign_in_proved(person, None, &session, "a browser", origin).await;
+    assert_eq!(entered.unwrap(), Ok(()));
+    let api = access.dashboard(&session.hash()).await.unwrap().expect("they are signed in");
+    assert!(api.require_provider(true).await.unwrap());
 }
 
 /// An endpoint, with something that is to be brought there, and something once more.

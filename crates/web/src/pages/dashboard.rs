@@ -1,6 +1,7 @@
 //! The dashboard: where people of the vendor sign in, and see and do what the management API has.
 
 pub(super) mod account;
+pub(super) mod by_provider;
 pub(super) mod join;
 pub(super) mod members;
 pub(super) mod organizations;
@@ -51,6 +52,8 @@ pub(super) fn places() -> Vec<Place> {
     vec![
         Place::get("/dashboard/sign-in", sign_in::show),
         Place::post("/dashboard/sign-in", sign_in::sign_in),
+        Place::get("/dashboard/sign-in/oidc", by_provider::begin),
+        Place::get(crate::oidc::CALLBACK, by_provider::back),
         Place::get("/dashboard/join/{secret}", join::show),
         Place::post("/dashboard/join/{secret}", join::join),
         Place::get("/dashboard", overview::show).needs(Scope(DirectoriesRead)),
@@ -61,6 +64,7 @@ pub(super) fn places() -> Vec<Place> {
         Place::post("/dashboard/organizations/{organization}/portal-links/{link}/revoke", organizations::revoke).needs(Scope(PortalWrite)),
         Place::get("/dashboard/members", members::show).needs(Nothing),
         Place::post("/dashboard/members", members::invite).needs(Owner),
+        Place::post("/dashboard/members/sign-in", members::require_provider).needs(Owner),
         Place::post("/dashboard/members/{member}/remove", members::remove).needs(Owner),
         Place::get("/dashboard/account", account::show).needs(Nothing),
         Place::post("/dashboard/account/sessions/{session}/end", account::end).needs(Nothing),

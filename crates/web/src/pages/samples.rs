@@ -1,6 +1,7 @@
 //! What pages show, for whoever looks at them without a server: the test below, and the step `pages`,
 //! which photographs what the test has written.
 
+mod by_provider;
 mod portal;
 
 use std::collections::BTreeSet;
@@ -77,6 +78,7 @@ fn samples() -> Vec<Sample> {
     }
     portal::add_all(&mut add);
     of_dashboard(&mut add);
+    by_provider::add_all(&mut add);
     all
 }
 
@@ -85,7 +87,7 @@ fn of_dashboard(add: &mut impl FnMut(&str, &str, Result<String, askama::Error>))
         [("empty", None), ("wrong", Some(Wrong::Something)), ("too-many", Some(Wrong::TooMany(28)))]
     {
         let (email, next) = ("ana@vendor.example".to_owned(), String::new());
-        let sign_in = SignInPage { frame: frame(), email, next, wrong };
+        let sign_in = SignInPage { frame: frame(), email, next, wrong, provider: None };
         add("dashboard/sign-in", special, sign_in.render());
     }
     for (special, role, invited_as, wrong) in [
@@ -108,6 +110,7 @@ fn of_dashboard(add: &mut impl FnMut(&str, &str, Result<String, askama::Error>))
             key: Copyable::new("key", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"),
             key_uri: "otpauth://totp/Roster:bo?secret=GEZDGNBVGY3TQOJQ&issuer=Roster".to_owned(),
             password_characters_min: 12,
+            provider: None,
             wrong,
         };
         add("dashboard/join", special, join.render());
@@ -180,7 +183,9 @@ fn of_dashboard(add: &mut impl FnMut(&str, &str, Result<String, askama::Error>))
         let email = wrong.map(|_| "bo".to_owned()).unwrap_or_default();
         let signed_in = signed_in("members", role);
         let members = members();
-        let members = MembersPage { frame: frame(), signed_in, members, made, email, wrong };
+        let provider = None;
+        let members =
+            MembersPage { frame: frame(), signed_in, members, made, email, wrong, provider };
         add("dashboard/members", special, members.render());
     }
     let session = |browser: &str, is_this| SessionRow {
@@ -254,6 +259,8 @@ fn members() -> Vec<MemberRow> {
         last_seen_at: matches!(standing, Standing::Joined).then(|| at("2026-11-22T15:58:00Z")),
         standing,
         is_reader: number == 1,
+        is_at_provider: number == 1,
+        keeps_password: number == 1,
     };
     let until = Standing::InvitedUntil(at("2026-11-29T16:00:00Z"));
     vec![

@@ -71,6 +71,11 @@ impl Tries {
         check(&self.address, email.as_str().to_owned(), String::new())
     }
 
+    /// Counts one of which it is not known for whom it is.
+    pub(crate) fn count_of_place(&self, from: Option<IpAddr>) -> Result<(), Duration> {
+        check(&self.place, from.map(network), None)
+    }
+
     /// Whether the audit log is to tell of one that was refused: once in a while, for each address.
     pub(crate) fn is_refusal_noted(&self, email: &str) -> bool {
         let email = SecretHash::of(&email_key(email));

@@ -18,17 +18,17 @@ use web::Limits;
 use crate::portal::{FROM_HERE, shown};
 use crate::server::{Reply, Server, text};
 
-const PASSWORD: &str = "correct horse battery";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// A server, and what time it is there.
-struct Scene {
-    server: Server,
-    passed: Cell<i64>,
+pub(crate) struct Scene {
+    pub(crate) server: Server,
+    pub(crate) passed: Cell<i64>,
     invitations: Cell<u8>,
 }
 
 /// 2026-01-05T09:00:00Z, when every server begins.
-const BEGINNING: i64 = 1_767_603_600;
+pub(crate) const BEGINNING: i64 = 1_767_603_600;
 
 struct At(i64);
 
@@ -51,17 +51,20 @@ impl Ids for OtherIds {
 impl Scene {
     fn begin(name: &str) -> Scene {
         let limits = Limits { guesses: None, rate: None, ..Limits::default() };
-        let server = Server::start(name, limits);
+        Scene::of(Server::start(name, limits))
+    }
+
+    pub(crate) fn of(server: Server) -> Scene {
         Scene { server, passed: Cell::new(0), invitations: Cell::new(0) }
     }
 
-    fn pass(&self, seconds: i64) {
+    pub(crate) fn pass(&self, seconds: i64) {
         self.server.pass(seconds);
         self.passed.set(self.passed.get() + seconds);
     }
 
     /// Invites the first member, as each start of `roster serve` does: where the link leads.
-    fn invite_first(&self) -> Option<String> {
+    pub(crate) fn invite_first(&self) -> Option<String> {
         let number = self.invitations.get();
         self.invitations.set(number + 1);
         let environment = Environment {
@@ -88,13 +91,13 @@ impl Scene {
         is_invited.then(|| format!("/dashboard/join/{}", secret.reveal()))
     }
 
-    fn first(&self) -> Member {
+    pub(crate) fn first(&self) -> Member {
         let path = self.invite_first().expect("nobody has joined");
         Member::join(self, &path, "Ana", "ana@vendor.example")
     }
 
     /// The code that an app shows now, of what it was given (RFC 6238).
-    fn code(&self, key: &str) -> String {
+    pub(crate) fn code(&self, key: &str) -> String {
         const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
         let mut bits = String::new();
         for letter in key.chars() {
@@ -110,24 +113,24 @@ impl Scene {
         format!("{:06}", (u32::from_be_bytes(bytes) & 0x7fff_ffff) % 1_000_000)
     }
 
-    fn get(&self, path: &str) -> Reply {
+    pub(crate) fn get(&self, path: &str) -> Reply {
         self.server.call("GET", path, &[], b"")
     }
 
-    fn post(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
+    pub(crate) fn post(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
         let headers = [FROM_HERE, ("User-Agent", "Tester/1")];
         self.server.call("POST", path, &headers, &encoded(fields))
     }
 }
 
 /// Somebody who is signed in.
-struct Member {
-    session: String,
+pub(crate) struct Member {
+    pub(crate) session: String,
     /// What their codes are made from.
-    key: String,
+    pub(crate) key: String,
 }
 
-fn encoded(fields: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn encoded(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut form = String::new();
     for (name, value) in fields {
         let escaped = |text: &str| {
@@ -153,14 +156,14 @@ fn cookie_of(reply: &Reply) -> String {
 }
 
 /// What stands in an element of a page.
-fn element<'p>(page: &'p str, id: &str) -> &'p str {
+pub(crate) fn element<'p>(page: &'p str, id: &str) -> &'p str {
     let (_, rest) = page.split_once(&format!("id=\"{id}\">")).expect("the element is there");
     rest.split_once('<').expect("its end").0
 }
 
 impl Member {
     /// Joins by an invitation.
-    fn join(scene: &Scene, path: &str, name: &str, email: &str) -> Member {
+    pub(crate) fn join(scene: &Scene, path: &str, name: &str, email: &str) -> Member {
         let (status, page) = shown(&scene.get(path));
         assert_eq!(status, 200, "{page}");
         let key = element(&page, "key").to_owned();
@@ -176,19 +179,19 @@ impl Member {
         SecretHash::of(&format!("form of {}", self.session)).as_str()[..32].to_owned()
     }
 
-    fn get(&self, scene: &Scene, path: &str) -> Reply {
+    pub(crate) fn get(&self, scene: &Scene, path: &str) -> Reply {
         let cookie = format!("dashboard={}", self.session);
         scene.server.call("GET", path, &[("Cookie", &cookie)], b"")
     }
 
-    fn post(&self, scene: &Scene, path: &str, fields: &[(&str, &str)]) -> Reply {
+    pub(crate) fn post(&self, scene: &Scene, path: &str, fields: &[(&str, &str)]) -> Reply {
         let (cookie, proof) = (format!("dashboard={}", self.session), self.proof());
         let mut all = vec![("proof", proof.as_str())];
         all.extend(fields);
         scene.server.call("POST", path, &[FROM_HERE, ("Cookie", &cookie)], &encoded(&all))
     }
 
-    fn is_in(&self, scene: &Scene) -> bool {
+    pub(crate) fn is_in(&self, scene: &Scene) -> bool {
         match self.get(scene, "/dashboard").status {
             200 => true,
             303 => false,
@@ -197,7 +200,7 @@ impl Member {
     }
 
     /// Invites somebody, who joins.
-    fn invite(&self, scene: &Scene, email: &str, role: &str) -> Member {
+    pub(crate) fn invite(&self, scene: &Scene, email: &str, role: &str) -> Member {
         let reply = self.post(scene, "/dashboard/members", &[("email", email), ("role", role)]);
         let (status, page) = shown(&reply);
         assert_eq!(status, 200, "{page}");
@@ -270,7 +273,7 @@ fn whoever_is_signed_out_is_led_to_sign_in_and_back() {
     let ana = scene.first();
     for (method, page) in web::page_places() {
         let is_within = page.starts_with("/dashboard")
-            && page != "/dashboard/sign-in"
+            && !page.starts_with("/dashboard/sign-in")
             && !page.starts_with("/dashboard/join");
         if !is_within {
             continue;
@@ -455,7 +458,7 @@ fn who_tries_passwords_is_told_to_wait() {
 }
 
 /// What the audit log has of it, the first first: who did what, from where, and in which request.
-fn noted(scene: &Scene, action: &str) -> Vec<Value> {
+pub(crate) fn noted(scene: &Scene, action: &str) -> Vec<Value> {
     let path = format!("/api/v1/audit?action={action}");
     let mut entries = scene.server.api("GET", &path, b"").json()["data"].take();
     let mut entries = std::mem::take(entries.as_array_mut().expect("entries"));

@@ -13,6 +13,7 @@ mod isolation;
 mod limits;
 mod lists;
 mod noise;
+mod oidc;
 mod once;
 mod openapi;
 mod parts;

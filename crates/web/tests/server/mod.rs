@@ -84,6 +84,12 @@ impl Server {
 
     /// The same, with SCIM below this path.
     pub(crate) fn start_at(name: &str, scim_path: &str, limits: Limits) -> Server {
+        let settings = Settings::new(PUBLIC_URL, scim_path, limits).expect("good settings");
+        Server::start_told(name, settings)
+    }
+
+    /// The same, with these settings.
+    pub(crate) fn start_told(name: &str, settings: Settings) -> Server {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).expect("a temporary folder");
@@ -91,7 +97,7 @@ impl Server {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             folder,
             own: OwnDatabase::make(),
-            settings: Settings::new(PUBLIC_URL, scim_path, limits).expect("good settings"),
+            settings,
             clock: Arc::default(),
             ids: Arc::default(),
             request_ids: Arc::default(),

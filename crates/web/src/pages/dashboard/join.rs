@@ -13,7 +13,7 @@ use directory::{Member, MemberRole, as_email, as_name};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use store::{Joining, NotJoined};
 
-use super::sign_in::enter;
+use super::sign_in::{ProviderLink, enter};
 use super::{browser, set_session};
 use crate::Counter;
 use crate::caller::{client_address, origin};
@@ -37,7 +37,15 @@ pub(crate) struct JoinPage {
     /// The same as a link, for whoever has the app on the same device.
     pub(crate) key_uri: String,
     pub(crate) password_characters_min: usize,
+    /// By whom they may join instead, or have to.
+    pub(crate) provider: Option<ProviderLink>,
     pub(crate) wrong: Option<WrongField>,
+}
+
+impl JoinPage {
+    fn has_to_use_provider(&self) -> bool {
+        self.provider.as_ref().is_some_and(|it| it.is_required)
+    }
 }
 
 /// What is wrong with what was typed.
@@ -65,7 +73,7 @@ pub(super) async fn show(
 ) -> Result<Response, Stop> {
     let found = counter.access.invited(&SecretHash::of(&secret)).await?;
     let Some(member) = found else { return Ok(no_invitation(&counter)) };
-    Ok(form_page(&counter, &secret, member, &Form::default(), None))
+    form_page(&counter, &secret, member, &Form::default(), None).await
 }
 
 /// `POST /dashboard/join/{secret}`.
@@ -79,6 +87,10 @@ pub(super) async fn join(
     let Some(member) = counter.access.invited(&invitation).await? else {
         return Ok(no_invitation(&counter));
     };
+    if provider_of(&counter, &member).await?.is_some_and(|it| it.is_required) {
+        // The page has no form for it.
+        return form_page(&counter, &secret, member, &Form::default(), None).await;
+    }
     let codes = CodeSecret::of_invitation(&secret);
     let second = counter.access.now().as_second();
     let said = || {
@@ -98,7 +110,7 @@ pub(super) async fn join(
     };
     let (name, email, password, code_step) = match said() {
         Ok(said) => said,
-        Err(wrong) => return Ok(form_page(&counter, &secret, member, &form, Some(wrong))),
+        Err(wrong) => return form_page(&counter, &secret, member, &form, Some(wrong)).await,
     };
     let joining = Joining {
         email,
@@ -113,18 +125,33 @@ pub(super) async fn join(
         Ok(()) => Ok(enter("", set_session(&counter, &session))),
         Err(NotJoined::NoInvitation) => Ok(no_invitation(&counter)),
         Err(NotJoined::EmailTaken) => {
-            Ok(form_page(&counter, &secret, member, &form, Some(WrongField::EmailTaken)))
+            form_page(&counter, &secret, member, &form, Some(WrongField::EmailTaken)).await
         }
     }
 }
 
-fn form_page(
+/// By whom somebody may join instead of with a password. The first member may not: they are who can get
+/// in when the provider fails.
+async fn provider_of(counter: &Counter, member: &Member) -> Result<Option<ProviderLink>, Stop> {
+    if member.email.is_none() {
+        return Ok(None);
+    }
+    let found = ProviderLink::find(counter, "").await?;
+    let of_member = |it: ProviderLink| {
+        let is_required = it.is_required && !member.keeps_password;
+        ProviderLink { is_required, ..it }
+    };
+    Ok(found.map(of_member))
+}
+
+async fn form_page(
     counter: &Counter,
     secret: &str,
     member: Member,
     form: &Form,
     wrong: Option<WrongField>,
-) -> Response {
+) -> Result<Response, Stop> {
+    let provider = provider_of(counter, &member).await?;
     let frame = Frame::new(counter, "");
     let key = CodeSecret::of_invitation(secret).text();
     let key_uri = key_uri(frame.vendor(), member.email.as_deref().unwrap_or_default(), &key);
@@ -139,13 +166,14 @@ fn form_page(
         role: member.role,
         until: member.invited_until.map(When),
         email: form.text("email").to_owned(),
-        name: form.text("name").to_owned(),
+        name: if form.text("name").is_empty() { member.name } else { form.text("name").to_owned() },
         key: Copyable::new("key", key),
         key_uri,
         password_characters_min: password::CHARACTERS_MIN,
+        provider,
         wrong,
     };
-    page_with(status, &join_page)
+    Ok(page_with(status, &join_page))
 }
 
 /// As apps that show codes read it.

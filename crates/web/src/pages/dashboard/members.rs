@@ -24,6 +24,19 @@ pub(crate) struct MembersPage {
     /// What was typed that is not right.
     pub(crate) email: String,
     pub(crate) wrong: Option<WrongInvitation>,
+    /// By whom members may sign in, where there is somebody.
+    pub(crate) provider: Option<Provider>,
+}
+
+/// The provider of the team, for who looks at how members sign in.
+#[derive(Clone, Debug)]
+pub(crate) struct Provider {
+    pub(crate) name: String,
+    pub(crate) is_required: bool,
+    /// Whether the reader has signed in by it, and so knows that it works.
+    pub(crate) is_readers: bool,
+    /// How many could not sign in as they did before, if it were required.
+    pub(crate) others: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +53,10 @@ pub(crate) struct MemberRow {
     pub(crate) last_seen_at: Option<When>,
     pub(crate) standing: Standing,
     pub(crate) is_reader: bool,
+    /// Whether they sign in by the provider.
+    pub(crate) is_at_provider: bool,
+    /// Whether they may sign in with a password where others have to by the provider.
+    pub(crate) keeps_password: bool,
 }
 
 pub(crate) enum Standing {
@@ -63,6 +80,8 @@ impl MemberRow {
             email: member.email.unwrap_or_default(),
             role: member.role,
             last_seen_at: member.last_seen_at.map(When),
+            is_at_provider: member.is_at_provider,
+            keeps_password: member.keeps_password,
             standing,
         }
     }
@@ -82,10 +101,36 @@ async fn everybody(
     let reader = store.member().map(|(member, _)| member.id);
     let now = counter.access.now();
     let members = store.members().await?.into_iter();
-    let members = members.map(|it| MemberRow::new(it, reader, now)).collect();
+    let members: Vec<_> = members.map(|it| MemberRow::new(it, reader, now)).collect();
+    let provider = match &counter.oidc {
+        None => None,
+        Some(oidc) => Some(Provider {
+            name: oidc.provider.name().to_owned(),
+            is_required: counter.access.is_provider_required().await?,
+            is_readers: members.iter().any(|it| it.is_reader && it.is_at_provider),
+            others: members.iter().filter(|it| !it.is_reader && !it.keeps_password).count(),
+        }),
+    };
     let email = if wrong.is_some() { form.text("email").to_owned() } else { String::new() };
     let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    Ok(page_with(status, &MembersPage { frame, signed_in, members, made, email, wrong }))
+    let members = MembersPage { frame, signed_in, members, made, email, wrong, provider };
+    Ok(page_with(status, &members))
+}
+
+/// `POST /dashboard/members/sign-in`.
+pub(super) async fn require_provider(dashboard: Dashboard) -> Result<Response, Stop> {
+    if dashboard.counter.oidc.is_none() {
+        return Err(Stop::Nothing);
+    }
+    let required = match dashboard.form.text("by") {
+        "provider" => true,
+        "either" => false,
+        _ => return Err(Stop::Unreadable),
+    };
+    if !dashboard.store.require_provider(required).await? {
+        return Err(Problem::untried_provider().into());
+    }
+    Ok(go_to("/dashboard/members"))
 }
 
 /// `POST /dashboard/members`.

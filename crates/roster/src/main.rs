@@ -12,6 +12,7 @@ mod requests;
 mod retention;
 mod serve;
 mod simulate;
+mod simulated;
 mod terminal;
 
 use std::process::ExitCode;

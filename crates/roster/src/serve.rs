@@ -21,6 +21,7 @@ use web::{Brand, Colour, FrameAncestor, Logo};
 use crate::environment;
 use crate::place::{Addresses, Place, SCIM_PATH, warn_of_addresses};
 use crate::retention::Retention;
+use crate::simulated::Oktas;
 use crate::terminal::say;
 
 /// Where the server listens when nobody says.
@@ -164,7 +165,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     ));
 
     let application =
-        web::application(store.access(), settings, environment::ids(), environment::entropy);
+        web::application(store.access(), settings, environment::ids(), environment::entropy)
+            .with_simulators(Arc::new(Oktas::of(address)));
     let store = Arc::new(store);
     let courier = courier(&store, networks);
     let upkeep = tokio::spawn({

@@ -23,6 +23,7 @@ mod problem;
 mod scim;
 pub mod settings;
 mod shares;
+pub mod simulations;
 mod taken;
 mod unreadable;
 
@@ -55,6 +56,7 @@ use crate::guesses::Guesses;
 use crate::pages::{Policies, Tries};
 use crate::scim::Explanation;
 use crate::shares::Shares;
+use crate::simulations::{Simulations, Simulators};
 use crate::taken::Glimpse;
 
 /// Everything that a request is served with.
@@ -71,6 +73,7 @@ pub(crate) struct Counter {
     snapshots: Shares,
     policies: Policies,
     tries: Tries,
+    simulations: Arc<Simulations>,
 }
 
 /// Where secrets come from. Chance arrives as an argument; the front door has the real one.
@@ -100,6 +103,7 @@ pub fn application(
         refusals: caller::refusals(),
         policies: Policies::new(&settings.frame_ancestors),
         tries: Tries::new(),
+        simulations: Arc::default(),
         settings,
     });
     let others = Router::new()
@@ -129,9 +133,17 @@ impl std::fmt::Debug for Application {
 }
 
 impl Application {
+    /// Has pages play identity providers that come from here.
+    #[must_use]
+    pub fn with_simulators(self, simulators: Arc<dyn Simulators>) -> Application {
+        self.counter.simulations.supply(simulators);
+        self
+    }
+
     /// Lets those go who wait for something to happen: the server is to stop.
     pub(crate) fn stop(&self) {
         self.counter.followers.stop();
+        self.counter.simulations.stop();
     }
 
     /// Answers one request.

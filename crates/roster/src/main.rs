@@ -14,6 +14,7 @@ mod retention;
 mod serve;
 mod sign_in;
 mod simulate;
+mod simulated;
 mod terminal;
 
 use std::process::ExitCode;

@@ -22,6 +22,7 @@ use crate::environment;
 use crate::place::{Addresses, Place, SCIM_PATH, warn_of_addresses};
 use crate::retention::Retention;
 use crate::sign_in::SignIn;
+use crate::simulated::Oktas;
 use crate::terminal::say;
 
 /// Where the server listens when nobody says.
@@ -168,7 +169,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     ));
 
     let application =
-        web::application(store.access(), settings, environment::ids(), environment::entropy);
+        web::application(store.access(), settings, environment::ids(), environment::entropy)
+            .with_simulators(Arc::new(Oktas::of(address)));
     let store = Arc::new(store);
     let courier = courier(&store, networks);
     let upkeep = tokio::spawn({

@@ -71,6 +71,31 @@ impl HttpClient {
         if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
             return Err(Error::UrlParts(base_url.to_owned()));
         }
+        HttpClient::to(&url, is_loopback(&url), base_url, timeout)
+    }
+
+    /// A client for a server that runs in the same process: it is reached where it listens, whatever
+    /// address that is, without a proxy and without encryption.
+    pub fn of_this_process(
+        address: std::net::SocketAddr,
+        path: &str,
+        timeout: Duration,
+    ) -> Result<HttpClient, Error> {
+        let base_url = format!("http://{address}{path}");
+        let url = reqwest::Url::parse(&base_url).map_err(|_| Error::Url(base_url.clone()))?;
+        // What a parser makes of dots leads elsewhere.
+        if url.path() != path || url.query().is_some() || url.fragment().is_some() {
+            return Err(Error::UrlParts(base_url));
+        }
+        HttpClient::to(&url, true, &base_url, timeout)
+    }
+
+    fn to(
+        url: &reqwest::Url,
+        is_here: bool,
+        base_url: &str,
+        timeout: Duration,
+    ) -> Result<HttpClient, Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -84,7 +109,7 @@ impl HttpClient {
         let tls = tls.with_no_client_auth();
         let builder = reqwest::Client::builder();
         // A proxy of the environment is for others; this machine is reached directly.
-        let builder = if is_loopback(&url) { builder.no_proxy() } else { builder };
+        let builder = if is_here { builder.no_proxy() } else { builder };
         let http = builder
             .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())
@@ -171,6 +196,18 @@ fn chain(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_of_the_same_process_is_reached_where_it_listens_and_at_no_other_path() {
+        let address = "192.0.2.7:8484".parse().unwrap();
+        let client = |path: &str| {
+            HttpClient::of_this_process(address, path, Duration::from_secs(1)).map(|it| it.base)
+        };
+        assert_eq!(client("/scim/v2").as_deref(), Ok("http://192.0.2.7:8484/scim/v2"));
+        for path in ["/scim/../api", "/scim/v2?a=b", "/scim#a", "/scim/%2e%2e/api", "@b/scim"] {
+            assert!(client(path).is_err(), "{path}");
+        }
+    }
 
     #[test]
     fn plain_http_stays_on_this_machine() {

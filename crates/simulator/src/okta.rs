@@ -202,13 +202,19 @@ struct Account {
     active: Option<bool>,
 }
 
+/// How somebody stands with the app, as Okta's list of assignments shows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum AccountState {
+pub enum AccountState {
+    /// Never assigned.
     #[default]
     None,
+    /// Assigned, and not in the app yet.
     Pending,
+    /// Assigned, and in the app.
     Active,
+    /// Not assigned any more.
     Unassigned,
+    /// Assigned, and what was to be done failed.
     Error,
 }
 
@@ -232,12 +238,17 @@ struct Push {
     has_others: bool,
 }
 
+/// How a group stands with the app, as Okta's list of pushed groups shows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum PushState {
+pub enum PushState {
+    /// Not pushed.
     #[default]
     None,
+    /// Pushed: what changes is written.
     Active,
+    /// Pushed once, and not now.
     Inactive,
+    /// What was to be written failed.
     Error,
 }
 
@@ -354,6 +365,42 @@ impl Okta {
             push: Push::default(),
         });
         GroupKey(self.groups.len() - 1)
+    }
+
+    /// What Okta knows of a person.
+    pub fn attributes(&self, person: PersonKey) -> &Attributes {
+        &self.person(person).attributes
+    }
+
+    /// How a person stands with the app.
+    pub fn account(&self, person: PersonKey) -> AccountState {
+        self.person(person).account.state
+    }
+
+    /// The server's id of a person who is in the app, or was.
+    pub fn id_in_app(&self, person: PersonKey) -> Option<&str> {
+        let account = &self.person(person).account;
+        account.external_id.as_deref().or(account.former_id.as_deref())
+    }
+
+    /// The name of a group, as it is in Okta.
+    pub fn group_name(&self, group: GroupKey) -> &str {
+        &self.group(group).name
+    }
+
+    /// The people of a group, as they are in Okta.
+    pub fn members(&self, group: GroupKey) -> &BTreeSet<PersonKey> {
+        &self.group(group).members
+    }
+
+    /// Whether a group is assigned to the app: its people are assigned with it.
+    pub fn is_assigned(&self, group: GroupKey) -> bool {
+        self.group(group).is_assigned
+    }
+
+    /// How a group stands with the app.
+    pub fn push(&self, group: GroupKey) -> PushState {
+        self.group(group).push.state
     }
 
     /// The admin does something. What follows from it waits to be sent.

@@ -24,6 +24,7 @@ mod problem;
 mod scim;
 pub mod settings;
 mod shares;
+pub mod simulations;
 mod taken;
 mod unreadable;
 
@@ -59,6 +60,7 @@ use crate::oidc::Oidc;
 use crate::pages::{Policies, Tries};
 use crate::scim::Explanation;
 use crate::shares::Shares;
+use crate::simulations::{Simulations, Simulators};
 use crate::taken::Glimpse;
 
 /// Everything that a request is served with.
@@ -79,6 +81,7 @@ pub(crate) struct Counter {
     under_way: Arc<RwLock<()>>,
     /// By whom members may sign in.
     oidc: Option<Oidc>,
+    simulations: Arc<Simulations>,
 }
 
 /// Where secrets come from. Chance arrives as an argument; the front door has the real one.
@@ -110,6 +113,7 @@ pub fn application(
         tries: Tries::new(),
         under_way: Arc::default(),
         oidc: settings.sign_in_provider.clone().map(|it| Oidc::new(it, settings.public_url())),
+        simulations: Arc::default(),
         settings,
     });
     let others = Router::new()
@@ -139,9 +143,17 @@ impl std::fmt::Debug for Application {
 }
 
 impl Application {
+    /// Has pages play identity providers that come from here.
+    #[must_use]
+    pub fn with_simulators(self, simulators: Arc<dyn Simulators>) -> Application {
+        self.counter.simulations.supply(simulators);
+        self
+    }
+
     /// Lets those go who wait for something to happen: the server is to stop.
     pub(crate) fn stop(&self) {
         self.counter.followers.stop();
+        self.counter.simulations.stop();
     }
 
     /// Waits for what goes on though its client has hung up. Nothing is begun any more.

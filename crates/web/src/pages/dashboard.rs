@@ -7,6 +7,7 @@ pub(super) mod members;
 pub(super) mod organizations;
 pub(super) mod overview;
 pub(super) mod sign_in;
+pub(super) mod simulator;
 
 use std::sync::Arc;
 
@@ -46,7 +47,7 @@ impl Place {
 
 #[rustfmt::skip]
 pub(super) fn places() -> Vec<Place> {
-    use ApiScope::{DirectoriesRead, OrganizationsRead, OrganizationsWrite, PortalWrite};
+    use ApiScope::{DirectoriesRead, DirectoriesWrite, OrganizationsRead, OrganizationsWrite, PortalWrite};
     use Needs::{Nothing, Owner, Scope};
 
     vec![
@@ -62,6 +63,13 @@ pub(super) fn places() -> Vec<Place> {
         Place::get("/dashboard/organizations/{organization}", organizations::show).needs(Scope(OrganizationsRead)),
         Place::post("/dashboard/organizations/{organization}/portal-links", organizations::invite).needs(Scope(PortalWrite)),
         Place::post("/dashboard/organizations/{organization}/portal-links/{link}/revoke", organizations::revoke).needs(Scope(PortalWrite)),
+        Place::get("/dashboard/simulator", simulator::list).needs(Scope(DirectoriesRead)),
+        Place::post("/dashboard/simulator", simulator::begin).needs(Scope(DirectoriesWrite)),
+        Place::post("/dashboard/simulator/connect", simulator::connect).needs(Scope(DirectoriesWrite)),
+        Place::get("/dashboard/simulator/{simulation}", simulator::show).needs(Scope(DirectoriesRead)),
+        Place::get("/dashboard/simulator/{simulation}/live", simulator::live).needs(Scope(DirectoriesRead)),
+        Place::post("/dashboard/simulator/{simulation}/act", simulator::act).needs(Scope(DirectoriesWrite)),
+        Place::post("/dashboard/simulator/{simulation}/end", simulator::end).needs(Scope(DirectoriesWrite)),
         Place::get("/dashboard/members", members::show).needs(Nothing),
         Place::post("/dashboard/members", members::invite).needs(Owner),
         Place::post("/dashboard/members/sign-in", members::require_provider).needs(Owner),

@@ -327,14 +327,14 @@ fn of_directory(directory: &Directory) -> Value {
     })
 }
 
-/// Of the people whom sync takes nothing from, how many they are.
+/// Of the people whom sync takes nothing from, their ids and the roles that they keep.
 fn of_role_mapping(mapping: &RoleMapping) -> Value {
     json!({
         "strategy": mapping.strategy,
         "rules": mapping.rules,
         "default_role": mapping.default_role,
         "default_group": mapping.default_group,
-        "protected": mapping.protected.len(),
+        "protected": mapping.protected,
     })
 }
 

@@ -63,6 +63,7 @@ pub enum EventKind {
     HoldStarted,
     HoldApproved,
     HoldRejected,
+    HoldWaiting,
     HoldExpired,
     HoldBroughtBack,
     HoldReleased,
@@ -81,7 +82,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [EventKind; 47] = [
+    pub const ALL: [EventKind; 48] = [
         EventKind::DirectoryCreated,
         EventKind::DirectoryUpdated,
         EventKind::DirectoryPaused,
@@ -115,6 +116,7 @@ impl EventKind {
         EventKind::HoldStarted,
         EventKind::HoldApproved,
         EventKind::HoldRejected,
+        EventKind::HoldWaiting,
         EventKind::HoldExpired,
         EventKind::HoldBroughtBack,
         EventKind::HoldReleased,
@@ -167,6 +169,7 @@ impl EventKind {
             EventKind::HoldStarted => "directory.hold.started",
             EventKind::HoldApproved => "directory.hold.approved",
             EventKind::HoldRejected => "directory.hold.rejected",
+            EventKind::HoldWaiting => "directory.hold.waiting",
             EventKind::HoldExpired => "directory.hold.expired",
             EventKind::HoldBroughtBack => "directory.hold.brought_back",
             EventKind::HoldReleased => "directory.hold.released",

@@ -211,8 +211,12 @@ impl FromStr for Domain {
 
 impl DomainGuard {
     /// The domains of a person that are none of these: of the name, where it is an address, and of the
-    /// e-mail addresses that are for work or the first to be used. Who has no address is nowhere.
+    /// e-mail addresses that are for work or the first to be used. Who has no address is nowhere; and
+    /// where an organization has named no domain, nobody is outside.
     pub fn outside(&self, user: &User) -> BTreeSet<Domain> {
+        if self.domains.is_empty() {
+            return BTreeSet::new();
+        }
         let resource = user.document.resource();
         let emails = resource.attributes().get("emails").and_then(Value::as_array);
         let is_meant = |email: &&Value| {
@@ -282,6 +286,13 @@ pub struct Guards {
 }
 
 impl Guards {
+    /// The same where nobody takes a seat, as in a shadow.
+    #[must_use]
+    pub fn without_seats(self) -> Guards {
+        let safety = Safety { seats: None, ..Safety::clone(&self.safety) };
+        Guards { safety: Arc::new(safety), ..self }
+    }
+
     /// Counts what was decided; says so where the limit is passed by it, in either direction.
     pub fn count(
         &mut self,
@@ -495,5 +506,23 @@ mod tests {
         check(&with(json!({ "value": "a@b.test", "primary": true })), &["b.test"]);
         check(&with(json!({ "value": "a@b.test", "type": "home" })), &[]);
         check(&with(json!({ "type": "work" })), &[]);
+    }
+
+    #[test]
+    fn nobody_is_outside_of_no_domains() {
+        let resource = scim::Resource::from_text(r#"{"userName":"ana@other.test"}"#).unwrap();
+        let user = User {
+            id: UserId::parse("019b8d4a-0000-7000-8000-00000000dead").unwrap(),
+            document: crate::user::Document::new(resource),
+            active: true,
+            version: 1,
+            created_at: Timestamp::UNIX_EPOCH,
+            modified_at: Timestamp::UNIX_EPOCH,
+            aside: crate::aside::Aside::default(),
+        };
+        for mode in [DomainMode::Warn, DomainMode::Refuse] {
+            let guard = DomainGuard { mode, domains: BTreeSet::new() };
+            assert_eq!(guard.outside(&user), BTreeSet::new());
+        }
     }
 }

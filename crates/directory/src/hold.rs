@@ -216,6 +216,12 @@ pub struct Hold {
     pub started_at: Timestamp,
     /// When it ends by itself.
     pub until: Option<Timestamp>,
+    /// When operators are told once more that it waits.
+    pub remind_at: Option<Timestamp>,
+    /// How many accounts and memberships are lost while it waits, and not back.
+    pub lost: u64,
+    /// The place of the latest of these among what waits.
+    pub lost_at: u64,
     /// When it was last decided about.
     pub decided_at: Option<Timestamp>,
     /// When nothing waited any more.
@@ -227,9 +233,27 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// What can be decided about it.
+    /// What can be decided about it, and what somebody decides about who looks at it now: who has seen
+    /// that ten people would lose something does not approve that a thousand others do.
     pub fn revision(&self) -> Revision {
-        Revision::of(&json!([self.state.as_str(), self.decided_at.map(|at| at.to_string())]))
+        let decided_at = self.decided_at.map(|at| at.to_string());
+        Revision::of(&json!([self.state.as_str(), decided_at, self.lost, self.lost_at]))
+    }
+
+    /// When it is told of once more, after it was at this moment: before its time is up, so that somebody
+    /// can still decide, and else day by day. A shadow waits because somebody wants it to.
+    pub fn next_reminder(&self, told_at: Timestamp) -> Option<Timestamp> {
+        let is_waiting = matches!(self.state, HoldState::Held | HoldState::Rejected);
+        if self.kind == HoldKind::Shadow || !is_waiting {
+            return None;
+        }
+        match self.until {
+            Some(until) => {
+                let left = until.duration_since(self.started_at) / 4;
+                until.checked_sub(left).ok().filter(|at| *at > told_at)
+            }
+            None => told_at.checked_add(SignedDuration::from_hours(24)).ok(),
+        }
     }
 
     /// What is told of it when it comes into this state.

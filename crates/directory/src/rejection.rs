@@ -101,6 +101,15 @@ pub enum Rejection {
     ShadowRejected,
     /// The app has heard of people of the directory already, or changes of it wait.
     NoShadow,
+    /// More people of a shadow would take a seat than there are seats left.
+    SeatsFullForShadow {
+        /// How many.
+        people: u64,
+        /// How many seats are taken by others.
+        taken: u64,
+        /// How many there are.
+        max: u64,
+    },
     /// No key has the id.
     UnknownApiKey(TokenId),
     /// The organization has as many keys as it may; or there are as many that are of none.
@@ -177,6 +186,9 @@ impl fmt::Display for Rejection {
             Rejection::HoldDecided => f.write_str("it was decided about already"),
             Rejection::ShadowRejected => f.write_str("a shadow cannot be rejected"),
             Rejection::NoShadow => f.write_str("the app has heard of the directory already"),
+            Rejection::SeatsFullForShadow { people, taken, max } => {
+                write!(f, "{people} people are too many where {taken} of {max} seats are taken")
+            }
             Rejection::UnknownApiKey(id) => write!(f, "no API key has the id `{id}`"),
             Rejection::ApiKeysFull(limit) => write!(f, "there are {limit} such API keys already"),
             Rejection::UnknownPortalLink(id) => write!(f, "no portal link has the id `{id}`"),

@@ -355,7 +355,7 @@ impl Record {
                 .collect(),
             unknown_member_count: seen.unknown_members.len() as u64,
             scim_type: error.as_ref().and_then(|it| text(it, "scimType")),
-            detail: error.as_ref().and_then(|it| text(it, "detail")),
+            detail: error.as_ref().and_then(|it| text(it, "detail")).map(without_request_id),
             failed_operations: failed_operations(seen),
             request_body: about(&request),
             answer_body: about(&answer),
@@ -369,6 +369,16 @@ impl Record {
         };
         Record { entry, request_body: text(request), answer_body: text(answer) }
     }
+}
+
+/// An error without the id of its request, which whoever reads the log has in another place.
+fn without_request_id(mut detail: String) -> String {
+    if let Some(at) = detail.rfind(" (request req-")
+        && detail.ends_with(')')
+    {
+        detail.truncate(at);
+    }
+    detail
 }
 
 /// The error that was answered.

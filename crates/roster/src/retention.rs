@@ -54,7 +54,8 @@ impl Retention {
     pub(crate) async fn forget(self, store: &Store, holder: &str) {
         for class in Class::ALL {
             let kept_for = match class {
-                Class::Events => self.keep_events_days.duration(),
+                // What is remembered of people who are gone is as old as what is told of them.
+                Class::Events | Class::Past => self.keep_events_days.duration(),
                 Class::Audit => self.keep_audit_days.duration(),
                 Class::Bodies => Some(self.requests.bodies_kept_for()),
                 Class::Requests => Some(self.requests.kept_for()),

@@ -121,6 +121,12 @@ impl Error {
         Error::bad(Kind::NoTarget, detail)
     }
 
+    /// The same error in other words.
+    #[must_use]
+    pub fn with_detail(self, detail: impl Into<String>) -> Error {
+        Error { detail: detail.into(), ..self }
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         self.status

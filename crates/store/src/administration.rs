@@ -5,6 +5,7 @@
 
 use directory::audit::{self, Action};
 use directory::event::{ApiKeyEvent, of_api_key};
+use directory::hold::BRAKE_MINUTES;
 use directory::secret::SecretHash;
 use directory::{
     API_KEYS_MAX, ApiKey, CLIENT_SECRETS_MAX, CLIENTS_MAX, Cause, Change, ClientChange, ClientId,
@@ -732,9 +733,20 @@ async fn tidy_up(session: &mut Session, now: Timestamp) -> Result<u64, Error> {
             &[Value::Time(now), count(ROWS_AT_ONCE)],
         )
         .await?;
+    // Longer than that no brake looks back. Where nobody loses anything any more, nobody else lets go.
+    let brake_max = SignedDuration::from_mins(i64::from(*BRAKE_MINUTES.end()));
+    let losses = session
+        .run(
+            "forgetting what was lost long ago",
+            "delete from recent_losses where (directory_id, resource_id, member_id) in
+             (select directory_id, resource_id, member_id from recent_losses
+              where lost_at <= $1 limit $2)",
+            &[Value::Time(now - brake_max), count(ROWS_AT_ONCE)],
+        )
+        .await?;
     let links = portal::tidy_up(session, now, ROWS_AT_ONCE).await?;
     let sessions = members::tidy_up(session, now, ROWS_AT_ONCE).await?;
-    Ok((answers + tokens) as u64 + links + sessions)
+    Ok((answers + tokens + losses) as u64 + links + sessions)
 }
 
 /// Those who were in it have left their names behind; then nothing is left but the row that events

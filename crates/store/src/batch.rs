@@ -8,7 +8,8 @@ use directory::event::Draft;
 use directory::hold::waits;
 use directory::{
     Brake, Change, Directory, DirectoryHead, DirectoryId, EventId, Facts, GroupId, Guards, HoldId,
-    Limits, Membership, Moment, Notice, OrganizationId, ResourceId, Stop, User, UserId, Want,
+    Limits, Membership, Moment, Notice, OrganizationId, Rejection, ResourceId, SeatLimit, SeatMode,
+    Stop, User, UserId, Want,
 };
 use jiff::Timestamp;
 
@@ -48,7 +49,9 @@ macro_rules! directories {
             "select directory_id, organization_id, settings, user_count, group_count, ",
             "event_number, ordinal, active_user_count, schemas_version, event_at, ",
             "name, provider, created_at, paused_at, deleted_at, roles_version, hold_id, ",
-            "(select 1 from guards g where g.organization_id = directories.organization_id) ",
+            "(select 1 from guards g where g.organization_id = directories.organization_id), ",
+            "(select 1 from holds h where h.hold_id = directories.hold_id and h.kind = 'shadow'
+                  and h.state = 'held') ",
             "from directories where ",
             $($rest),+
         )
@@ -86,6 +89,8 @@ struct Working {
     group_count: u64,
     /// That its changes wait.
     hold: Option<HoldId>,
+    /// That nobody of it uses the app yet, and so nobody takes a seat.
+    is_shadow: bool,
     brake: Brake,
     /// Whose it is, where that one guards itself.
     guarded_by: Option<OrganizationId>,
@@ -122,6 +127,7 @@ impl Working {
             group_count: head.group_count,
             latest: row.time(9)?,
             hold: feed::optional_id(row.optional_text(16)?)?,
+            is_shadow: row.optional_integer(18)?.is_some(),
             brake: head.directory.settings.brake,
             guarded_by: row.optional_integer(17)?.map(|_| head.directory.organization_id),
             organization_id: Some(head.directory.organization_id),
@@ -133,8 +139,9 @@ impl Working {
 
     /// Tells whoever decides how the organization is guarded just now.
     fn be_guarded(&mut self, guards: &BTreeMap<OrganizationId, Guards>) {
-        let guards = self.guarded_by.and_then(|id| guards.get(&id));
-        self.facts.guard_by(guards.cloned());
+        let guards = self.guarded_by.and_then(|id| guards.get(&id)).cloned();
+        let guards = if self.is_shadow { guards.map(Guards::without_seats) } else { guards };
+        self.facts.guard_by(guards);
     }
 
     /// Whether the app is to say when somebody's access has ended.
@@ -154,6 +161,7 @@ impl Working {
             active_user_count: 0,
             group_count: 0,
             hold: None,
+            is_shadow: false,
             brake: Brake::default(),
             guarded_by: None,
             organization_id: None,
@@ -237,6 +245,9 @@ impl<'a> Batch<'a> {
             return None;
         }
         working.active_since += difference;
+        if working.is_shadow {
+            return None;
+        }
         let guards = self.guards.get_mut(&working.guarded_by?)?;
         guards.count(difference, Some(change), self.moment.now)
     }
@@ -259,7 +270,9 @@ impl<'a> Batch<'a> {
         id: OrganizationId,
     ) -> Result<(), Error> {
         if let Some(mut guards) = guards::load(session, id).await? {
-            let open = self.directories.values().filter(|it| it.organization_id == Some(id));
+            let is_counted =
+                |it: &&Working| it.organization_id == Some(id) && !it.is_shadow;
+            let open = self.directories.values().filter(is_counted);
             let since = open.map(|working| working.active_since).sum();
             guards.active = guards.active.saturating_add_signed(since);
             self.guards.insert(id, guards);
@@ -370,6 +383,38 @@ impl<'a> Batch<'a> {
     /// Has the changes of a directory that is open wait, or lets them out.
     pub(crate) fn hold(&mut self, directory_id: DirectoryId, hold: Option<HoldId>) {
         self.directories.get_mut(&directory_id).expect("it is open").hold = hold;
+    }
+
+    /// The same of one of which nobody uses the app yet.
+    pub(crate) fn be_shadow(&mut self, directory_id: DirectoryId, hold: HoldId) {
+        self.hold(directory_id, Some(hold));
+        self.directories.get_mut(&directory_id).expect("it is open").is_shadow = true;
+    }
+
+    /// Whoever is active in a shadow takes a seat from now on. Says what is to be told of that, or that
+    /// there are not enough of them.
+    pub(crate) fn go_live(
+        &mut self,
+        directory_id: DirectoryId,
+    ) -> Result<Option<Notice>, Rejection> {
+        let working = self.directories.get_mut(&directory_id).expect("it is open");
+        let people = working.active_user_count.saturating_add_signed(working.active_since);
+        let guards = working.guarded_by.and_then(|id| self.guards.get_mut(&id));
+        let notice = match guards {
+            Some(guards) => {
+                let taken = guards.active;
+                if let Some(SeatLimit { max, mode: SeatMode::Refuse }) = guards.safety.seats
+                    && people > 0
+                    && taken.saturating_add(people) > max
+                {
+                    return Err(Rejection::SeatsFullForShadow { people, taken, max });
+                }
+                guards.count(people.cast_signed(), None, self.moment.now)
+            }
+            None => None,
+        };
+        working.is_shadow = false;
+        Ok(notice)
     }
 
     /// Reads a directory that is to be written to, once.

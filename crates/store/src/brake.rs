@@ -164,7 +164,7 @@ pub(crate) async fn weigh(
         remember(session, &directory, &lost).await?;
         return Ok(None);
     }
-    let hold = Hold {
+    let mut hold = Hold {
         id: HoldId::new(moment.ids),
         directory_id: *directory_id,
         kind: HoldKind::Brake,
@@ -174,11 +174,15 @@ pub(crate) async fn weigh(
         people_max: most,
         started_at: moment.now,
         until: brake.until(moment.now),
+        remind_at: None,
+        lost: 0,
+        lost_at: 0,
         decided_at: None,
         ended_at: None,
         cause: lost.values().next().map(|it| it.cause.clone()).unwrap_or_default(),
         decided_by: None,
     };
+    hold.remind_at = hold.next_reminder(moment.now);
     holds::begin(session, &hold).await?;
     let told = pull(session, &hold, &window, ordinal).await?;
     let sql = "delete from recent_losses where directory_id = $1";

@@ -584,6 +584,7 @@ impl Job {
         }
         // What waits of them is not told any more: that they are erased was told at once.
         for sql in [
+            "delete from held_emails where directory_id = $1 and resource_id = $2",
             "delete from held_resources where directory_id = $1 and resource_id = $2",
             "delete from held_memberships where directory_id = $1 and member_id = $2",
             "delete from held_roles where directory_id = $1 and user_id = $2",
@@ -718,6 +719,7 @@ mod tests {
         ("former_users", "erased"),
         ("groups", "nothing: members have rows of their own"),
         ("guards", "nothing"),
+        ("held_emails", "erased"),
         ("held_memberships", "erased"),
         ("held_resources", "erased"),
         ("held_roles", "erased"),

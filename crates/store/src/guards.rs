@@ -41,13 +41,15 @@ pub struct SafetyState {
     pub receipts_since: Option<Timestamp>,
 }
 
-/// An organization's row, and how many people it has that may use the app.
+/// An organization's row, and how many people it has that may use the app: nobody does by a shadow.
 macro_rules! guards_sql {
     () => {
         "select g.seats_max, g.seats_mode, g.domains, g.domains_mode, g.receipt_minutes,
                 g.seats_exceeded_at, g.receipts_since,
                 (select cast(coalesce(sum(d.active_user_count), 0) as bigint) from directories d
-                 where d.organization_id = $1 and d.deleted_at is null)
+                 where d.organization_id = $1 and d.deleted_at is null
+                     and not exists (select 1 from holds h where h.hold_id = d.hold_id
+                                         and h.kind = 'shadow' and h.state = 'held'))
          from organizations o left join guards g on g.organization_id = o.organization_id
          where o.organization_id = $1 and o.deleted_at is null"
     };

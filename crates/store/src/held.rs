@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use scim::group::MemberKind;
 
 use crate::error::Error;
+use crate::narrow::email_keys_in;
 use crate::roles;
 use crate::rows;
 use crate::session::{Engine, Flow, Many, Session, Value, count};
@@ -267,6 +268,7 @@ impl Noted {
                            changed_at = excluded.changed_at",
         };
         let directory = directory_id.to_string();
+        self.keep_emails(session, &directory).await?;
         let resources: Vec<_> =
             self.resources.iter().map(|(id, held)| (id.to_string(), held)).collect();
         for some in resources.chunks(ROWS_AT_ONCE) {
@@ -313,6 +315,45 @@ impl Noted {
             session.run_each(&MEMBERSHIP, &rows).await?;
         }
         self.keep_roles(session, &directory).await
+    }
+
+    /// The addresses by which an app has heard of people: only of whom nothing is noted yet, which is
+    /// looked at before they are.
+    async fn keep_emails(&self, session: &mut Session, directory: &str) -> Result<(), Error> {
+        const EMAIL: Many<3> = Many {
+            doing: "noting by which addresses somebody was heard of",
+            sqlite: "insert into held_emails (directory_id, resource_id, email_key)
+                     select $1, $2, $3 where not exists
+                         (select 1 from held_resources
+                          where directory_id = $1 and resource_id = $2)
+                     on conflict (directory_id, resource_id, email_key) do nothing",
+            postgres: "insert into held_emails (directory_id, resource_id, email_key)
+                       select it.directory_id, it.resource_id, it.email_key
+                       from unnest($1::text[], $2::text[], $3::text[])
+                            as it (directory_id, resource_id, email_key)
+                       where not exists
+                           (select 1 from held_resources h
+                            where h.directory_id = it.directory_id
+                                and h.resource_id = it.resource_id)
+                       on conflict (directory_id, resource_id, email_key) do nothing",
+        };
+        let mut keys = Vec::new();
+        for (id, held) in &self.resources {
+            if let (MemberKind::User, Some(told), true) = (held.kind, &held.told, held.told_active) {
+                let id = id.to_string();
+                keys.extend(email_keys_in(told).into_iter().map(|key| (id.clone(), key)));
+            }
+        }
+        for some in keys.chunks(ROWS_AT_ONCE) {
+            let rows: Vec<_> = some
+                .iter()
+                .map(|(id, key): &(String, String)| {
+                    [Value::Text(directory), Value::Text(id), Value::Key(key)]
+                })
+                .collect();
+            session.run_many(&EMAIL, &rows).await?;
+        }
+        Ok(())
     }
 
     /// Before the roles are written that there are now.
@@ -542,6 +583,11 @@ pub(crate) async fn forget(
 ) -> Result<(), Error> {
     let directory = directory_id.to_string();
     for (sql, upto) in [
+        (
+            "delete from held_emails where directory_id = $1 and resource_id in
+             (select resource_id from held_resources where directory_id = $1 and ordinal <= $2)",
+            upto,
+        ),
         ("delete from held_resources where directory_id = $1 and ordinal <= $2", upto),
         ("delete from held_memberships where directory_id = $1 and ordinal <= $2", upto),
         (
@@ -631,6 +677,51 @@ pub(crate) async fn counts(
     Ok(counts)
 }
 
+/// Users of whom something was heard, with whoever has their name now where they are gone.
+macro_rules! lost_users {
+    () => {
+        "from held_resources h
+             left join users u on u.directory_id = h.directory_id and u.user_id = h.resource_id
+             left join users s on u.user_id is null and s.directory_id = h.directory_id
+                              and s.user_name_key = h.name_key"
+    };
+}
+
+/// Of these: whoever could use the app and cannot.
+macro_rules! is_lost_user {
+    () => {
+        "h.kind = 'User' and h.told is not null and h.told_active = 1
+                 and coalesce(u.active, s.active, 0) = 0"
+    };
+}
+
+/// Memberships of which something was heard, the same.
+macro_rules! lost_memberships {
+    () => {
+        "from held_memberships h
+             left join users u on u.directory_id = h.directory_id and u.user_id = h.member_id
+             left join held_resources hu on hu.directory_id = h.directory_id
+                                        and hu.resource_id = h.member_id
+             left join users us on u.user_id is null and us.directory_id = h.directory_id
+                               and us.user_name_key = hu.name_key
+             left join groups g on g.directory_id = h.directory_id and g.group_id = h.group_id
+             left join held_resources hg on hg.directory_id = h.directory_id
+                                        and hg.resource_id = h.group_id
+             left join groups gs on g.group_id is null and gs.directory_id = h.directory_id
+                                and gs.display_name_key = hg.name_key
+             left join memberships m
+                 on m.group_id = coalesce(g.group_id, gs.group_id, h.group_id)
+                 and m.member_id = coalesce(u.user_id, us.user_id, h.member_id)"
+    };
+}
+
+/// Of these: what is no more.
+macro_rules! is_lost_membership {
+    () => {
+        "h.was_member = 1 and m.member_id is null"
+    };
+}
+
 /// Some of what was lost and is not back, in order, each with its place. Who is there again under the
 /// same name, or a group that is, counts for the one that is gone.
 pub(crate) async fn lost(
@@ -644,13 +735,13 @@ pub(crate) async fn lost(
     let mut found = session
         .all(
             "looking who is not back",
-            "select h.ordinal, h.resource_id, h.told from held_resources h
-             left join users u on u.directory_id = h.directory_id and u.user_id = h.resource_id
-             left join users s on u.user_id is null and s.directory_id = h.directory_id
-                              and s.user_name_key = h.name_key
-             where h.directory_id = $1 and h.kind = 'User' and h.told is not null
-                 and h.told_active = 1 and h.ordinal > $2 and coalesce(u.active, s.active, 0) = 0
-             order by h.ordinal limit $3",
+            concat!(
+                "select h.ordinal, h.resource_id, h.told ",
+                lost_users!(),
+                " where h.directory_id = $1 and h.ordinal > $2 and ",
+                is_lost_user!(),
+                " order by h.ordinal limit $3"
+            ),
             &values,
             |row| {
                 let member_name = hold::user_name(&row.text(2)?);
@@ -664,25 +755,15 @@ pub(crate) async fn lost(
     let memberships = session
         .all(
             "looking which memberships are not back",
-            "select h.ordinal, h.group_id, h.member_id, coalesce(g.resource, gs.resource, hg.told),
-                    coalesce(u.resource, us.resource, hu.told)
-             from held_memberships h
-             left join users u on u.directory_id = h.directory_id and u.user_id = h.member_id
-             left join held_resources hu on hu.directory_id = h.directory_id
-                                        and hu.resource_id = h.member_id
-             left join users us on u.user_id is null and us.directory_id = h.directory_id
-                               and us.user_name_key = hu.name_key
-             left join groups g on g.directory_id = h.directory_id and g.group_id = h.group_id
-             left join held_resources hg on hg.directory_id = h.directory_id
-                                        and hg.resource_id = h.group_id
-             left join groups gs on g.group_id is null and gs.directory_id = h.directory_id
-                                and gs.display_name_key = hg.name_key
-             left join memberships m
-                 on m.group_id = coalesce(g.group_id, gs.group_id, h.group_id)
-                 and m.member_id = coalesce(u.user_id, us.user_id, h.member_id)
-             where h.directory_id = $1 and h.was_member = 1 and h.ordinal > $2
-                 and m.member_id is null
-             order by h.ordinal limit $3",
+            concat!(
+                "select h.ordinal, h.group_id, h.member_id,
+                        coalesce(g.resource, gs.resource, hg.told),
+                        coalesce(u.resource, us.resource, hu.told) ",
+                lost_memberships!(),
+                " where h.directory_id = $1 and h.ordinal > $2 and ",
+                is_lost_membership!(),
+                " order by h.ordinal limit $3"
+            ),
             &values,
             |row| {
                 let name = row.optional_text(3)?.unwrap_or_default();
@@ -697,6 +778,37 @@ pub(crate) async fn lost(
     found.sort_unstable_by_key(|(ordinal, _)| *ordinal);
     found.truncate(usize::try_from(count_max).unwrap_or(usize::MAX));
     Ok(found)
+}
+
+/// How much is lost and is not back: how many accounts and memberships, and the place of the latest.
+/// Whoever looks at what was lost sees it up to there.
+pub(crate) async fn lost_so_far(
+    session: &mut Session,
+    directory_id: DirectoryId,
+) -> Result<(u64, u64), Error> {
+    const DOING: &str = "counting what is not back";
+    let directory = directory_id.to_string();
+    let values = [Value::Text(&directory)];
+    let read = |row: &crate::session::Row<'_>| Ok((row.number(0)?, row.number(1)?));
+    let (mut count, mut latest) = (0, 0);
+    for sql in [
+        concat!(
+            "select count(*), coalesce(max(h.ordinal), 0) ",
+            lost_users!(),
+            " where h.directory_id = $1 and ",
+            is_lost_user!()
+        ),
+        concat!(
+            "select count(*), coalesce(max(h.ordinal), 0) ",
+            lost_memberships!(),
+            " where h.directory_id = $1 and ",
+            is_lost_membership!()
+        ),
+    ] {
+        let found = session.first(DOING, sql, &values, read).await?.unwrap_or_default();
+        (count, latest) = (count + found.0, latest.max(found.1));
+    }
+    Ok((count, latest))
 }
 
 /// What an app has heard of somebody whose changes wait.

@@ -9,7 +9,7 @@ use directory::audit::{self, Action};
 use directory::event::{Draft, EventKind};
 use directory::hold::{self, event_of};
 use directory::{
-    Cause, DirectoryId, Guarded, Hold, HoldId, HoldKind, HoldOutcome, HoldState, Lost, Rejection,
+    Cause, Change, DirectoryId, Guarded, Hold, HoldId, HoldKind, HoldOutcome, HoldState, Lost, Rejection,
     ResourceId, UserId,
 };
 use jiff::Timestamp;
@@ -67,7 +67,7 @@ macro_rules! holds {
     ($rest:literal) => {
         concat!(
             "select hold_id, directory_id, kind, state, outcome, people, people_max, started_at, \
-             until_at, decided_at, ended_at, cause, decided_by from holds ",
+             until_at, decided_at, ended_at, cause, decided_by, remind_at from holds ",
             $rest
         )
     };
@@ -89,6 +89,9 @@ fn read(row: &Row<'_>) -> Result<Hold, Error> {
         ended_at: row.optional_time(10)?,
         cause: row.text(11)?,
         decided_by: row.optional_text(12)?,
+        remind_at: row.optional_time(13)?,
+        lost: 0,
+        lost_at: 0,
     })
 }
 
@@ -105,13 +108,14 @@ async fn keep(session: &mut Session, hold: &Hold) -> Result<(), Error> {
             "keeping a hold",
             "insert into holds
              (hold_id, directory_id, kind, state, outcome, people, people_max, started_at, until_at,
-              decided_at, ended_at, cause, decided_by)
+              decided_at, ended_at, cause, decided_by, remind_at)
              values ($1, $2, $3, $4, $5, $6, $7, $8, nullif(cast($9 as bigint), 0),
-                     nullif(cast($10 as bigint), 0), nullif(cast($11 as bigint), 0), $12, $13)
+                     nullif(cast($10 as bigint), 0), nullif(cast($11 as bigint), 0), $12, $13,
+                     nullif(cast($14 as bigint), 0))
              on conflict (hold_id) do update
              set state = excluded.state, outcome = excluded.outcome, until_at = excluded.until_at,
                  decided_at = excluded.decided_at, ended_at = excluded.ended_at,
-                 decided_by = excluded.decided_by",
+                 decided_by = excluded.decided_by, remind_at = excluded.remind_at",
             &[
                 Value::Text(&hold.id.to_string()),
                 Value::Text(&hold.directory_id.to_string()),
@@ -126,6 +130,7 @@ async fn keep(session: &mut Session, hold: &Hold) -> Result<(), Error> {
                 time(hold.ended_at),
                 Value::Text(&hold.cause),
                 Value::OptionalText(hold.decided_by.as_deref()),
+                time(hold.remind_at),
             ],
         )
         .await
@@ -140,6 +145,20 @@ pub(crate) async fn begin(session: &mut Session, hold: &Hold) -> Result<(), Erro
 async fn load(session: &mut Session, id: HoldId) -> Result<Option<Hold>, Error> {
     let values = [Value::Text(&id.to_string())];
     session.first("loading a hold", holds!("where hold_id = $1"), &values, read).await
+}
+
+/// The same with how much is lost while it waits.
+async fn load_whole(session: &mut Session, id: HoldId) -> Result<Option<Hold>, Error> {
+    let Some(mut hold) = load(session, id).await? else { return Ok(None) };
+    learn_lost(session, &mut hold).await?;
+    Ok(Some(hold))
+}
+
+async fn learn_lost(session: &mut Session, hold: &mut Hold) -> Result<(), Error> {
+    if hold.state != HoldState::Ended {
+        (hold.lost, hold.lost_at) = held::lost_so_far(session, hold.directory_id).await?;
+    }
+    Ok(())
 }
 
 impl HoldAct {
@@ -168,13 +187,13 @@ impl HoldAct {
                 Ok(Ok(Done::told(1, entry)))
             }
             HoldAct::Decide { hold: Guarded { precondition, what: id }, verdict, .. } => {
-                let found = load(session, *id).await?;
+                let found = load_whole(session, *id).await?;
                 let found = found.filter(|hold| hold.directory_id == directory_id);
                 let Some(mut hold) = found else { return Ok(Err(Rejection::UnknownHold(*id))) };
+                let is_approved = hold.outcome == Some(HoldOutcome::Approved);
                 if let Err(rejection) = precondition.check(Some(&hold.revision())) {
                     return Ok(Err(rejection));
                 }
-                let is_approved = hold.outcome == Some(HoldOutcome::Approved);
                 match (verdict, hold.state) {
                     // Said once more, it is still so.
                     (Verdict::Reject, HoldState::Rejected) => return Ok(Ok(Done::bookkeeping(0))),
@@ -193,6 +212,16 @@ impl HoldAct {
                 hold.decided_by = Some(cause.text(None));
                 let action = match verdict {
                     Verdict::Approve => {
+                        if hold.kind == HoldKind::Shadow {
+                            let notice = match batch.go_live(directory_id) {
+                                Ok(notice) => notice,
+                                Err(rejection) => return Ok(Err(rejection)),
+                            };
+                            if let Some(notice) = notice {
+                                let told = Change::Notice(notice);
+                                batch.make(session, directory_id, told, caller).await?;
+                            }
+                        }
                         let outcome = HoldOutcome::Approved;
                         let_out(session, batch, &mut hold, outcome, &cause.text(None)).await?;
                         Action::HoldApproved
@@ -200,6 +229,7 @@ impl HoldAct {
                     Verdict::Reject => {
                         // What was a mistake is not let out because nobody mended it in time.
                         (hold.state, hold.until) = (HoldState::Rejected, None);
+                        hold.remind_at = hold.next_reminder(batch.moment().now);
                         keep(session, &hold).await?;
                         let draft = hold.tell(EventKind::HoldRejected);
                         batch.tell(directory_id, draft, cause.text(None));
@@ -233,13 +263,16 @@ pub(crate) async fn begin_shadow(
         people_max: 0,
         started_at: batch.moment().now,
         until: None,
+        remind_at: None,
+        lost: 0,
+        lost_at: 0,
         decided_at: None,
         ended_at: None,
         cause: cause.text(None),
         decided_by: None,
     };
     begin(session, &hold).await?;
-    batch.hold(directory_id, Some(id));
+    batch.be_shadow(directory_id, id);
     batch.tell(directory_id, hold.tell(EventKind::HoldStarted), cause.text(None));
     Ok(())
 }
@@ -279,14 +312,39 @@ async fn tend(
         HoldState::Rejected if held::lost(session, directory_id, 0, 1).await?.is_empty() => {
             HoldOutcome::BroughtBack
         }
+        // Of a shadow that was thrown away, nobody hears that somebody came to see them go: when
+        // they are all gone, nothing of them is to be told.
+        HoldState::LettingOut
+            if (hold.kind, hold.outcome)
+                == (HoldKind::Shadow, Some(HoldOutcome::DirectoryDeleted))
+                && !is_empty(session, directory_id).await? =>
+        {
+            return Ok(0);
+        }
         HoldState::LettingOut => {
             let_out_some(session, batch, &mut hold).await?;
+            return Ok(1);
+        }
+        _ if hold.remind_at.is_some_and(|at| at <= now) => {
+            hold.remind_at = hold.next_reminder(now);
+            keep(session, &hold).await?;
+            let draft = hold.tell(EventKind::HoldWaiting);
+            batch.tell(directory_id, draft, Cause::server().text(None));
             return Ok(1);
         }
         _ => return Ok(0),
     };
     let_out(session, batch, &mut hold, outcome, &Cause::server().text(None)).await?;
     Ok(1)
+}
+
+/// Whether nobody is left in a directory.
+async fn is_empty(session: &mut Session, directory_id: DirectoryId) -> Result<bool, Error> {
+    let sql = "select user_count + group_count from directories where directory_id = $1";
+    let values = [Value::Text(&directory_id.to_string())];
+    let doing = "looking whether anybody is left";
+    let left = session.first(doing, sql, &values, |row| row.number(0)).await?;
+    Ok(left.unwrap_or_default() == 0)
 }
 
 /// Begins to let out what waits. Nearly always that is all of it.
@@ -298,7 +356,7 @@ async fn let_out(
     cause: &str,
 ) -> Result<(), Error> {
     (hold.state, hold.outcome) = (HoldState::LettingOut, Some(outcome));
-    hold.until = None;
+    (hold.until, hold.remind_at) = (None, None);
     keep(session, hold).await?;
     batch.tell(hold.directory_id, hold.tell(event_of(outcome)), cause.to_owned());
     let_out_some(session, batch, hold).await
@@ -311,7 +369,7 @@ pub(crate) async fn end_with_directory(session: &mut Session, id: HoldId) -> Res
     if hold.state != HoldState::LettingOut {
         hold.state = HoldState::LettingOut;
         hold.outcome = Some(HoldOutcome::DirectoryDeleted);
-        hold.until = None;
+        (hold.until, hold.remind_at) = (None, None);
         keep(session, &hold).await?;
     }
     Ok(())
@@ -358,13 +416,17 @@ impl Store {
     /// node is doing it.
     ///
     /// `holder` names this node among those that share the database.
+    ///
+    /// # Errors
+    ///
+    /// The first that came up: what cannot be let out keeps no other directory waiting.
     pub async fn tend_holds(&self, holder: &str) -> Result<u64, Error> {
         let now = self.inner.environment.clock.now();
         let find = move |session: &mut Session| {
             finish(session.all(
                 "looking for holds with something to do",
                 "select directory_id from holds
-                 where state <> 'ended' and (state <> 'held' or until_at <= $1)
+                 where state <> 'ended' and (state <> 'held' or until_at <= $1 or remind_at <= $1)
                  order by hold_id limit $2",
                 &[Value::Time(now), count(HOLDS_AT_ONCE)],
                 |row| row.parsed(0),
@@ -380,13 +442,16 @@ impl Store {
         if writer.act(Act::Administer(lease, Cause::server().into())).await? == 0 {
             return Ok(0);
         }
-        let mut done = 0;
+        let (mut done, mut failed) = (0, None);
         for directory_id in found {
             // Whether there is still something to do is looked at again with the directory locked.
-            done +=
-                writer.act(Act::Hold(HoldAct::Tend(directory_id), Cause::server().into())).await?;
+            let tend = Act::Hold(HoldAct::Tend(directory_id), Cause::server().into());
+            match writer.act(tend).await {
+                Ok(some) => done += some,
+                Err(error) => failed = failed.or(Some(error)),
+            }
         }
-        Ok(done)
+        failed.map_or(Ok(done), Err)
     }
 }
 
@@ -435,7 +500,13 @@ impl ApiStore {
             let directory = directory_id.to_string();
             let values = [Value::Text(&directory), Value::Text(&after), count(count_max)];
             let sql = holds!("where directory_id = $1 and hold_id > $2 order by hold_id limit $3");
-            finish(session.all("loading holds", sql, &values, read))
+            finish(async {
+                let mut found = session.all("loading holds", sql, &values, read).await?;
+                for hold in &mut found {
+                    learn_lost(session, hold).await?;
+                }
+                Ok(found)
+            })
         };
         self.inner().readers.read(find).await
     }
@@ -450,7 +521,7 @@ impl ApiStore {
         let find = move |session: &mut Session| {
             finish(async {
                 session.begin_reading()?;
-                let found = load(session, id).await?;
+                let found = load_whole(session, id).await?;
                 let found = found.filter(|hold| hold.directory_id == directory_id);
                 let record = match found {
                     None => None,

@@ -85,7 +85,7 @@ pub use quirks::QuirkCount;
 pub use read::{GroupRecord, GroupReference, UserRecord};
 pub use receipts::{NotReceived, Receipt, ReceiptSummary, ReceiptsAsked};
 pub use requests::{
-    Captured, CapturedBody, RequestFilter, RequestPage, RequestRecord, WholeRequest,
+    Captured, CapturedBody, RequestFilter, RequestPage, RequestRecord, RerunTarget, WholeRequest,
 };
 pub use retention::Class;
 pub use roles::{

@@ -65,6 +65,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0023_portal_links" lives with "0008_leases_and_forgotten_events"),
     migration!("0024_members" lives with "0008_leases_and_forgotten_events"),
     migration!("0025_erasures" lives with "0008_leases_and_forgotten_events"),
+    migration!("0027_holds_told_again" lives with "0008_leases_and_forgotten_events"),
     migration!("0028_sign_in_by_provider" lives with "0008_leases_and_forgotten_events"),
 ];
 

@@ -182,11 +182,26 @@ fn equal_value(condition: &Condition<ValueTest>) -> Option<&Text> {
 
 /// The keys by which a user is found by e-mail address, each once.
 pub(crate) fn email_keys(user: &directory::User) -> Vec<String> {
-    let emails = user.document.resource().get("emails").and_then(|it| it.as_array());
+    keys_of(user.document.resource().get("emails"))
+}
+
+/// The same of a user who is kept as text.
+pub(crate) fn email_keys_in(text: &str) -> Vec<String> {
+    let user: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    keys_of(user.get("emails"))
+}
+
+/// The key of an address that is looked for.
+pub(crate) fn email_key(address: &str) -> String {
+    cut(&scim::text::fold(address)).to_owned()
+}
+
+fn keys_of(emails: Option<&serde_json::Value>) -> Vec<String> {
+    let emails = emails.and_then(|it| it.as_array());
     let mut keys: Vec<String> = emails
         .into_iter()
         .flatten()
-        .filter_map(|email| Some(cut(&scim::text::fold(email.get("value")?.as_str()?)).to_owned()))
+        .filter_map(|email| Some(email_key(email.get("value")?.as_str()?)))
         .collect();
     keys.sort_unstable();
     keys.dedup();

@@ -22,6 +22,7 @@ use directory::requests::{Entry, Lost, Part, Policy, Presented, Record, Seen};
 use directory::{By, DirectoryId, ErasureId, OrganizationId, RequestId, Search, Traces};
 use jiff::Timestamp;
 use scim::dialect::Quirks;
+use scim::text::fold;
 use tokio::sync::oneshot;
 
 use crate::access::ApiStore;
@@ -997,6 +998,34 @@ pub struct RequestFilter {
     pub before: Option<u64>,
 }
 
+/// Whom or what a request that is to be carried out again is meant to change, by the names that they may
+/// be known by.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct RerunTarget {
+    /// Whether it is a group.
+    pub is_group: bool,
+    /// The id in its path.
+    pub id: Option<String>,
+    /// The `userName`, or the `displayName` of a group, of who is to be made.
+    pub name: Option<String>,
+    /// Their `externalId`.
+    pub external_id: Option<String>,
+}
+
+/// Without the names: logs name nobody.
+impl std::fmt::Debug for RerunTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RerunTarget").field("is_group", &self.is_group).finish_non_exhaustive()
+    }
+}
+
+impl RerunTarget {
+    /// Whoever has this id.
+    pub fn by_id(is_group: bool, id: &str) -> RerunTarget {
+        RerunTarget { is_group, id: Some(id.to_owned()), ..RerunTarget::default() }
+    }
+}
+
 /// A request that was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestRecord {
@@ -1107,6 +1136,53 @@ impl ApiStore {
         let log = &self.inner().requests;
         log.keep().await?;
         Ok(log.read(&self.inner().readers, since).await?.flatten())
+    }
+
+    /// Whether whoever a request was meant to change was changed since a moment, or deactivated or
+    /// deleted, by whatever it was: by somebody of the vendor's, or by a request that named them
+    /// otherwise, or was not taken down.
+    pub async fn is_other_since(
+        &self,
+        directory_id: DirectoryId,
+        target: RerunTarget,
+        since: Timestamp,
+    ) -> Result<bool, Error> {
+        let look = move |session: &mut Session| {
+            finish(async {
+                const DOING: &str = "looking whether somebody was changed since";
+                let directory = directory_id.to_string();
+                let RerunTarget { is_group, id, name, external_id } = &target;
+                let name = name.as_deref().map(|name| fold(name).into_owned());
+                let values = [
+                    Value::Text(&directory),
+                    Value::Text(id.as_deref().unwrap_or_default()),
+                    Value::Key(name.as_deref().unwrap_or_default()),
+                    Value::Text(external_id.as_deref().unwrap_or_default()),
+                    Value::Time(since),
+                ];
+                let changed = if *is_group {
+                    "select 1 from groups
+                     where directory_id = $1 and modified_at >= $5
+                         and (group_id = $2 or display_name_key = $3
+                              or (external_id = $4 and external_id <> ''))
+                     limit 1"
+                } else {
+                    "select 1 from (
+                         select 1 from users
+                         where directory_id = $1 and modified_at >= $5
+                             and (user_id = $2 or user_name_key = $3
+                                  or (external_id = $4 and external_id <> ''))
+                         union all
+                         select 1 from former_users
+                         where directory_id = $1 and deleted_at >= $5
+                             and (user_id = $2 or user_name_key = $3
+                                  or (external_id = $4 and external_id <> ''))
+                     ) since_ limit 1"
+                };
+                Ok(session.first(DOING, changed, &values, |_| Ok(())).await?.is_some())
+            })
+        };
+        self.inner().readers.read(look).await
     }
 
     /// What is known of whoever speaks to a directory.

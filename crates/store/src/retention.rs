@@ -20,6 +20,8 @@ pub enum Class {
     Events,
     /// The audit log.
     Audit,
+    /// Who was deleted, receipts, and holds that have ended.
+    Past,
     /// Bodies of the request log.
     Bodies,
     /// The request log, with its bodies.
@@ -28,13 +30,15 @@ pub enum Class {
 
 impl Class {
     /// All of them.
-    pub const ALL: [Class; 4] = [Class::Events, Class::Audit, Class::Bodies, Class::Requests];
+    pub const ALL: [Class; 5] =
+        [Class::Events, Class::Audit, Class::Past, Class::Bodies, Class::Requests];
 
     /// What it is called, in sentences and as a lease.
     pub fn as_str(self) -> &'static str {
         match self {
             Class::Events => "events",
             Class::Audit => "entries of the audit log",
+            Class::Past => "people who were deleted, receipts and holds",
             Class::Bodies => "bodies of requests",
             Class::Requests => "requests",
         }
@@ -54,7 +58,7 @@ impl Store {
         before: Timestamp,
     ) -> Result<u64, Error> {
         let requests_before = match class {
-            Class::Events | Class::Audit => {
+            Class::Events | Class::Audit | Class::Past => {
                 let now = self.inner.environment.clock.now();
                 let holder = holder.to_owned();
                 return self.inner.writer.act(Act::Forget { class, holder, before, now }).await;
@@ -74,17 +78,31 @@ pub(crate) async fn forget(
     before: Timestamp,
     now: Timestamp,
 ) -> Result<u64, Error> {
-    let delete = match class {
+    let deletes: &[&'static str] = match class {
         Class::Events => return feed::forget(session, holder, before, now).await,
         Class::Audit => {
-            "delete from audit where audit_id in
-             (select audit_id from audit where occurred_at < $1 order by occurred_at limit $2)"
+            &["delete from audit where audit_id in
+               (select audit_id from audit where occurred_at < $1 order by occurred_at limit $2)"]
         }
+        Class::Past => &[
+            "delete from former_users where (directory_id, user_id) in
+             (select directory_id, user_id from former_users
+              where deleted_at < $1 order by deleted_at limit $2)",
+            "delete from receipts where (directory_id, number) in
+             (select directory_id, number from receipts
+              where requested_at < $1 order by requested_at limit $2)",
+            "delete from holds where hold_id in
+             (select hold_id from holds where state = 'ended' and ended_at < $1 limit $2)",
+        ],
         Class::Bodies | Class::Requests => unreachable!("the request log lets its own go"),
     };
     if !lease::hold(session, class.as_str(), holder, now).await? {
         return Ok(0);
     }
     let values = [Value::Time(before), count(ROWS_AT_ONCE)];
-    Ok(session.run("letting go of what is old", delete, &values).await? as u64)
+    let mut forgotten = 0;
+    for delete in deletes {
+        forgotten += session.run("letting go of what is old", delete, &values).await? as u64;
+    }
+    Ok(forgotten)
 }

@@ -10,6 +10,7 @@ use scim::text::fold;
 
 use crate::access::ApiStore;
 use crate::error::Error;
+use crate::narrow::email_key;
 use crate::session::{Row, Session, Value, finish};
 
 /// How somebody is looked for.
@@ -44,6 +45,9 @@ pub enum SignInState {
     Active,
     /// They left, and the app has not heard so: that waits in a hold.
     Held,
+    /// They are there, and the app has not heard so: that waits in a hold, or their directory is a
+    /// shadow, by which nobody gets in.
+    Pending,
     /// They are there, and may not.
     Inactive,
     /// They were there, and were deleted.
@@ -76,19 +80,38 @@ pub struct FoundPerson {
     pub since: Timestamp,
 }
 
+/// What the app has heard of somebody: the number of an [`Heard`].
+macro_rules! heard {
+    () => {
+        "cast(case when h.resource_id is null then 0 when h.told is null then 3
+                   when h.told_active = 1 then 1 else 2 end as bigint)"
+    };
+}
+
+/// Directories that the app knows people of: one that was thrown away as a shadow never told of anybody.
+macro_rules! known_directories {
+    () => {
+        "d.organization_id = $1 and (d.deleted_at is null or not exists
+             (select 1 from holds s where s.directory_id = d.directory_id and s.kind = 'shadow'
+                  and s.outcome = 'directory_deleted'))"
+    };
+}
+
 /// Looks by one key in all directories of an organization. Of one that was deleted, those who are left
 /// are on their way out.
 macro_rules! users_by {
     ($join:literal) => {
         concat!(
-            "select d.directory_id, d.name, u.user_id, coalesce(u.turned_at, u.modified_at),
-                    h.resource_id, d.deleted_at, u.active
+            "select d.directory_id, d.name, u.user_id, coalesce(u.turned_at, u.modified_at), ",
+            heard!(),
+            ", d.deleted_at, u.active
              from directories d ",
             $join,
             " left join held_resources h
                  on h.directory_id = d.directory_id and h.resource_id = u.user_id
-                 and h.told is not null and h.told_active = 1
-             where d.organization_id = $1 order by d.directory_id"
+             where ",
+            known_directories!(),
+            " order by d.directory_id"
         )
     };
 }
@@ -97,23 +120,45 @@ macro_rules! users_by {
 macro_rules! former_by {
     ($key:literal) => {
         concat!(
-            "select d.directory_id, d.name, f.user_id, f.deleted_at, h.resource_id, d.deleted_at
+            "select d.directory_id, d.name, f.user_id, f.deleted_at, ",
+            heard!(),
+            ", d.deleted_at
              from directories d join former_users f
                  on f.directory_id = d.directory_id and f.",
             $key,
             " = $2
                  left join held_resources h
                  on h.directory_id = d.directory_id and h.resource_id = f.user_id
-                 and h.told is not null and h.told_active = 1
-             where d.organization_id = $1 order by f.deleted_at desc, f.user_id desc"
+             where ",
+            known_directories!(),
+            " order by f.deleted_at desc, f.user_id desc"
         )
     };
 }
 
+/// Who left while the app heard nothing of it, by the addresses by which it knows them.
+const HELD_BY_EMAIL: &str = concat!(
+    "select d.directory_id, d.name, h.resource_id,
+            coalesce(f.deleted_at, u.turned_at, h.changed_at), ",
+    heard!(),
+    ", d.deleted_at
+     from directories d
+         join held_emails k on k.directory_id = d.directory_id and k.email_key = $2
+         join held_resources h on h.directory_id = d.directory_id
+             and h.resource_id = k.resource_id
+         left join users u on u.directory_id = d.directory_id and u.user_id = h.resource_id
+         left join former_users f on f.directory_id = d.directory_id
+             and f.user_id = h.resource_id
+     where d.organization_id = $1 and d.deleted_at is null and h.told_active = 1
+         and coalesce(u.active, 0) = 0
+     order by d.directory_id"
+);
+
 impl SoughtBy {
     fn key(&self) -> String {
         match self {
-            SoughtBy::UserName(text) | SoughtBy::Email(text) => fold(text).into_owned(),
+            SoughtBy::UserName(text) => fold(text).into_owned(),
+            SoughtBy::Email(text) => email_key(text),
             SoughtBy::ExternalId(text) => text.clone(),
             SoughtBy::Id(id) => id.to_string(),
         }
@@ -137,7 +182,7 @@ impl SoughtBy {
         }
     }
 
-    /// Of whom was deleted, the addresses are gone; their name is an address mostly.
+    /// Of whom was deleted, the addresses are gone, but while that waits; their name is an address mostly.
     fn former_sql(&self) -> &'static str {
         match self {
             SoughtBy::UserName(_) | SoughtBy::Email(_) => former_by!("user_name_key"),
@@ -168,8 +213,23 @@ impl ApiStore {
                     let is_anybody_there = !found.is_empty();
                     let mut gone = session.all(doing, by.former_sql(), &values, former).await?;
                     // Whom somebody knows is asked of those who were deleted only where that waits.
-                    gone.retain(|(state, _)| !is_anybody_there || *state == SignInState::Held);
+                    gone.retain(|(state, _)| match state {
+                        SignInState::Held => true,
+                        SignInState::Unknown => false,
+                        _ => !is_anybody_there,
+                    });
                     found.extend(gone);
+                    if let SoughtBy::Email(_) = by {
+                        let sql = HELD_BY_EMAIL;
+                        let held = session.all(doing, sql, &values, former).await?;
+                        let is_new = |(_, held): &(_, FoundPerson)| {
+                            !found.iter().any(|(state, it)| {
+                                *state == SignInState::Held && it.user_id == held.user_id
+                            })
+                        };
+                        let held: Vec<_> = held.into_iter().filter(is_new).collect();
+                        found.extend(held);
+                    }
                 }
                 // Of those that are as good as each other, the oldest directory, or the latest to go.
                 found.sort_by_key(|(state, _)| *state);
@@ -185,25 +245,56 @@ impl ApiStore {
     }
 }
 
+/// What the app has heard of somebody.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    /// What is so: nothing of them waits.
+    All,
+    /// That they may use it.
+    Active,
+    /// That they may not.
+    Inactive,
+    /// Nothing at all.
+    Nothing,
+}
+
 fn user(row: &Row<'_>) -> Result<(SignInState, FoundPerson), Error> {
     let is_active = row.integer(6)? != 0;
-    let (state, found) = former(row)?;
-    Ok(match (row.optional_time(5)?, state) {
+    let (heard, found) = person(row)?;
+    Ok(match (row.optional_time(5)?, heard) {
         (Some(since), _) => (SignInState::Gone, FoundPerson { since, ..found }),
+        (None, Heard::Nothing) => (SignInState::Pending, found),
+        (None, Heard::Inactive) if is_active => (SignInState::Pending, found),
         (None, _) if is_active => (SignInState::Active, found),
-        (None, SignInState::Held) => (SignInState::Held, found),
+        (None, Heard::Active) => (SignInState::Held, found),
         (None, _) => (SignInState::Inactive, found),
     })
 }
 
-/// Of a directory that was deleted, nothing is kept back from the app for long.
+/// Of a directory that was deleted, nothing is kept back from the app for long. Who came and went while
+/// the app heard nothing is unknown to it.
 fn former(row: &Row<'_>) -> Result<(SignInState, FoundPerson), Error> {
+    let (heard, found) = person(row)?;
+    let state = match heard {
+        Heard::Nothing => SignInState::Unknown,
+        Heard::Active if row.optional_time(5)?.is_none() => SignInState::Held,
+        _ => SignInState::Gone,
+    };
+    Ok((state, found))
+}
+
+fn person(row: &Row<'_>) -> Result<(Heard, FoundPerson), Error> {
     let found = FoundPerson {
         directory_id: row.parsed(0)?,
         directory_name: row.text(1)?,
         user_id: row.resource_id(2)?,
         since: row.time(3)?,
     };
-    let is_held = row.optional_text(4)?.is_some() && row.optional_time(5)?.is_none();
-    Ok((if is_held { SignInState::Held } else { SignInState::Gone }, found))
+    let heard = match row.integer(4)? {
+        0 => Heard::All,
+        1 => Heard::Active,
+        2 => Heard::Inactive,
+        _ => Heard::Nothing,
+    };
+    Ok((heard, found))
 }

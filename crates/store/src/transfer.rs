@@ -144,12 +144,15 @@ const TABLES: &[Table] = &[
     table!("memberships" ("group_id, member_id, kind, display") by "group_id, member_id"),
     table!("holds" (
         "hold_id, directory_id, kind, state, outcome, people, people_max, started_at, until_at, \
-         decided_at, ended_at, cause, decided_by"
+         decided_at, ended_at, cause, decided_by, remind_at"
     ) by "hold_id"),
     table!("held_resources" (
         "directory_id, resource_id, kind, name_key, told, told_active, previous_id, ordinal, cause, \
          changed_at"
     ) by "directory_id, resource_id"),
+    table!("held_emails" (
+        "directory_id, resource_id, email_key"
+    ) by "directory_id, resource_id, email_key"),
     table!("held_memberships" (
         "directory_id, group_id, member_id, kind, was_member, ordinal, cause, changed_at"
     ) by "group_id, member_id"),

@@ -1,6 +1,7 @@
 //! What waits: so many people lose something at once that an app hears nothing of it, until somebody has
 //! said what it was, or the time is up.
 
+mod beside;
 mod engine;
 mod people;
 mod picture;
@@ -21,7 +22,10 @@ use jiff::SignedDuration;
 use people::{add, group, patch_group, patch_user};
 use picture::Picture;
 use serde_json::{Value, json};
-use store::{Credential, Cursor, DirectoryStore, Error, EventRecord, NewEntry, Store, Verdict};
+use store::{
+    Credential, Cursor, DirectoryStore, Error, EventRecord, NewEntry, SignInState, SoughtBy, Store,
+    Verdict,
+};
 
 const HOUR: i64 = 3_600;
 
@@ -652,6 +656,193 @@ fn a_shadow_tells_nothing_until_it_goes_live() {
         let again = store.api().begin_shadow(of.id()).await.unwrap_err();
         assert!(matches!(again, Error::Rejected(Rejection::NoShadow)), "{again:?}");
         store.close().await;
+    });
+}
+
+/// A shadow that is thrown away leaves no trace in the app, however its time and that of those who empty
+/// it meet; nor does a sign-in check know anybody by it.
+#[test]
+fn of_a_shadow_that_is_thrown_away_nobody_is_heard() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let of = connected(&store, brake()).await;
+        store.api().begin_shadow(of.id()).await.unwrap();
+        let people = crowd(&of, 20).await;
+        group(&of, "Sales", &people).await;
+        let mut app = App::new(of.id());
+        app.read_on(&store).await;
+        store.api().delete_directory(of.id()).await.unwrap();
+        let acme = of.organization_id();
+        let ask = async || {
+            let by = SoughtBy::UserName("person-1".to_owned());
+            store.api().sign_in(acme, by).await.unwrap().unwrap().state
+        };
+        assert_eq!(ask().await, SignInState::Unknown);
+        // Whoever lets out what waits comes first.
+        for _ in 0..10 {
+            store.tend_holds("here").await.unwrap();
+            store.empty_directories("here").await.unwrap();
+        }
+        assert_eq!(app.hears(&store).await, ["directory.deleted", "directory.hold.released"]);
+        assert_eq!(ask().await, SignInState::Unknown);
+        store.close().await;
+    });
+}
+
+/// Who may sign in is what the app has heard: nobody gets in by a shadow, nor by what waits.
+#[test]
+fn nobody_gets_in_by_what_the_app_has_not_heard() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let of = connected(&store, brake()).await;
+        store.api().begin_shadow(of.id()).await.unwrap();
+        let person = async |name: &str| {
+            let mail = format!("{name}@acme.test");
+            let id = add(&of, name).await;
+            let emails = json!([{ "value": mail, "type": "work" }]);
+            patch_user(&of, id, json!({ "emails": emails, "externalId": name })).await;
+            id
+        };
+        let acme = of.organization_id();
+        let ask = async |id: ResourceId, name: &str| {
+            let ways = [
+                SoughtBy::Id(id),
+                SoughtBy::UserName(name.to_owned()),
+                SoughtBy::ExternalId(name.to_owned()),
+                SoughtBy::Email(format!("{name}@ACME.test")),
+            ];
+            let mut states = Vec::new();
+            for by in ways {
+                states.push(store.api().sign_in(acme, by).await.unwrap().unwrap().state);
+            }
+            states
+        };
+        let mut people = Vec::new();
+        for number in 0..12 {
+            people.push(person(&format!("p{number}")).await);
+        }
+        let [ana, ben, gone] = [people[0], people[1], people[2]];
+        deactivate(&of, ben).await;
+        of.change(DeleteUser { id: gone }).await.unwrap();
+        assert_eq!(ask(ana, "p0").await, [SignInState::Pending; 4]);
+        assert_eq!(ask(ben, "p1").await, [SignInState::Pending; 4]);
+        assert_eq!(ask(gone, "p2").await, [SignInState::Unknown; 4]);
+        let shadow = the_hold(&store, of.id()).await;
+        decide(&store, &shadow, Verdict::Approve).await.unwrap();
+        assert_eq!(ask(ana, "p0").await, [SignInState::Active; 4]);
+        assert_eq!(ask(ben, "p1").await, [SignInState::Inactive; 4]);
+        // Too many leave: some are deactivated, one has another address meanwhile, some are deleted.
+        patch_user(&of, people[3], json!({ "title": "B" })).await;
+        for id in &people[3..6] {
+            deactivate(&of, *id).await;
+        }
+        let emails = json!([{ "value": "other@acme.test", "type": "work" }]);
+        patch_user(&of, people[3], json!({ "emails": emails })).await;
+        for id in &people[6..9] {
+            of.change(DeleteUser { id: *id }).await.unwrap();
+        }
+        let hold = the_hold(&store, of.id()).await;
+        assert_eq!((hold.kind, hold.state), (HoldKind::Brake, HoldState::Held));
+        for place in 3..9 {
+            let answer = ask(people[place], &format!("p{place}")).await;
+            assert_eq!(answer, [SignInState::Held; 4], "{place}");
+        }
+        assert_eq!(ask(ana, "p0").await, [SignInState::Active; 4]);
+        // Who came meanwhile, or came back, is not heard of yet.
+        let new = person("new").await;
+        assert_eq!(ask(new, "new").await, [SignInState::Pending; 4]);
+        reactivate(&of, ben).await;
+        assert_eq!(ask(ben, "p1").await, [SignInState::Pending; 4]);
+        decide(&store, &hold, Verdict::Approve).await.unwrap();
+        assert_eq!(ask(new, "new").await, [SignInState::Active; 4]);
+        assert_eq!(ask(ben, "p1").await, [SignInState::Active; 4]);
+        assert_eq!(ask(people[4], "p4").await, [SignInState::Inactive; 4]);
+        assert_eq!(ask(people[6], "p6").await[..3], [SignInState::Gone; 3]);
+        store.close().await;
+    });
+}
+
+/// One who is erased while the rest waits is told of at once, and nothing more is told of them.
+#[test]
+fn who_is_erased_while_changes_wait_is_told_of_at_once() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let Mistake { provider, mut app, people, .. } = Mistake::make(&store, brake()).await;
+        app.read_on(&store).await;
+        let hold = the_hold(&store, provider.id()).await;
+        for id in [people[2], people[15]] {
+            store.api().erase_user(provider.id(), id).await.unwrap();
+        }
+        assert_eq!(app.hears(&store).await, ["directory.user.erased"; 2]);
+        while store.erase("here").await.unwrap() > 0 {}
+        let lost = store.api().lost(provider.id(), hold.id, 0, 100).await.unwrap().unwrap();
+        assert_eq!(lost.len(), 9);
+        decide(&store, &hold, Verdict::Approve).await.unwrap();
+        let mut expected = vec!["directory.hold.approved"];
+        expected.extend(["directory.user.deactivated"; 9]);
+        expected.push("directory.hold.released");
+        assert_eq!(app.hears(&store).await, expected);
+        store.close().await;
+    });
+}
+
+/// What cannot be let out keeps nobody else waiting.
+#[test]
+fn a_hold_that_cannot_be_let_out_holds_up_no_other() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let brake = Brake { hours: 2, ..brake() };
+        let Mistake { provider: broken, .. } = Mistake::make(&store, brake).await;
+        let hold = the_hold(&store, broken.id()).await;
+        let other = directory(&store, Settings { brake, ..Settings::default() }).await;
+        let secret = Secret::new(SecretKind::ScimToken, [5; 32]);
+        let (scope, year) = (TokenScope::ReadWrite, SignedDuration::from_hours(24 * 365));
+        store.api().create_scoped_token(other.id(), &secret, scope, year).await.unwrap();
+        let Credential::Valid(other) = store.access().directory(&secret.hash()).await.unwrap()
+        else {
+            panic!("the token is good");
+        };
+        for id in crowd(&other, 10).await {
+            deactivate(&other, id).await;
+        }
+        let sql = format!("update holds set kind = 'nonsense' where hold_id = '{}'", hold.id);
+        assert_eq!(beside::write(&database, &sql), 1);
+        database.clock.move_by(2 * HOUR);
+        let failed = store.tend_holds("here").await.unwrap_err();
+        assert!(matches!(failed, Error::Corrupt(_)), "{failed:?}");
+        assert_eq!(the_hold(&store, other.id()).await.state, HoldState::Ended);
+        store.close().await;
+    });
+}
+
+/// Two nodes weigh what is lost on one pair of scales, whichever of them hears of it.
+#[test]
+fn two_nodes_at_the_same_time_pull_one_brake() {
+    on_every_engine(async |database| {
+        let (one, two) = (opened(&database), opened(&database));
+        let here = connected(&one, brake()).await;
+        let people = crowd(&here, 20).await;
+        let there = provider(&two).await;
+        let mut app = App::new(here.id());
+        app.read_on(&one).await;
+        let mut leaving: Vec<Waiting<'_, ()>> = Vec::new();
+        for (place, id) in people.iter().take(10).enumerate() {
+            let node = if place % 2 == 0 { &here } else { &there };
+            leaving.push(Box::pin(deactivate(node, *id)));
+        }
+        futures_util::future::join_all(leaving).await;
+        let heard = app.hears(&two).await;
+        let started = heard.iter().filter(|kind| *kind == "directory.hold.started").count();
+        assert_eq!(started, 1, "{heard:?}");
+        // Whatever was told before that was taken back, and nobody has lost anything in the app.
+        assert_eq!(app.active(), 20);
+        let holds = two.api().holds(here.id(), None, 10).await.unwrap();
+        assert_eq!((holds.len(), holds[0].people_max), (1, 4));
+        assert!(holds[0].people > 4, "{holds:?}");
+        let lost = two.api().lost(here.id(), holds[0].id, 0, 100).await.unwrap().unwrap();
+        assert_eq!(lost.len(), 10);
+        one.close().await;
+        two.close().await;
     });
 }
 

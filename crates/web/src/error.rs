@@ -122,12 +122,18 @@ impl Refusal {
         self.error.status()
     }
 
-    /// The error that the client is told. What is our fault is logged here, once, with its causes.
+    /// The error that the client is told, with the id by which the request log has it: what an IT admin
+    /// sees of an error in their own console is its `detail`, and nothing else. What is our fault is
+    /// logged here, once, with its causes.
     pub(crate) fn tell(self, request_id: RequestId) -> Error {
-        let Some(cause) = self.cause else { return self.error };
+        let named = |error: Error| {
+            let detail = format!("{} (request {request_id})", error.detail());
+            error.with_detail(detail)
+        };
+        let Some(cause) = self.cause else { return named(self.error) };
         log_failure(request_id, &cause);
         if self.error.status() != 500 {
-            return self.error;
+            return named(self.error);
         }
         let detail = format!(
             "{}. Send it again later; if it keeps failing, give the app's team the request id \
@@ -325,6 +331,7 @@ fn as_scim(rejection: Rejection) -> Error {
         | Rejection::HoldDecided
         | Rejection::ShadowRejected
         | Rejection::NoShadow
+        | Rejection::SeatsFullForShadow { .. }
         | Rejection::OrganizationInUse(_)
         | Rejection::ApiKeysFull(_)
         | Rejection::UnknownPortalLink(_)

@@ -234,6 +234,19 @@ impl From<store::Error> for Problem {
                  wait already",
                 "Create another directory, with `shadow`",
             ),
+            store::Error::Rejected(Rejection::SeatsFullForShadow { people, taken, max }) => {
+                Problem::new(
+                    StatusCode::CONFLICT,
+                    "seats-full",
+                    "There are not enough seats to go live",
+                    format!(
+                        "{people} people of the shadow would take a seat, and {taken} of the \
+                         organization's {max} are taken"
+                    ),
+                    "Raise the limit of seats, set its mode to `warn`, or have the provider \
+                     unassign people; then approve the hold again",
+                )
+            }
             store::Error::Rejected(Rejection::UnknownPortalLink(_)) => {
                 Problem::not_found("portal link")
             }

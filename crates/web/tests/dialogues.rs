@@ -16,7 +16,7 @@
 //!   `roles=walked` has everybody's roles looked at, as a server does in the background.
 //! - Of the headers of an answer, those that have no meaning here are left out: `Date`,
 //!   `Content-Length`, `Connection`, and two that every answer has: `x-request-id`, and
-//!   `Cache-Control`, which lets nobody keep it.
+//!   `Cache-Control`, which lets nobody keep it. Where an error names its request, `…` stands for the id.
 //! - With each request a second passes. What is not shown is checked all the same: every body is
 //!   JSON, an answer of 400 and above changed nothing, and neither did a GET, HEAD or OPTIONS; and at
 //!   the end the server is started anew, and everything is as it was, to the byte.
@@ -249,6 +249,9 @@ impl Dialogue {
             print(&reply.json(), 0, 0, &mut printed);
             printed.push('\n');
         }
+        // The id of the request, which the header has too.
+        let id = reply.header("x-request-id").unwrap_or_default();
+        printed = printed.replace(&format!("(request {id})"), "(request …)");
         for (name, value) in &self.known {
             printed = printed.replace(value, &format!("{{{{{name}}}}}"));
         }

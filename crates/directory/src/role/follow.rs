@@ -164,7 +164,10 @@ pub fn with_roles(
         return Ok(changes);
     }
     let Some(state) = facts.role_state()? else { return Ok(changes) };
-    refuse_to_remove_protected(&state.bound, &changes)?;
+    // Whom the vendor has erased wants to be gone from the app, whoever protected them.
+    if !changes.iter().any(|it| matches!(it, Change::Erasure(_))) {
+        refuse_to_remove_protected(&state.bound, &changes)?;
+    }
     let new: Vec<_> = changes.iter().filter_map(new_user).collect();
     if let [first, ..] = new[..] {
         let created = Consequence { kind: EventKind::UserCreated, of: Of::Resource(first) };

@@ -122,7 +122,7 @@ pub(super) fn receipt_state() -> RefOr<Schema> {
 }
 
 pub(super) fn sign_in_state() -> RefOr<Schema> {
-    of(["active", "held", "inactive", "gone", "unknown"])
+    of(["active", "held", "pending", "inactive", "gone", "unknown"])
 }
 
 pub(super) fn api_scopes() -> RefOr<Schema> {

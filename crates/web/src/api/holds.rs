@@ -42,6 +42,8 @@ pub(super) struct HoldView {
     people: u64,
     /// How many might have.
     people_max: u64,
+    /// How many accounts and memberships are lost now while it waits, and not back: those of `…/lost`.
+    lost: u64,
     started_at: String,
     /// When what waits is let out if nobody decides; `null` where it then stays.
     until: Option<String>,
@@ -69,6 +71,7 @@ impl From<Hold> for HoldView {
             outcome: hold.outcome,
             people: hold.people,
             people_max: hold.people_max,
+            lost: hold.lost,
             started_at: scim::datetime::print(hold.started_at),
             until: time(hold.until),
             decided_at: time(hold.decided_at),
@@ -150,8 +153,37 @@ async fn decide(
 ) -> Result<Tagged<HoldView>, Problem> {
     let (directory, hold): (DirectoryId, HoldId) =
         (id(&directory, "directory")?, id(&hold, "hold")?);
+    if verdict == Verdict::Approve && when.0.among.is_none() {
+        ask_what_was_seen(vendor, directory, hold).await?;
+    }
     vendor.store.decide_hold(directory, when.guard(hold), verdict).await?;
     view(vendor, directory, hold).await
+}
+
+/// Who approves that people lose something says what they have looked at: while they did, others may
+/// have lost theirs too. In a shadow nobody loses anything.
+async fn ask_what_was_seen(
+    vendor: &Vendor,
+    directory: DirectoryId,
+    hold: HoldId,
+) -> Result<(), Problem> {
+    let found = vendor.store.hold(directory, hold).await?;
+    let HoldRecord { hold, .. } = found.ok_or_else(|| Problem::not_found("hold"))?;
+    let is_open = matches!(hold.state, HoldState::Held | HoldState::Rejected);
+    if hold.kind == HoldKind::Shadow || !is_open {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::PRECONDITION_REQUIRED,
+        "not-looked-at",
+        "It is not said what was looked at",
+        format!(
+            "while this hold waits, more may be lost: by now it is {} accounts and memberships",
+            hold.lost
+        ),
+        "Read the hold and what is lost, and send its `ETag` as `If-Match`: it is approved as far as \
+         you have seen it, or not at all",
+    ))
 }
 
 async fn view(

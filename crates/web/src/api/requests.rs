@@ -5,13 +5,14 @@ use ::scim::dialect::Quirk;
 use axum::Json;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
-use directory::requests::{BodyKept, Entry, HIDDEN, explain, subject};
+use directory::requests::{BodyKept, Entry, HIDDEN, Place as Named, explain, subject};
 use directory::{DirectoryId, OrganizationId, RequestId, ResourceId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{
-    ApiStore, DirectoryStore, RequestFilter, RequestRecord, Standing, UserRecord, WholeRequest,
+    ApiStore, DirectoryStore, RequestFilter, RequestRecord, RerunTarget, Standing, UserRecord,
+    WholeRequest,
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -463,6 +464,17 @@ pub(super) async fn rerun(
             "Look whether anything is left to be done; the provider can send it anew",
         ));
     }
+    if let Some(target) = rerun_target(&entry.path, &body)
+        && vendor
+            .store
+            .is_other_since(whole.record.directory_id, target, whole.record.begun_at)
+            .await?
+    {
+        return Err(not_repeatable(
+            "the same was changed, deactivated or deleted since",
+            "Look whether anything is left to be done; the provider can send it anew",
+        ));
+    }
     let store = vendor.store.open(whole.record.directory_id).await?;
     let store = store.ok_or_else(|| Problem::not_found("directory"))?;
     let query = entry.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
@@ -492,6 +504,24 @@ pub(super) async fn rerun(
     }))
 }
 
+/// Whom or what a request is meant to change, by the names that they may be known by.
+fn rerun_target(path: &str, body: &str) -> Option<RerunTarget> {
+    let (is_group, id) = match Named::read(path) {
+        Named::User(id) => return Some(RerunTarget::by_id(false, id)),
+        Named::Group(id) => return Some(RerunTarget::by_id(true, id)),
+        Named::Users => (false, None),
+        Named::Groups => (true, None),
+        _ => return None,
+    };
+    let body: Value = serde_json::from_str(body).ok()?;
+    let text = |wanted: &str| {
+        let found = body.as_object()?.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        found.and_then(|(_, value)| value.as_str()).map(str::to_owned)
+    };
+    let name = text(if is_group { "displayName" } else { "userName" });
+    Some(RerunTarget { is_group, id, name, external_id: text("externalId") })
+}
+
 /// The body with which a request can be sent again, or why it cannot.
 fn repeatable(whole: &WholeRequest) -> Result<String, (&'static str, &'static str)> {
     let entry = &whole.record.entry;
@@ -509,6 +539,12 @@ fn repeatable(whole: &WholeRequest) -> Result<String, (&'static str, &'static st
         return Err((
             "nobody was known by its credential",
             "Mend the credential, and have the provider send it anew",
+        ));
+    }
+    if whole.record.status == 412 {
+        return Err((
+            "it was meant for a version of the resource that is not there any more",
+            anew,
         ));
     }
     if entry.path.ends_with("/Bulk") {

@@ -27,7 +27,8 @@ pub(super) struct SignInQuery {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SignIn)]
 pub(super) struct SignInView {
-    /// `active`: let them in. `held`: let them in; that they left waits in a hold. `inactive`: they were
+    /// `active`: let them in. `held`: let them in; that they left waits in a hold. `pending`: do not let
+    /// them in yet; that they came waits in a hold, or their directory is a shadow. `inactive`: they were
     /// deactivated. `gone`: they were deleted. `unknown`: no directory of the organization knows them.
     #[schema(schema_with = describe::sign_in_state)]
     state: &'static str,
@@ -46,6 +47,7 @@ impl SignInView {
             (SignInState::Unknown, _) | (_, None) => "unknown",
             (SignInState::Active, _) => "active",
             (SignInState::Held, _) => "held",
+            (SignInState::Pending, _) => "pending",
             (SignInState::Inactive, _) => "inactive",
             (SignInState::Gone, _) => "gone",
         };
@@ -60,6 +62,10 @@ impl SignInView {
                     "held" => format!(
                         "The person may use the app until the hold of `{name}` is let out: they left \
                          at {since}"
+                    ),
+                    "pending" => format!(
+                        "The person may not use the app yet: what `{name}` says of them since \
+                         {since} waits in a hold, and goes out when that is approved"
                     ),
                     "inactive" => format!(
                         "The person may not use the app: deactivated in `{name}` since {since}"

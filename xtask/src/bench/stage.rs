@@ -46,7 +46,10 @@ pub(super) enum Spot {
     Users(usize),
     Directories,
     /// So many in the beginning, with a request log or without.
-    Log { users: usize, is_kept: bool },
+    Log {
+        users: usize,
+        is_kept: bool,
+    },
 }
 
 /// Users of a directory in which there is room for more.
@@ -590,12 +593,7 @@ impl Standing {
 }
 
 /// A server as it is at this spot.
-fn start(
-    spot: Spot,
-    binary: &Path,
-    data: &Path,
-    url: Option<String>,
-) -> anyhow::Result<Server> {
+fn start(spot: Spot, binary: &Path, data: &Path, url: Option<String>) -> anyhow::Result<Server> {
     let arguments: &[&str] = match spot {
         Spot::Log { is_kept: false, .. } => &["--keep-requests-days", "0"],
         _ => &[],

@@ -46,8 +46,19 @@ impl Server {
         data: &Path,
         postgres: Option<String>,
     ) -> anyhow::Result<Server> {
+        Server::start_with(binary, data, postgres, &[])
+    }
+
+    /// The same, told something more.
+    pub(crate) fn start_with(
+        binary: &Path,
+        data: &Path,
+        postgres: Option<String>,
+        arguments: &[&str],
+    ) -> anyhow::Result<Server> {
         let mut process = place(Command::new(binary), data, postgres.as_deref())
             .args(["serve", "--listen", "127.0.0.1:0", "--requests-per-second", "0"])
+            .args(arguments)
             // Logged as usual, but for its start and its end.
             .env("ROSTER_LOG", "roster=warn,info")
             .stdin(Stdio::null())

@@ -4,13 +4,18 @@ use std::sync::Arc;
 
 use directory::Ids;
 use directory::secret::Entropy;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use store::{Clock, Environment};
 use uuid::Uuid;
 
 /// The machine's clock and its source of chance.
 pub(crate) fn real() -> Environment {
-    Environment { clock: Arc::new(MachineClock), ids: ids() }
+    ahead_by(SignedDuration::ZERO)
+}
+
+/// The same, as they will be then: for tests of what happens only after a day.
+pub(crate) fn ahead_by(ahead: SignedDuration) -> Environment {
+    Environment { clock: Arc::new(MachineClock { ahead }), ids: ids() }
 }
 
 /// Ids that sort by time, also within a millisecond.
@@ -30,12 +35,14 @@ pub(crate) fn seed() -> u64 {
     getrandom::u32().expect("the machine has a source of chance").into()
 }
 
-struct MachineClock;
+struct MachineClock {
+    ahead: SignedDuration,
+}
 
 impl Clock for MachineClock {
     #[expect(clippy::disallowed_methods, reason = "this is the one place where time is read")]
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        Timestamp::now() + self.ahead
     }
 }
 

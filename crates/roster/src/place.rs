@@ -8,7 +8,7 @@ use clap::Args;
 use directory::Limits;
 use etcetera::BaseStrategy;
 use serde::{Deserialize, Serialize};
-use store::Store;
+use store::{Environment, Store};
 
 use crate::environment;
 use crate::terminal::say_warning;
@@ -131,9 +131,13 @@ impl Place {
 
     /// Opens the database, and creates what is missing in it.
     pub(crate) async fn open(&self) -> anyhow::Result<Store> {
+        self.open_in(environment::real()).await
+    }
+
+    /// The same with a clock of one's own.
+    pub(crate) async fn open_in(&self, environment: Environment) -> anyhow::Result<Store> {
         self.check()?;
-        let Some(url) = &self.database else { return self.open_embedded() };
-        let environment = environment::real();
+        let Some(url) = &self.database else { return self.open_embedded(environment) };
         Store::open_postgres(url, environment, Limits::default(), environment::entropy())
             .await
             .with_context(|| format!("cannot open the database `{}`", without_password(url)))
@@ -142,12 +146,11 @@ impl Place {
     /// Opens the embedded database, and creates it where there is none. It holds people: on Unix only
     /// its owner can read it, also in a folder that others can look into. A file that exists keeps the
     /// rights that somebody gave it.
-    fn open_embedded(&self) -> anyhow::Result<Store> {
+    fn open_embedded(&self, environment: Environment) -> anyhow::Result<Store> {
         let path = self.folder()?.join(DATABASE);
         // The database makes its other files with the rights of this one.
         make_private_file(&path)
             .with_context(|| format!("cannot make the database `{}`", path.display()))?;
-        let environment = environment::real();
         Store::open_sqlite(&path, environment, Limits::default(), environment::entropy())
             .with_context(|| format!("cannot open the database `{}`", path.display()))
     }

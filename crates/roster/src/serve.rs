@@ -14,6 +14,7 @@ use courier::{Courier, Names, Patience, Poster, RealTime, SystemNames};
 use directory::AddressRange;
 use directory::secret::{Secret, SecretKind};
 use directory::webhook::Networks;
+use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 use web::{Brand, Colour, FrameAncestor, Logo};
@@ -60,6 +61,9 @@ pub(crate) struct Arguments {
     /// What is logged: `info`, `debug`, or a filter such as `web=debug,info`
     #[arg(long, env = "ROSTER_LOG", value_name = "FILTER", default_value = "info")]
     log: String,
+    /// For tests: so many seconds ahead of the machine's clock, to see what happens after a day
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, hide = true)]
+    clock_ahead: u32,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -125,7 +129,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     settings.request_log = arguments.retention.requests.policy();
     let place = arguments.place.describe()?;
     let argument = arguments.place.argument()?;
-    let store = arguments.place.open().await?;
+    let ahead = SignedDuration::from_secs(arguments.clock_ahead.into());
+    let store = arguments.place.open_in(environment::ahead_by(ahead)).await?;
+    if !ahead.is_zero() {
+        tracing::warn!(seconds = arguments.clock_ahead, "the clock is ahead of the machine's");
+    }
     arguments.place.remember(&settings)?;
     let first_key = first_api_key(&store).await?;
     let first_member = first_member(&store).await?;

@@ -53,7 +53,7 @@ fn measured(figure: Figure, played: &[Played], starts: &[Start], largest: usize)
         starts.iter().find(|it| match it.spot {
             Spot::Fresh(_) => is_empty,
             Spot::Users(users) => !is_empty && users == largest,
-            Spot::Directories => false,
+            Spot::Directories | Spot::Log { .. } => false,
         })
     };
     match figure {

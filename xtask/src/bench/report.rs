@@ -90,6 +90,10 @@ pub(super) fn write(root: &Path, run: &Run) -> anyhow::Result<Report> {
                 Spot::Fresh(_) => "empty, to be made".to_owned(),
                 Spot::Users(users) => format!("{} users", thousands(users)),
                 Spot::Directories => "many directories".to_owned(),
+                Spot::Log { users, is_kept } => {
+                    let log = if is_kept { "with" } else { "without" };
+                    format!("{} users, {log} a request log", thousands(users))
+                }
             };
             writeln!(text, "| {of} | {} | {} |", spread(start.ready), spread(start.idle))?;
         }

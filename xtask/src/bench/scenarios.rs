@@ -64,6 +64,9 @@ pub(crate) enum Place {
     Each,
     /// The one with many directories.
     Directories,
+    /// One of its own with a directory in which there is still room, that takes its requests down or
+    /// does not.
+    Log(bool),
 }
 
 /// What a server is asked to do.
@@ -110,8 +113,15 @@ pub(crate) const PAGE: usize = 100;
 
 const RAW: &str = "raw database, 16 rows a commit";
 const RAW_LIKE_ROSTER: &str = "raw database, the same commits";
+const LOGGED: &str = "with a request log";
+const UNLOGGED: &str = "without";
 const ALWAYS: usize = usize::MAX;
 const BARE: Side = Side { name: "bare axum", who: Who::BareHttp };
+
+/// The same load with a request log and without.
+const fn logged(load: Load) -> [Side; 2] {
+    [roster(LOGGED, Place::Log(true), load), roster(UNLOGGED, Place::Log(false), load)]
+}
 
 const fn roster(name: &'static str, place: Place, load: Load) -> Side {
     Side { name, who: Who::Roster(place, load) }
@@ -299,6 +309,30 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             roster("beside roles", Place::UpTo(100_000), Load::MixedBesideRoles),
         ],
     },
+    Scenario {
+        name: "log-get",
+        what: "getting a user by id with a request log and without, 16 connections",
+        connections: 16,
+        works: 10_000,
+        rounds_max: ALWAYS,
+        sides: &logged(Load::Get),
+    },
+    Scenario {
+        name: "log-patch",
+        what: "patching `active` with a request log and without, 16 connections",
+        connections: 16,
+        works: 2_000,
+        rounds_max: ALWAYS,
+        sides: &logged(Load::PatchActive),
+    },
+    Scenario {
+        name: "log-create",
+        what: "creating users with a request log and without, 16 connections",
+        connections: 16,
+        works: 5_000,
+        rounds_max: ALWAYS,
+        sides: &logged(Load::Create),
+    },
 ];
 
 /// A figure that we hold ourselves to.
@@ -467,6 +501,24 @@ pub(crate) const GOALS: &[Goal] = &[
         figure: Figure::Tail { scenario: "roles", side: "beside roles" },
         bound: Bound::AtMost(2.0),
     },
+    ratio(
+        "GET by id with a request log, as a part of the speed without",
+        "log-get",
+        UNLOGGED,
+        Bound::AtLeast(0.9),
+    ),
+    ratio(
+        "patching `active` with a request log, as a part of the speed without",
+        "log-patch",
+        UNLOGGED,
+        Bound::AtLeast(0.9),
+    ),
+    ratio(
+        "creates with a request log, as a part of the speed without",
+        "log-create",
+        UNLOGGED,
+        Bound::AtLeast(0.9),
+    ),
     Goal {
         what: "from start to ready on an empty database, in ms",
         on: None,

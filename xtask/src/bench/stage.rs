@@ -45,7 +45,15 @@ pub(super) enum Spot {
     Fresh(&'static str),
     Users(usize),
     Directories,
+    /// So many in the beginning, with a request log or without.
+    Log {
+        users: usize,
+        is_kept: bool,
+    },
 }
+
+/// Users of a directory in which there is room for more.
+const ROOMY: usize = 100_000;
 
 /// What one side of a scenario is, here.
 #[derive(Clone, Debug)]
@@ -245,10 +253,8 @@ impl Stage {
                     let spot = match place {
                         Place::Fresh(name) => Spot::Fresh(name),
                         Place::Each | Place::Largest => Spot::Users(largest),
-                        Place::UpTo(most) => {
-                            let fitting = self.sizes.iter().rev().find(|users| **users <= most);
-                            Spot::Users(*fitting.unwrap_or(&self.sizes[0]))
-                        }
+                        Place::UpTo(most) => Spot::Users(self.up_to(most)),
+                        Place::Log(is_kept) => Spot::Log { users: self.up_to(ROOMY), is_kept },
                         Place::Directories => Spot::Directories,
                     };
                     if group_of(&self.stand(spot)?.crowds[0], load).is_some() {
@@ -264,6 +270,12 @@ impl Stage {
             }
         }
         Ok(sides)
+    }
+
+    /// The most users of those that are no more than so many, or else the fewest.
+    fn up_to(&self, most: usize) -> usize {
+        let fitting = self.sizes.iter().rev().find(|users| **users <= most);
+        *fitting.unwrap_or(&self.sizes[0])
     }
 
     /// Each side once, in the order of the table.
@@ -368,7 +380,9 @@ impl Stage {
         }
         let standing = match spot {
             Spot::Fresh(_) => self.start_fresh(spot)?,
-            Spot::Users(users) => self.start_seeded(spot, Kind::Users(users))?,
+            Spot::Users(users) | Spot::Log { users, .. } => {
+                self.start_seeded(spot, Kind::Users(users))?
+            }
             Spot::Directories => self.start_seeded(spot, Kind::Directories(DIRECTORIES))?,
         };
         if matches!(spot, Spot::Fresh("create" | "create over 100 directories")) {
@@ -428,7 +442,7 @@ impl Stage {
         loop {
             let url = prepare(self)?;
             let begun = Instant::now();
-            let server = Server::start_on(&self.binary, data, url.clone())?;
+            let server = start(spot, &self.binary, data, url.clone())?;
             let is_ready = request(("GET", "/ready"), "", "", 200);
             self.client.ask(server.address(), &is_ready)?;
             ready.push(milliseconds(begun.elapsed()));
@@ -441,7 +455,7 @@ impl Stage {
             self.starts.push(Start { spot, ready, idle });
             let mut nodes = vec![server];
             for _ in 1..self.nodes {
-                nodes.push(Server::start_on(&self.binary, data, url.clone())?);
+                nodes.push(start(spot, &self.binary, data, url.clone())?);
             }
             return Ok(nodes);
         }
@@ -576,6 +590,15 @@ impl Standing {
             _ => crowd.create(),
         }
     }
+}
+
+/// A server as it is at this spot.
+fn start(spot: Spot, binary: &Path, data: &Path, url: Option<String>) -> anyhow::Result<Server> {
+    let arguments: &[&str] = match spot {
+        Spot::Log { is_kept: false, .. } => &["--keep-requests-days", "0"],
+        _ => &[],
+    };
+    Server::start_with(binary, data, url, arguments)
 }
 
 /// Which group a load is about; the first where it is about none. `None` where there is none such.

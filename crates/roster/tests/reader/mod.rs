@@ -69,6 +69,7 @@ impl Reader {
         };
         match kind {
             "directory.created" | "directory.token.created" | "directory.token.revoked" => {}
+            kind if kind.starts_with("directory.hold.") => {}
             "directory.user.created" => {
                 let (id, attributes) = subject("user");
                 assert_eq!(users.insert(id, attributes), None, "{data}");

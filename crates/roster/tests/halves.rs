@@ -1,0 +1,270 @@
+//! Killed while a shadow goes live, and while a person is erased: what was begun is done in the end, and
+//! never is a half of it left.
+//!
+//! `ROSTER_KILLS` asks for more kills, and `ROSTER_SEED` begins with other dice.
+
+#[expect(dead_code, reason = "nothing is picked here")]
+mod dice;
+mod home;
+mod reader;
+mod server;
+
+use dice::Dice;
+use home::Home;
+use reader::{Reader, shown, text};
+use serde_json::{Value, json};
+use server::{Caller, Server, create_directory};
+use simulator::Method;
+
+/// So many that they are let out in several pieces.
+const PEOPLE: usize = 2_500;
+/// Operations of one bulk request.
+const AT_ONCE: usize = 1_000;
+/// How often the server is killed.
+const KILLS: u64 = 6;
+/// Requests of somebody who watches, at most, until the next kill.
+const LOOKS: usize = 12;
+/// Longer than anybody who was killed keeps a lease, and than anybody has hold of an event, in seconds.
+const LATER: u32 = 61;
+/// What is in everything that is said of the person who is erased, and in nothing else.
+const NAME: &str = "marzipan";
+
+/// A server that is killed at random, and a directory on it.
+struct Scene {
+    home: Home,
+    /// None while it is dead.
+    server: Option<Server>,
+    ahead: u32,
+    api_key: String,
+    directory: String,
+    token: String,
+    dice: Dice,
+    kills: u64,
+}
+
+impl Scene {
+    fn set(arguments: &[&str]) -> Scene {
+        let number = |name: &str, otherwise| {
+            std::env::var(name).map_or(otherwise, |it| it.parse().expect("it is a number"))
+        };
+        let home = Home::new();
+        let about = [&["--organization", "Acme", "--name", "Okta"], arguments].concat();
+        let created = create_directory(&home, &about);
+        let mut scene = Scene {
+            home,
+            server: None,
+            ahead: 0,
+            api_key: String::new(),
+            directory: text(&created["directory_id"]).to_owned(),
+            token: text(&created["token"]).to_owned(),
+            dice: Dice(number("ROSTER_SEED", 1)),
+            kills: number("ROSTER_KILLS", KILLS),
+        };
+        scene.start();
+        scene.api_key = scene.server.as_ref().expect("it runs").api_key();
+        scene
+    }
+
+    fn start(&mut self) {
+        let ahead = self.ahead.to_string();
+        let arguments = ["--requests-per-second", "0", "--clock-ahead", &ahead];
+        let more = ["--webhook-allow", "127.0.0.0/8"];
+        self.server = Some(Server::start(&self.home, &[&arguments[..], &more].concat()));
+    }
+
+    /// Kills it, and starts it again a minute later.
+    fn kill(&mut self) {
+        self.server = None;
+        self.ahead += LATER;
+        self.start();
+    }
+
+    fn url(&self) -> &str {
+        &self.server.as_ref().expect("it runs").url
+    }
+
+    fn api(&self) -> Caller {
+        Caller::new(self.url(), &self.api_key)
+    }
+
+    fn scim(&self) -> Caller {
+        Caller::new(&format!("{}/scim/v2", self.url()), &self.token)
+    }
+
+    fn path(&self, rest: &str) -> String {
+        format!("/api/v1/directories/{}{rest}", self.directory)
+    }
+
+    /// Asks for something, has the server killed in the middle, and asks again.
+    async fn ask_twice(&mut self, path: &str) -> (u16, Value) {
+        let (mut api, asked) = (self.api(), path.to_owned());
+        let asking = tokio::spawn(async move { api.try_send(Method::Post, &asked, None).await });
+        for _ in 0..self.dice.below(3_000) {
+            tokio::task::yield_now().await;
+        }
+        self.kill();
+        let _ = asking.await.expect("it ends");
+        self.api().send(Method::Post, path, None).await
+    }
+
+    async fn bulk(&self, operations: Vec<Value>) {
+        for some in operations.chunks(AT_ONCE) {
+            let schemas = ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"];
+            let body = json!({ "schemas": schemas, "Operations": some });
+            let (status, answer) = self.scim().send(Method::Post, "/Bulk", Some(&body)).await;
+            assert_eq!(status, 200, "{answer}");
+        }
+    }
+
+    /// All that is kept, as text, in small letters.
+    fn everything(&self) -> String {
+        let mut text =
+            self.home.own.as_ref().map(claims::OwnDatabase::contents).unwrap_or_default();
+        for file in std::fs::read_dir(self.home.path()).expect("it is there") {
+            // A file that was for a moment only may be gone.
+            let bytes = std::fs::read(file.expect("it is read").path()).unwrap_or_default();
+            text.push_str(&String::from_utf8_lossy(&bytes));
+        }
+        text.to_lowercase()
+    }
+}
+
+fn create(number: usize) -> Value {
+    let data = json!({ "userName": format!("almond-{number}@acme.example"), "active": true });
+    json!({ "method": "POST", "path": "/Users", "bulkId": number.to_string(), "data": data })
+}
+
+#[expect(clippy::print_stdout, reason = "whoever waits wants to see how far it is")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shadow_goes_live_whole_whoever_kills_the_server() {
+    let mut scene = Scene::set(&[]);
+    let shadow = scene.path("/shadow");
+    let (status, hold) = scene.api().send(Method::Post, &shadow, None).await;
+    assert_eq!(status, 201, "{hold}");
+    scene.bulk((0..PEOPLE).map(create).collect()).await;
+    let picture = shown(&mut scene.scim()).await;
+    let members: Vec<_> = picture.users.keys().map(|id| json!({ "value": id })).collect();
+    let group = json!({ "displayName": "Staff", "members": members });
+    let (status, answer) = scene.scim().send(Method::Post, "/Groups", Some(&group)).await;
+    assert_eq!(status, 201, "{answer}");
+    scene.kill();
+
+    let mut app = Reader::default();
+    app.read_on(&mut scene.api(), &scene.directory, 1_000).await;
+    assert!(app.picture.users.is_empty() && app.picture.groups.is_empty());
+    let hold = scene.path(&format!("/holds/{}", text(&hold["id"])));
+    let (status, answer) = scene.ask_twice(&format!("{hold}/approve")).await;
+    assert_eq!(status, 200, "{answer}");
+    let mut in_the_middle = 0;
+    for kill in 0..scene.kills {
+        for _ in 0..scene.dice.below(LOOKS) {
+            scene.api().get(&hold).await;
+        }
+        scene.kill();
+        // It goes on where it was: nobody is told of twice, and no number is left out.
+        app.read_on(&mut scene.api(), &scene.directory, 1_000).await;
+        let told = app.picture.users.len();
+        in_the_middle += u64::from((1..PEOPLE).contains(&told));
+        println!("{} kills, {told} of {PEOPLE} people told", kill + 1);
+    }
+    let released = format!(
+        "/api/v1/events?directory_id={}&type=directory.hold.released&wait=60",
+        scene.directory
+    );
+    let ended = scene.api().get(&released).await;
+    assert_eq!(ended["data"][0]["data"]["hold"]["outcome"], "approved", "{ended}");
+    app.read_on(&mut scene.api(), &scene.directory, 1_000).await;
+    let shown = shown(&mut scene.scim()).await;
+    assert_eq!(shown.users.len(), PEOPLE);
+    assert_eq!(app.picture, shown, "the app knows all of it");
+    println!("{in_the_middle} kills were in the middle of the people");
+    let mut anew = Reader::default();
+    anew.read_on(&mut scene.api(), &scene.directory, 1_000).await;
+    assert_eq!((anew.number, anew.picture), (app.number, app.picture));
+}
+
+#[expect(clippy::print_stdout, reason = "whoever waits wants to see how far it is")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_is_erased_whole_whoever_kills_the_server() {
+    let mut scene = Scene::set(&["--no-brake"]);
+    // What is brought there is never taken.
+    let endpoint = json!({ "url": "http://127.0.0.1:9/hook" });
+    let endpoints = "/api/v1/webhooks";
+    let (status, answer) = scene.api().send(Method::Post, endpoints, Some(&endpoint)).await;
+    assert_eq!(status, 201, "{answer}");
+    scene.bulk((0..50).map(create).collect()).await;
+    let person = json!({
+        "userName": "marzipan@acme.example",
+        "externalId": "marzipan-7",
+        "name": { "givenName": "Marzipan", "familyName": "Baker" },
+    });
+    let (status, person) = scene.scim().send(Method::Post, "/Users", Some(&person)).await;
+    assert_eq!(status, 201, "{person}");
+    let id = text(&person["id"]).to_owned();
+    let retitled = |round: usize| {
+        let value = json!({ "title": format!("Marzipan potato {round}") });
+        let data = json!({ "Operations": [{ "op": "replace", "value": value }] });
+        json!({ "method": "PATCH", "path": format!("/Users/{id}"), "data": data })
+    };
+    scene.bulk((0..PEOPLE).map(retitled).collect()).await;
+    let group = json!({ "displayName": "Bakers", "members": [{ "value": id }] });
+    let (status, answer) = scene.scim().send(Method::Post, "/Groups", Some(&group)).await;
+    assert_eq!(status, 201, "{answer}");
+    scene.kill();
+    let kept = scene.everything();
+    assert!(kept.contains(NAME) && kept.contains("almond-7"), "it is found while it is kept");
+
+    let erase = scene.path(&format!("/users/{id}/erase"));
+    let (status, erasure) = scene.ask_twice(&erase).await;
+    assert_eq!(status, 202, "{erasure}");
+    let receipt = format!("/api/v1/erasures/{}", text(&erasure["id"]));
+    let (mut kill, mut erased) = (0, 0);
+    let mut now = scene.api().get(&receipt).await;
+    while now["state"] != "done" {
+        let looks = if kill < scene.kills { scene.dice.below(LOOKS) } else { 50 * LOOKS };
+        for _ in 0..looks {
+            now = scene.api().get(&receipt).await;
+            if now["state"] == "done" {
+                break;
+            }
+        }
+        // Nobody is half there.
+        let (status, _) = scene.scim().send(Method::Get, &format!("/Users/{id}"), None).await;
+        assert_eq!(status, 404);
+        kill += 1;
+        assert!(kill < scene.kills + 30, "it goes on: {now}");
+        scene.kill();
+        now = scene.api().get(&receipt).await;
+        let so_far = now["erased"]["events"].as_u64().expect("a number");
+        assert!(so_far >= erased, "what was done before a kill is done: {now}");
+        erased = so_far;
+        println!("{kill} kills, stage {}, {erased} events", now["stage"]);
+    }
+    // Made, changed, and deleted.
+    assert_eq!(now["erased"]["events"], PEOPLE + 2, "{now}");
+    let mut path = format!("/api/v1/events?directory_id={}&limit=1000", scene.directory);
+    let (first, mut number) = (path.clone(), 0);
+    loop {
+        let page = scene.api().get(&path).await;
+        for event in page["data"].as_array().expect("a list") {
+            number += 1;
+            assert_eq!(event["number"], number, "no event is gone: {event}");
+        }
+        if page["has_more"] == false {
+            break;
+        }
+        path = format!("{first}&after={}", text(&page["next"]));
+    }
+    // Dead, as it fell.
+    scene.server = None;
+    let kept = scene.everything();
+    assert!(!kept.contains(NAME), "{}", around(&kept, NAME));
+    assert!(kept.contains("almond-7"), "others are there");
+}
+
+/// Where it stands.
+fn around<'a>(text: &'a str, word: &str) -> &'a str {
+    let Some(at) = text.find(word) else { return "" };
+    let (begin, end) = (at.saturating_sub(300), (at + 300).min(text.len()));
+    &text[text.ceil_char_boundary(begin)..text.floor_char_boundary(end)]
+}

@@ -184,6 +184,119 @@ async fn a_directory_made_beside_a_running_server_works_at_once_under_the_printe
     assert_eq!(found["data"].as_array().map(Vec::len), Some(2));
 }
 
+#[tokio::test]
+async fn people_are_let_into_the_dashboard_from_the_server() {
+    let folder = folder();
+    let data = path(folder.path());
+    // Before its first start, and beside it.
+    let invite = |email: &str, more: &[&str]| {
+        let all = ["member", "invite", "--email", email, "--role", "owner", "--data", data];
+        run(&[&all[..], more].concat())
+    };
+    let output = invite("ana@vendor.example", &["--json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let server = Server::start(
+        folder.path(),
+        &[
+            "--oidc-issuer",
+            "https://login.example.com",
+            "--oidc-client-id",
+            "roster",
+            "--oidc-client-secret",
+            "never-to-be-shown",
+        ],
+    );
+    let said = server.said.join("\n");
+    assert!(!said.contains("never-to-be-shown"), "{said}");
+    let output = invite("ana@vendor.example", &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("roster member reset --email ana@vendor.example"));
+    let reset = ["member", "reset", "--email", "Ana@vendor.example", "--json", "--data", data];
+    let made: Value = serde_json::from_str(&succeed(&reset)).expect("it is JSON");
+    assert_eq!((field(&made, "role"), field(&made, "email")), ("owner", "ana@vendor.example"));
+    let link = field(&made, "invitation_url");
+    let link = link.strip_prefix(&server.url).expect("it leads to this server");
+    let mut browser = Caller::new(&server.url, "");
+    let page = browser.try_send(Method::Get, link, None).await.expect("the server answers");
+    let html = text(&page.body);
+    assert_eq!(page.status, 200, "{html}");
+    assert!(html.contains("ana@vendor.example"), "{html}");
+    assert!(html.contains("Join with login.example.com"), "{html}");
+
+    let said = succeed(&[
+        "member",
+        "invite",
+        "--email",
+        "bo@b.example",
+        "--role",
+        "support",
+        "--data",
+        data,
+        "--public-url",
+        "https://roster.example.com",
+    ]);
+    assert!(said.starts_with("link  https://roster.example.com/dashboard/join/"), "{said}");
+    for (wrong, expected) in [
+        (
+            vec!["member", "reset", "--email", "cy@b.example", "--data", data],
+            "nobody has the address",
+        ),
+        (vec!["member", "invite", "--email", "cy", "--role", "owner"], "not an e-mail address"),
+        (vec!["member", "invite", "--email", "cy@b.example", "--role", "boss"], "a member is an"),
+        (vec!["serve", "--oidc-client-id", "roster", "--data", data], "without `--oidc-issuer`"),
+        (vec!["serve", "--oidc-name", "Login", "--data", data], "it is not said which provider"),
+        (
+            vec![
+                "serve",
+                "--oidc-issuer",
+                "http://login.example.com",
+                "--oidc-client-id",
+                "a",
+                "--oidc-client-secret",
+                "never-to-be-shown",
+                "--data",
+                data,
+            ],
+            "the issuer `http://login",
+        ),
+        (
+            vec![
+                "serve",
+                "--oidc-issuer",
+                "https://a.example",
+                "--oidc-client-id",
+                "a",
+                "--oidc-join-as",
+                "support",
+                "--data",
+                data,
+            ],
+            "`--oidc-allowed-domains`",
+        ),
+        (
+            vec![
+                "serve",
+                "--oidc-issuer",
+                "https://a.example",
+                "--oidc-client-id",
+                "a",
+                "--oidc-client-secret-file",
+                "/no/such/file",
+                "--data",
+                data,
+            ],
+            "cannot read the client",
+        ),
+    ] {
+        let listen = ["--listen", "127.0.0.1:0"];
+        let is_serve = wrong[0] == "serve";
+        let output = run(&[wrong.as_slice(), if is_serve { &listen[..] } else { &[] }].concat());
+        let said = text(&output.stderr);
+        assert!(!output.status.success() && said.contains(expected), "{wrong:?}: {said}");
+        assert!(!said.contains("never-to-be-shown"), "{said}");
+    }
+}
+
 #[test]
 fn the_printed_addresses_are_what_the_server_was_told() {
     let folder = folder();

@@ -4,6 +4,7 @@
 //! Written here, over the HMAC that `web` has anyway: what a crate would add are twenty lines and a
 //! dozen dependencies, and the RFC has vectors to hold them against.
 
+use directory::secret::Entropy;
 use ring::hmac;
 
 /// Seconds for which a code is shown (RFC 6238 §5.2).
@@ -27,13 +28,11 @@ impl std::fmt::Debug for CodeSecret {
 }
 
 impl CodeSecret {
-    /// That of whoever joins by an invitation. It follows from the link, so that a form which is sent
-    /// again after a mistake asks for codes of the same.
-    pub(crate) fn of_invitation(invitation: &str) -> CodeSecret {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, invitation.as_bytes());
-        let tag = hmac::sign(&key, b"what codes are made from");
+    /// A new one. It follows from nothing that somebody else has seen, such as the link of an invitation,
+    /// which whoever passed it on may have kept.
+    pub(crate) fn new(chance: Entropy) -> CodeSecret {
         let mut secret = [0; SECRET_BYTES];
-        secret.copy_from_slice(&tag.as_ref()[..SECRET_BYTES]);
+        secret.copy_from_slice(&chance[..SECRET_BYTES]);
         CodeSecret(secret)
     }
 
@@ -138,7 +137,7 @@ mod tests {
         {
             assert_eq!(CodeSecret::read(wrong), None, "{wrong}");
         }
-        assert_ne!(CodeSecret::of_invitation("a"), CodeSecret::of_invitation("b"));
+        assert_ne!(CodeSecret::new([7; 32]), CodeSecret::new([8; 32]));
         assert_eq!(format!("{secret:?}"), "CodeSecret(…)");
     }
 }

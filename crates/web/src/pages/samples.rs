@@ -108,6 +108,7 @@ fn of_dashboard(add: &mut impl FnMut(&str, &str, Result<String, askama::Error>))
             email: String::new(),
             name: wrong.map(|_| "Bo Lind".to_owned()).unwrap_or_default(),
             key: Copyable::new("key", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"),
+            sent_key: "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".to_owned(),
             key_uri: "otpauth://totp/Roster:bo?secret=GEZDGNBVGY3TQOJQ&issuer=Roster".to_owned(),
             password_characters_min: 12,
             provider: None,

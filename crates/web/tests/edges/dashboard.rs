@@ -65,6 +65,13 @@ impl Scene {
 
     /// Invites the first member, as each start of `roster serve` does: where the link leads.
     pub(crate) fn invite_first(&self) -> Option<String> {
+        self.beside(async |store, secret| {
+            store.invite_first_member(secret).await.expect("it is kept")
+        })
+    }
+
+    /// Does something on the server's machine, beside the server: where the link leads, if it was done.
+    pub(crate) fn beside(&self, act: impl AsyncFnOnce(&Store, &Secret) -> bool) -> Option<String> {
         let number = self.invitations.get();
         self.invitations.set(number + 1);
         let environment = Environment {
@@ -82,7 +89,7 @@ impl Scene {
                 None => Store::open_sqlite(&path, environment, limits, [0xfe; 32]),
             };
             let store = store.expect("the database opens");
-            let is_invited = store.invite_first_member(&secret).await.expect("it is kept");
+            let is_invited = act(&store, &secret).await;
             store.close().await;
             is_invited
         };
@@ -168,7 +175,13 @@ impl Member {
         assert_eq!(status, 200, "{page}");
         let key = element(&page, "key").to_owned();
         let code = scene.code(&key);
-        let fields = [("name", name), ("email", email), ("password", PASSWORD), ("code", &code)];
+        let fields = [
+            ("name", name),
+            ("email", email),
+            ("password", PASSWORD),
+            ("key", &key),
+            ("code", &code),
+        ];
         let reply = scene.post(path, &fields);
         assert_eq!(reply.status, 303, "{reply:?}");
         assert_eq!(reply.header("location"), Some("/dashboard"));
@@ -217,22 +230,34 @@ fn the_first_member_joins_by_a_link_and_signs_in_with_password_and_code() {
     let (_, page) = shown(&scene.get(&path));
     let key = element(&page, "key").to_owned();
     let code = scene.code(&key);
-    let good =
-        [("name", "Ana"), ("email", "ana@vendor.example"), ("password", PASSWORD), ("code", &code)];
+    let good = [
+        ("name", "Ana"),
+        ("email", "ana@vendor.example"),
+        ("password", PASSWORD),
+        ("key", &key),
+        ("code", &code),
+    ];
     // Whatever is not as it should be is told, and nobody has joined.
     for (field, value, said) in [
         ("name", "", "Say what you are called"),
         ("email", "ana", "The e-mail address is not one"),
         ("password", "short", "The password is too short"),
         ("code", "000000", "The code does not match"),
+        ("key", "", "The code does not match"),
+        ("key", "GEZDGNBV", "The code does not match"),
     ] {
         let fields = good.map(|(name, other)| (name, if name == field { value } else { other }));
         let (status, page) = shown(&scene.post(&path, &fields));
         assert_eq!(status, 422, "{page}");
         assert!(page.contains(said), "{page}");
         assert!(!page.contains(PASSWORD), "a password is not sent back: {page}");
+        // The app that shows codes has it already.
+        assert_eq!(element(&page, "key") == key, field != "key", "{page}");
     }
-    let ana = Member { session: cookie_of(&scene.post(&path, &good)), key };
+    // Whoever has seen the link does not know it.
+    assert_ne!(element(&shown(&scene.get(&path)).1, "key"), key);
+    let session = cookie_of(&scene.post(&path, &good));
+    let ana = Member { session, key: key.clone() };
     assert!(ana.is_in(&scene));
     // The link is good once.
     assert_eq!(shown(&scene.post(&path, &good)).0, 404);
@@ -492,7 +517,8 @@ fn the_audit_log_tells_who_came_and_went() {
     let path = link.strip_prefix("https://roster.example").expect("its address");
     let key = element(&shown(&scene.get(path)).1, "key").to_owned();
     let code = scene.code(&key);
-    let joined = scene.post(path, &[("name", "Bo"), ("password", PASSWORD), ("code", &code)]);
+    let fields = [("name", "Bo"), ("password", PASSWORD), ("key", &key), ("code", &code)];
+    let joined = scene.post(path, &fields);
     let entry = &noted(&scene, "member.joined")[1];
     expect_noted(entry, "member", Some("Bo"), &joined);
     assert_eq!(entry["actor"]["id"], entry["object"]["id"], "{entry}");

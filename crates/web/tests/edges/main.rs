@@ -12,6 +12,7 @@ mod feed;
 mod isolation;
 mod limits;
 mod lists;
+mod locked_out;
 mod noise;
 mod oidc;
 mod once;

@@ -34,6 +34,8 @@ pub(crate) struct JoinPage {
     pub(crate) name: String,
     /// What codes are made from, as apps take it.
     pub(crate) key: Copyable,
+    /// The same, for the form to send.
+    pub(crate) sent_key: String,
     /// The same as a link, for whoever has the app on the same device.
     pub(crate) key_uri: String,
     pub(crate) password_characters_min: usize,
@@ -73,7 +75,7 @@ pub(super) async fn show(
 ) -> Result<Response, Stop> {
     let found = counter.access.invited(&SecretHash::of(&secret)).await?;
     let Some(member) = found else { return Ok(no_invitation(&counter)) };
-    form_page(&counter, &secret, member, &Form::default(), None).await
+    form_page(&counter, member, &Form::default(), None).await
 }
 
 /// `POST /dashboard/join/{secret}`.
@@ -89,9 +91,9 @@ pub(super) async fn join(
     };
     if provider_of(&counter, &member).await?.is_some_and(|it| it.is_required) {
         // The page has no form for it.
-        return form_page(&counter, &secret, member, &Form::default(), None).await;
+        return form_page(&counter, member, &Form::default(), None).await;
     }
-    let codes = CodeSecret::of_invitation(&secret);
+    let codes = CodeSecret::read(form.text("key"));
     let second = counter.access.now().as_second();
     let said = || {
         let from = client_address(&counter, &parts);
@@ -105,18 +107,19 @@ pub(super) async fn join(
         if !password::is_long_enough(password) {
             return Err(WrongField::Password);
         }
+        let codes = codes.as_ref().ok_or(WrongField::Code)?;
         let step = codes.step_of(form.text("code"), second).ok_or(WrongField::Code)?;
-        Ok((name.to_owned(), email, password, step))
+        Ok((name.to_owned(), email, password, codes.text(), step))
     };
-    let (name, email, password, code_step) = match said() {
+    let (name, email, password, code_secret, code_step) = match said() {
         Ok(said) => said,
-        Err(wrong) => return form_page(&counter, &secret, member, &form, Some(wrong)).await,
+        Err(wrong) => return form_page(&counter, member, &form, Some(wrong)).await,
     };
     let joining = Joining {
         email,
         name,
         password_hash: password::hash(password, (counter.entropy)()).await,
-        code_secret: codes.text(),
+        code_secret,
         code_step,
     };
     let session = Secret::new(SecretKind::MemberSession, (counter.entropy)());
@@ -125,7 +128,7 @@ pub(super) async fn join(
         Ok(()) => Ok(enter("", set_session(&counter, &session))),
         Err(NotJoined::NoInvitation) => Ok(no_invitation(&counter)),
         Err(NotJoined::EmailTaken) => {
-            form_page(&counter, &secret, member, &form, Some(WrongField::EmailTaken)).await
+            form_page(&counter, member, &form, Some(WrongField::EmailTaken)).await
         }
     }
 }
@@ -146,14 +149,15 @@ async fn provider_of(counter: &Counter, member: &Member) -> Result<Option<Provid
 
 async fn form_page(
     counter: &Counter,
-    secret: &str,
     member: Member,
     form: &Form,
     wrong: Option<WrongField>,
 ) -> Result<Response, Stop> {
     let provider = provider_of(counter, &member).await?;
     let frame = Frame::new(counter, "");
-    let key = CodeSecret::of_invitation(secret).text();
+    // A form that is sent again after a mistake asks for codes of the same.
+    let key = CodeSecret::read(form.text("key"));
+    let key = key.unwrap_or_else(|| CodeSecret::new((counter.entropy)())).text();
     let key_uri = key_uri(frame.vendor(), member.email.as_deref().unwrap_or_default(), &key);
     let status = match wrong {
         None => StatusCode::OK,
@@ -167,6 +171,7 @@ async fn form_page(
         until: member.invited_until.map(When),
         email: form.text("email").to_owned(),
         name: if form.text("name").is_empty() { member.name } else { form.text("name").to_owned() },
+        sent_key: key.clone(),
         key: Copyable::new("key", key),
         key_uri,
         password_characters_min: password::CHARACTERS_MIN,

@@ -47,6 +47,7 @@ pub(super) fn add_all(add: &mut impl FnMut(&str, &str, Result<String, askama::Er
             email: String::new(),
             name: String::new(),
             key: Copyable::new("key", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"),
+            sent_key: "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".to_owned(),
             key_uri: "otpauth://totp/Roster:bo?secret=GEZDGNBVGY3TQOJQ&issuer=Roster".to_owned(),
             password_characters_min: 12,
             provider: Some(link(is_required)),

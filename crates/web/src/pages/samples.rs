@@ -2,6 +2,7 @@
 //! which photographs what the test has written.
 
 mod portal;
+mod simulator;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -77,6 +78,7 @@ fn samples() -> Vec<Sample> {
     }
     portal::add_all(&mut add);
     of_dashboard(&mut add);
+    simulator::add_all(&mut add);
     all
 }
 

@@ -220,7 +220,10 @@ impl Played {
                 if edits.is_empty() {
                     return Err("nothing was changed: edit a field first".to_owned());
                 }
-                (format!("Edit the profile of {}", self.name(key)), vec![Action::Update(key, edits)])
+                (
+                    format!("Edit the profile of {}", self.name(key)),
+                    vec![Action::Update(key, edits)],
+                )
             }
             Act::Assign(place) => {
                 let (key, standing) = self.person(place)?;
@@ -275,7 +278,10 @@ impl Played {
                     return Err("it is pushed already: use `Push now`".to_owned());
                 }
                 let with = if memberships { "with its members" } else { "without its members" };
-                (format!("Push the group {name}, {with}"), vec![Action::PushGroup { group: key, memberships }])
+                (
+                    format!("Push the group {name}, {with}"),
+                    vec![Action::PushGroup { group: key, memberships }],
+                )
             }
             Act::PushNow(place) => {
                 let (key, name) = self.pushed(place)?;
@@ -297,7 +303,8 @@ impl Played {
                 if add.is_empty() && remove.is_empty() {
                     return Err("nothing was changed: tick or untick somebody first".to_owned());
                 }
-                let sentence = format!("Change who belongs to {name}: {} in, {} out", add.len(), remove.len());
+                let sentence =
+                    format!("Change who belongs to {name}: {} in, {} out", add.len(), remove.len());
                 (sentence, vec![Action::ChangeMembers { group, add, remove }])
             }
             Act::StopPush(place) => {
@@ -351,7 +358,9 @@ impl Played {
     fn stand(&mut self, place: usize, standing: Standing) -> Result<PersonKey, String> {
         let (key, before) = self.person(place)?;
         if before == standing {
-            return Err("nothing is changed by this: reload the page, which shows how it is".to_owned());
+            return Err(
+                "nothing is changed by this: reload the page, which shows how it is".to_owned()
+            );
         }
         self.people[place].1 = standing;
         Ok(key)
@@ -398,7 +407,8 @@ fn typed(text: &str, what: &str) -> Result<String, String> {
 fn attributes(profile: &Profile) -> Result<Attributes, String> {
     let user_name = typed(&profile.user_name, "a user name")?;
     if !user_name.contains('@') {
-        return Err("Okta's user names are e-mail addresses: give one, such as `ana@acme.example`".to_owned());
+        return Err("Okta's user names are e-mail addresses: give one, such as `ana@acme.example`"
+            .to_owned());
     }
     let given_name = typed(&profile.given_name, "a first name")?;
     let family_name = typed(&profile.family_name, "a last name")?;
@@ -507,7 +517,8 @@ mod tests {
 
     #[test]
     fn passwords_are_not_shown() {
-        let shown = body(br#"{"password":"x1","Operations":[{"value":{"password":"x2"}}]}"#).unwrap();
+        let shown =
+            body(br#"{"password":"x1","Operations":[{"value":{"password":"x2"}}]}"#).unwrap();
         assert!(!shown.contains("x1") && !shown.contains("x2"), "{shown}");
         assert_eq!(body(b""), None);
         let long = format!("\"{}\"", "ä".repeat(BODY_MAX * 2));

@@ -60,6 +60,13 @@ pub struct App {
     pub token: String,
 }
 
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Without the token.
+        f.debug_struct("App").field("kind", &self.kind).field("path", &self.path).finish()
+    }
+}
+
 /// A provider that is played.
 pub trait Simulated: Send {
     /// Somebody does something, or cannot, and why.
@@ -538,12 +545,8 @@ mod tests {
 
     fn begin(simulations: &Arc<Simulations>, token: &str) -> Result<u64, NotBegun> {
         let kind = Kind { name: "counting", title: "Counts" };
-        let about = About {
-            kind,
-            base_url: String::new(),
-            directory: None,
-            begun_by: "Ana".to_owned(),
-        };
+        let about =
+            About { kind, base_url: String::new(), directory: None, begun_by: "Ana".to_owned() };
         let app = App {
             kind: "counting".to_owned(),
             base_url: String::new(),

@@ -3,6 +3,7 @@
 
 mod by_provider;
 mod portal;
+mod simulator;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -79,6 +80,7 @@ fn samples() -> Vec<Sample> {
     portal::add_all(&mut add);
     of_dashboard(&mut add);
     by_provider::add_all(&mut add);
+    simulator::add_all(&mut add);
     all
 }
 

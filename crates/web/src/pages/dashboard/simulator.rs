@@ -11,9 +11,7 @@ use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use directory::secret::{Secret, SecretHash, SecretKind};
-use directory::{
-    ApiScope, DirectoryId, OrganizationId, Provider, Settings as DirectorySettings,
-};
+use directory::{ApiScope, DirectoryId, OrganizationId, Provider, Settings as DirectorySettings};
 use futures_util::stream;
 use jiff::SignedDuration;
 use serde_json::Value;
@@ -486,8 +484,7 @@ async fn one(
     let events = listen(&dashboard, simulation).await?;
     let Dashboard { frame, signed_in, .. } = dashboard;
     let address = address(simulation.number);
-    let status =
-        if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     Ok(page_with(
         status,
         &SimulationPage {
@@ -535,7 +532,17 @@ fn take(heard: &mut Heard, page: store::EventPage) {
 
 fn running(counter: &Counter, simulation: &str) -> Result<Arc<Simulation>, Stop> {
     let found = simulation.parse().ok().and_then(|number| counter.simulations.get(number));
-    found.ok_or_else(|| Problem::not_found("simulation").into())
+    found.ok_or_else(gone)
+}
+
+fn gone() -> Stop {
+    Stop::from(Problem::new(
+        StatusCode::NOT_FOUND,
+        "not-found",
+        "There is no such simulation",
+        "it was ended, nobody did anything with it for half an hour, or it runs on another server",
+        "Begin another one; the directory and its people are there as they were",
+    ))
 }
 
 /// `POST /dashboard/simulator/{simulation}/act`: somebody does something.
@@ -557,7 +564,7 @@ pub(super) async fn act(
     }
     match simulation.perform(act, PATIENCE).await {
         Ok(()) => Ok(go_to(&address(simulation.number))),
-        Err(NotDone::Ended) => Err(Problem::not_found("simulation").into()),
+        Err(NotDone::Ended) => Err(gone()),
         Err(NotDone::Busy) => {
             let busy = "Too much of what you did before is still being sent, so nothing was done. Wait a moment, and do it again.";
             one(dashboard, &simulation, Some(busy.to_owned())).await
@@ -680,9 +687,8 @@ impl Listener {
                 None => None,
             };
             let now = (simulation.picture(), events.map_or(0, |it| it.event_number));
-            let is_same = |before: &(Arc<Picture>, u64)| {
-                Arc::ptr_eq(&before.0, &now.0) && before.1 == now.1
-            };
+            let is_same =
+                |before: &(Arc<Picture>, u64)| Arc::ptr_eq(&before.0, &now.0) && before.1 == now.1;
             let is_new = self.seen.as_ref().map(|before| !is_same(before));
             self.seen = Some(now);
             self.looks += 1;

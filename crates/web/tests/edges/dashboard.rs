@@ -21,8 +21,8 @@ use crate::server::{Reply, Server, text};
 const PASSWORD: &str = "correct horse battery";
 
 /// A server, and what time it is there.
-struct Scene {
-    server: Server,
+pub(crate) struct Scene {
+    pub(crate) server: Server,
     passed: Cell<i64>,
     invitations: Cell<u8>,
 }
@@ -49,13 +49,13 @@ impl Ids for OtherIds {
 }
 
 impl Scene {
-    fn begin(name: &str) -> Scene {
+    pub(crate) fn begin(name: &str) -> Scene {
         let limits = Limits { guesses: None, rate: None, ..Limits::default() };
         let server = Server::start(name, limits);
         Scene { server, passed: Cell::new(0), invitations: Cell::new(0) }
     }
 
-    fn pass(&self, seconds: i64) {
+    pub(crate) fn pass(&self, seconds: i64) {
         self.server.pass(seconds);
         self.passed.set(self.passed.get() + seconds);
     }
@@ -88,7 +88,7 @@ impl Scene {
         is_invited.then(|| format!("/dashboard/join/{}", secret.reveal()))
     }
 
-    fn first(&self) -> Member {
+    pub(crate) fn first(&self) -> Member {
         let path = self.invite_first().expect("nobody has joined");
         Member::join(self, &path, "Ana", "ana@vendor.example")
     }
@@ -121,8 +121,8 @@ impl Scene {
 }
 
 /// Somebody who is signed in.
-struct Member {
-    session: String,
+pub(crate) struct Member {
+    pub(crate) session: String,
     /// What their codes are made from.
     key: String,
 }
@@ -198,12 +198,16 @@ impl Member {
 
     /// Invites somebody, who joins.
     fn invite(&self, scene: &Scene, email: &str, role: &str) -> Member {
+        Member::join(scene, &self.invitation(scene, email, role), email, "")
+    }
+
+    /// Invites somebody: where the link leads.
+    pub(crate) fn invitation(&self, scene: &Scene, email: &str, role: &str) -> String {
         let reply = self.post(scene, "/dashboard/members", &[("email", email), ("role", role)]);
         let (status, page) = shown(&reply);
         assert_eq!(status, 200, "{page}");
         let link = element(&page, "invitation");
-        let path = link.strip_prefix("https://roster.example").expect("its address");
-        Member::join(scene, path, email, "")
+        link.strip_prefix("https://roster.example").expect("its address").to_owned()
     }
 }
 

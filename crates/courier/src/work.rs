@@ -36,7 +36,8 @@ const AT_ONCE_FAILING: usize = 2;
 const FAILURES_MANY: u32 = 5;
 
 /// Requests of a node at once: to endpoints that fail, and to the others, so that none of these
-/// waits for one of those.
+/// waits for one of those. Beside these, one to each endpoint: many that hang for the first time are not
+/// known to fail yet, and take all places for as long as it is waited for them.
 const ALL_AT_ONCE: usize = 512;
 const ALL_AT_ONCE_FAILING: usize = 256;
 
@@ -153,6 +154,8 @@ pub struct Worker {
     /// Behind the place, and settled in an earlier life.
     settled: BTreeSet<u64>,
     running: JoinSet<Done>,
+    /// The place that no other endpoint can take.
+    own_place: Arc<Semaphore>,
     failures: u32,
     /// The endpoint has asked to be left alone until then.
     paused_until: Option<Timestamp>,
@@ -283,6 +286,7 @@ impl Worker {
             busy: HashSet::new(),
             settled: loaded.settled.iter().copied().collect(),
             running: JoinSet::new(),
+            own_place: Arc::new(Semaphore::new(1)),
             failures: 0,
             paused_until: None,
             trickle_at: Timestamp::MIN,
@@ -589,13 +593,17 @@ impl Worker {
 
     fn begin(&mut self, from: From, event: Arc<EventRecord>) {
         let gate = if self.is_failing() { &self.shared.gate_failing } else { &self.shared.gate };
-        let gate = Arc::clone(gate);
+        let (gate, own_place) = (Arc::clone(gate), Arc::clone(&self.own_place));
         let (store, post) = (self.shared.store.clone(), Arc::clone(&self.shared.post));
         let (time, endpoint_id) = (Arc::clone(&self.time), self.endpoint.id);
         let (url, secrets) = (self.endpoint.url.clone(), self.secrets.clone());
         self.running.spawn(async move {
             // Nobody closes it.
-            let _place = gate.acquire_owned().await;
+            let _place = tokio::select! {
+                biased;
+                place = own_place.acquire_owned() => place,
+                place = gate.acquire_owned() => place,
+            };
             let mut done =
                 Done { from, event, began: time.now(), duration: Duration::ZERO, answer: Ok(None) };
             let kept = match &done.from {

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use home::Home;
+use ring::hmac;
 use serde_json::{Value, json};
 use server::{Caller, Place, Server, binary, create_directory};
 use simulator::Method;
@@ -678,7 +679,17 @@ struct Planted {
     access_token: String,
     webhook: String,
     webhook_secrets: [String; 2],
+    /// Of the portal: a link that nobody has opened, one that somebody has, and what their browser shows.
+    portal: [String; 3],
+    /// Of the dashboard: a link that somebody has joined by, what their browser shows, and a link for
+    /// somebody who has not joined.
+    dashboard: [String; 3],
+    /// What the member's codes are made from.
+    code_key: String,
 }
+
+/// The password of the member.
+const MEMBERS_PASSWORD: &str = "Sesam, open yourself";
 
 impl Planted {
     /// Has one of each made, and uses it.
@@ -715,7 +726,18 @@ impl Planted {
             let path = "/api/v1/organizations";
             assert_eq!(Caller::new(&server.url, key).send(Method::Get, path, None).await.0, 200);
         }
+        let links = format!("/organizations/{}/portal-links", field(created, "organization_id"));
+        let unopened = make(&links, json!({})).await;
+        let opened = make(&links, json!({})).await;
+        let path_of = |link: &Value| path_on(server, field(link, "url"));
+        let browser = cookie(&submit(server, &path_of(&opened), "", ""));
+        let (link, session) = browser.split_once('=').expect("a name and a value");
+        assert_eq!(show(server, &format!("/portal/{link}"), &browser).0, 200);
+        let (code_key, dashboard) = join(server);
         Planted {
+            portal: [secret_of(&path_of(&unopened)), secret_of(&path_of(&opened)), session.into()],
+            dashboard,
+            code_key,
             token: field(created, "token").to_owned(),
             key,
             keys: [full, bound],
@@ -729,8 +751,101 @@ impl Planted {
     /// All but the secrets that the server signs with, which it has to keep.
     fn hashed(&self) -> Vec<&str> {
         let Planted { token, key, keys: [full, bound], client_secret, access_token, .. } = self;
-        vec![token, key, full, bound, client_secret, access_token]
+        let mut all: Vec<&str> = vec![token, key, full, bound, client_secret, access_token];
+        all.extend(self.portal.iter().chain(&self.dashboard).map(String::as_str));
+        all
     }
+}
+
+/// The first member joins by the link that the server has shown, and invites another: what their codes
+/// are made from, and the secrets.
+fn join(server: &Server) -> (String, [String; 3]) {
+    let link = server.said.iter().find_map(|line| line.strip_prefix("  dashboard "));
+    let path = path_on(server, link.expect("it speaks of a link").trim());
+    let (status, page) = show(server, &path, "");
+    assert_eq!(status, 200, "{page}");
+    let key = element(&page, "key");
+    let form = [
+        ("name", "Mira Mellon"),
+        ("email", "mira.mellon@vendor.example"),
+        ("password", MEMBERS_PASSWORD),
+        ("code", &code(&key)),
+    ];
+    let browser = cookie(&submit(server, &path, "", &encoded(&form)));
+    let (_, session) = browser.split_once('=').expect("a name and a value");
+    let (status, page) = show(server, "/dashboard/members", &browser);
+    assert_eq!(status, 200, "{page}");
+    let (_, proof) = page.split_once("name=\"proof\" value=\"").expect("a form");
+    let (proof, _) = proof.split_once('"').expect("its end");
+    let form = [("proof", proof), ("email", "noel.naiad@vendor.example"), ("role", "admin")];
+    let invited = submit(server, "/dashboard/members", &browser, &encoded(&form));
+    let invitation = path_on(server, &element(&invited, "invitation"));
+    (key, [secret_of(&path), session.to_owned(), secret_of(&invitation)])
+}
+
+/// The code that an app shows now, of what it was given (RFC 6238).
+#[expect(clippy::disallowed_methods, reason = "an app has a clock")]
+fn code(key: &str) -> String {
+    const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let digits = key.chars().map(|letter| LETTERS.find(letter).expect("base 32"));
+    let bits: Vec<_> = digits.flat_map(|it| (0..5).rev().map(move |bit| it >> bit & 1)).collect();
+    let byte = |bits: &[usize]| bits.iter().fold(0, |byte, bit| byte << 1 | u8::from(*bit == 1));
+    let key: Vec<u8> = bits.chunks_exact(8).map(byte).collect();
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &key);
+    let tag = hmac::sign(&key, &(jiff::Timestamp::now().as_second() / 30).to_be_bytes());
+    let at = usize::from(tag.as_ref()[19] & 15);
+    let bytes: [u8; 4] = tag.as_ref()[at..at + 4].try_into().expect("four bytes");
+    format!("{:06}", (u32::from_be_bytes(bytes) & 0x7fff_ffff) % 1_000_000)
+}
+
+fn encoded(form: &[(&str, &str)]) -> String {
+    let escape = |byte: u8| match byte {
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    let escaped = |text: &str| text.bytes().map(escape).collect::<String>();
+    let fields = form.iter().map(|(name, value)| format!("{name}={}", escaped(value)));
+    fields.collect::<Vec<_>>().join("&")
+}
+
+/// Where a link to this server leads.
+fn path_on(server: &Server, link: &str) -> String {
+    link.strip_prefix(&server.url).expect("it leads to this server").to_owned()
+}
+
+/// What stands last in it.
+fn secret_of(path: &str) -> String {
+    path.rsplit('/').next().expect("a part").to_owned()
+}
+
+/// What stands in an element of a page.
+fn element(page: &str, id: &str) -> String {
+    let (_, rest) = page.split_once(&format!("id=\"{id}\">")).expect("the element is there");
+    rest.split_once('<').expect("its end").0.to_owned()
+}
+
+/// Reads a page, as a browser that has this cookie.
+fn show(server: &Server, path: &str, cookie: &str) -> (u16, String) {
+    let head = "HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close";
+    say(server, &format!("GET {path} {head}\r\nCookie: {cookie}\r\n\r\n"))
+}
+
+/// Sends a form, as a page of the server does: the whole answer.
+fn submit(server: &Server, path: &str, cookie: &str, form: &str) -> String {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\
+         Sec-Fetch-Site: same-origin\r\nCookie: {cookie}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
+        form.len()
+    );
+    exchange(server, &format!("{head}{form}"))
+}
+
+/// The name and the value that a browser is to show.
+fn cookie(answer: &str) -> String {
+    let cookie = answer.lines().find_map(|line| line.strip_prefix("set-cookie: "));
+    let cookie = cookie.unwrap_or_else(|| panic!("no cookie: {answer}"));
+    cookie.split(';').next().expect("a name and a value").to_owned()
 }
 
 async fn api_post(server: &Server, key: &str, path: &str, body: &Value) -> (u16, Value) {
@@ -752,14 +867,19 @@ fn access_token(server: &Server, id: &str, secret: &str) -> String {
 
 /// Sends these bytes, and reads the answer's status and body.
 fn say(server: &Server, request: &str) -> (u16, String) {
+    let answer = exchange(server, request);
+    let status = answer.split(' ').nth(1).and_then(|it| it.parse().ok());
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a head ends");
+    (status.expect("a status"), body.to_owned())
+}
+
+fn exchange(server: &Server, request: &str) -> String {
     let address = server.url.strip_prefix("http://").expect("it is on this machine");
     let mut stream = TcpStream::connect(address).expect("it listens");
     stream.write_all(request.as_bytes()).expect("it reads");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("it answers");
-    let status = answer.split(' ').nth(1).and_then(|it| it.parse().ok());
-    let (_, body) = answer.split_once("\r\n\r\n").expect("a head ends");
-    (status.expect("a status"), body.to_owned())
+    answer
 }
 
 /// Proves S-SEC-2, S-AUTH-6.
@@ -808,7 +928,21 @@ async fn no_secret_and_nobody_s_name_is_in_the_log() {
         ] {
             scim.send(method, path, body).await;
         }
-        // A client's secret and an access token where they are good for nothing.
+        // Where they are good for nothing: in an address too, where somebody's links have been cut or
+        // put together wrongly, and as the password of somebody who signs in.
+        for secret in planted.hashed() {
+            for path in [
+                format!("/portal/open/{secret}"),
+                format!("/portal/{secret}"),
+                format!("/dashboard/join/{secret}"),
+                format!("/dashboard/organizations/{secret}"),
+            ] {
+                show(&server, &path, &format!("dashboard={secret}"));
+            }
+            let form = [("email", "mira.mellon@vendor.example"), ("password", secret)];
+            let form = encoded(&[&form[..], &[("code", "000000"), ("next", "")]].concat());
+            submit(&server, "/dashboard/sign-in", "", &form);
+        }
         for wrong in [&planted.client_secret, &planted.access_token, &planted.webhook_secrets[0]] {
             let scim = Caller::new(field(&created, "shared_base_url"), &format!("{wrong}x"));
             assert_eq!(scim.clone().send(Method::Get, "/Users", None).await.0, 401);
@@ -837,7 +971,19 @@ async fn no_secret_and_nobody_s_name_is_in_the_log() {
         if matches!(level, "trace" | "debug") {
             assert!(log.lines().filter(|line| line.contains("/scim/v2")).count() > 10, "{log}");
         }
-        let people = ["ana.secret", "@", "%40", "Anabel", "Obrador", "Tr0ub4dor", "Marzipan"];
+        let people = [
+            "ana.secret",
+            "@",
+            "%40",
+            "Anabel",
+            "Obrador",
+            "Tr0ub4dor",
+            "Marzipan",
+            "Mellon",
+            "mira.mellon",
+            "noel.naiad",
+            &planted.code_key,
+        ];
         // The address of an endpoint may hold a secret, too.
         let secrets = planted.hashed().into_iter().chain(people).chain(["Sesam"]);
         for secret in secrets.chain(planted.webhook_secrets.iter().map(String::as_str)) {
@@ -874,7 +1020,7 @@ async fn what_is_on_the_disk_opens_nothing() {
         assert_eq!(status, 200, "{body}");
     }
     let events = Caller::new(&server.url, &key).get("/api/v1/events").await.to_string();
-    let passwords = ["Tr0ub4dor", "c0rrectH0rse", "b4tterySt4ple"];
+    let passwords = ["Tr0ub4dor", "c0rrectH0rse", "b4tterySt4ple", MEMBERS_PASSWORD];
     assert!(events.contains("ana@example.com"));
     assert!(!passwords.iter().any(|password| events.contains(password)), "{events}");
 
@@ -899,6 +1045,9 @@ async fn what_is_on_the_disk_opens_nothing() {
         for password in passwords {
             assert!(!has(bytes, password), "{password} is on the disk");
         }
+        // What codes are made from has to be kept too; the events do not have it.
+        assert!(has(bytes, &planted.code_key), "codes are made from it");
+        assert!(!events.contains(&planted.code_key) && !events.contains("Mellon"), "{events}");
         // What the server signs with it has to keep: in one column, beside whose it is.
         for secret in &planted.webhook_secrets {
             let beside = match &home.own {

@@ -566,6 +566,7 @@ impl ApiStore {
     /// Has all deliveries that are not tried any more tried anew; says how many.
     pub async fn replay_failed(&self, id: EndpointId) -> Result<u64, Error> {
         let (at, mut replayed) = (self.now(), 0);
+        // What begins anew does not fail again before days have passed, so this ends.
         loop {
             let is_first = replayed == 0;
             let some = self.write(Write::ReplayFailed { endpoint_id: id, is_first, at }).await?;
@@ -1542,7 +1543,6 @@ async fn replay_failed(
     } else {
         None
     };
-    // What fails meanwhile has had its attempts.
     let again = session
         .run(
             "replaying what has failed",
@@ -1551,7 +1551,6 @@ async fn replay_failed(
              where endpoint_id = $1 and delivery_id in
                  (select delivery_id from webhook_deliveries
                   where endpoint_id = $1 and state = 'failed' and data is not null
-                      and modified_at <= $2
                   order by delivery_id limit $3)",
             &[Value::Text(&id), Value::Time(at), count(ROWS_AT_ONCE)],
         )

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use courier::{Courier, End, RealTime, schedule};
+use courier::{Answer, Boxed, Courier, End, Message, Post, RealTime, Time as _, schedule};
 use directory::webhook::DisabledReason;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use store::DeliveryState;
+use tokio::sync::watch;
 
 use crate::scene::{
-    Manner, Receiver, Recorder, Scene, Sent, Virtual, chance, poster, poster_that_waits,
+    Manner, Moved, Receiver, Recorder, Scene, Sent, Virtual, chance, poster, poster_that_waits,
 };
 
 /// Every misbehaviour is met with the same ten attempts, at the same times, and is told as what it
@@ -165,4 +166,134 @@ async fn healthy_endpoints_do_not_wait_for_others() {
     }
     courier.stop().await;
     scene.close().await;
+}
+
+/// Answers after a while of the clock that the test moves, as each endpoint does.
+struct Play {
+    time: Moved,
+    /// How many requests to healthy endpoints have begun, and when the others were answered.
+    begun: watch::Sender<usize>,
+    delivered: watch::Sender<Vec<Timestamp>>,
+    hanging: watch::Sender<usize>,
+}
+
+/// How long a healthy endpoint takes, and for how long it is waited for one that does not answer.
+const HEALTHY_TAKES: SignedDuration = SignedDuration::from_secs(1);
+const WAITED_FOR: SignedDuration = SignedDuration::from_secs(15);
+
+impl Post for Play {
+    fn post(&self, message: Message, now: Timestamp) -> Boxed<Answer> {
+        let (time, delivered) = (self.time.clone(), self.delivered.clone());
+        let manner = Manner::BAD.into_iter().find(|it| message.url.ends_with(&format!("{it:?}")));
+        match manner {
+            None => self.begun.send_modify(|begun| *begun += 1),
+            Some(manner) if hangs(manner) => self.hanging.send_modify(|hanging| *hanging += 1),
+            Some(_) => {}
+        }
+        Box::pin(async move {
+            let status = |status| Answer { status: Some(status), ..Answer::default() };
+            let failed = || Answer { error: Some("it failed".to_owned()), ..Answer::default() };
+            match manner {
+                None => {
+                    time.clone().until(now + HEALTHY_TAKES).await;
+                    delivered.send_modify(|all| all.push(time.now()));
+                    status(200)
+                }
+                Some(manner) if hangs(manner) => {
+                    time.until(now + WAITED_FOR).await;
+                    failed()
+                }
+                Some(Manner::Busy429) => {
+                    let retry_after = Some(SignedDuration::from_secs(120));
+                    Answer { retry_after, ..status(429) }
+                }
+                Some(Manner::Gone410) => status(410),
+                Some(Manner::Moved301) => status(301),
+                Some(Manner::Failing500 | Manner::HugeBody) => status(500),
+                Some(Manner::PackedBomb) => status(503),
+                Some(_) => failed(),
+            }
+        })
+    }
+}
+
+/// Whether it is waited for until patience ends.
+fn hangs(manner: Manner) -> bool {
+    matches!(manner, Manner::NeverAnswers | Manner::BlackHole | Manner::ByteByByte)
+}
+
+/// How long healthy endpoints wait for their events, one event after the other, beside these: in time
+/// that the test moves, and only when everybody healthy is being brought the event, or cannot be.
+async fn delays_beside(others: &[Manner]) -> Vec<SignedDuration> {
+    const EVENTS: usize = 12;
+    const HEALTHY: usize = 3;
+    /// Events that only the others are brought: as many as are under way to an endpoint at once.
+    const BEFORE: usize = 8;
+    /// For how long nothing happens before the clock goes on though somebody healthy waits.
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    let scene = Scene::new(2).await;
+    for place in 0..HEALTHY {
+        let url = format!("https://app.example/{place}/healthy");
+        scene.endpoint_of(&url, place == 0, Some(scene.directories[0])).await;
+    }
+    for (place, manner) in others.iter().enumerate() {
+        scene.endpoint(&format!("https://app.example/{place}/{manner:?}"), false).await;
+    }
+    let (time, webhooks) = (Moved::new(), scene.store.webhooks());
+    let (begun, delivered, hanging) =
+        (watch::Sender::new(0), watch::Sender::new(Vec::new()), watch::Sender::new(0));
+    let play = Play {
+        time: time.clone(),
+        begun: begun.clone(),
+        delivered: delivered.clone(),
+        hanging: hanging.clone(),
+    };
+    let clock = Arc::new(time.clone());
+    let courier = Courier::start(webhooks, Arc::new(play), clock, chance(), "this node".to_owned());
+    for _ in 0..BEFORE {
+        scene.happen(1).await;
+    }
+    // All that hang have taken what they can get, up to what a node has under way at once.
+    let hung = others.iter().filter(|it| hangs(**it)).count() * BEFORE;
+    let all_that_can = move |hanging: &usize| *hanging >= hung.min(512);
+    hanging.subscribe().wait_for(all_that_can).await.expect("it is here");
+    let mut delays = Vec::new();
+    for event in 1..=EVENTS {
+        let at = time.now();
+        scene.happen(0).await;
+        loop {
+            let mut begun = begun.subscribe();
+            let is_under_way = begun.wait_for(|begun| *begun >= event * HEALTHY);
+            if tokio::time::timeout(PATIENCE, is_under_way).await.is_ok() {
+                break;
+            }
+            time.go_on(HEALTHY_TAKES);
+        }
+        time.go_on(HEALTHY_TAKES);
+        let mut delivered = delivered.subscribe();
+        let all = delivered.wait_for(|all| all.len() >= event * HEALTHY).await;
+        let all = all.expect("it is here");
+        delays.extend(all[(event - 1) * HEALTHY..].iter().map(|it| it.duration_since(at)));
+    }
+    courier.stop().await;
+    scene.close().await;
+    delays
+}
+
+/// Beside every misbehaviour, and beside so many that hang for the first time, all at once, that they
+/// would take every place of a node.
+///
+/// What healthy endpoints are held up by is measured where nothing else holds them up: the clock stands
+/// while this machine works.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn healthy_endpoints_are_not_delayed_more_than_twice() {
+    let alone = delays_beside(&[]).await.into_iter().max().expect("there are some");
+    assert_eq!(alone, HEALTHY_TAKES);
+    let crowd: Vec<_> = Manner::BAD.into_iter().chain([Manner::NeverAnswers; 80]).collect();
+    for others in [&Manner::BAD[..], &crowd] {
+        let delays = delays_beside(others).await;
+        let longest = *delays.iter().max().expect("there are some");
+        assert!(longest <= alone * 2, "{longest:?} beside {} that misbehave", others.len());
+    }
 }

@@ -113,12 +113,26 @@ impl Scene {
     }
 
     pub(crate) async fn endpoint(&self, url: &str, is_ordered: bool) -> EndpointId {
+        self.endpoint_of(url, is_ordered, None).await
+    }
+
+    /// The same, of one directory.
+    pub(crate) async fn endpoint_of(
+        &self,
+        url: &str,
+        is_ordered: bool,
+        directory: Option<DirectoryId>,
+    ) -> EndpointId {
         let mut entropy = [0; 32];
         entropy[..16].copy_from_slice(self.ids.next().as_bytes());
         let new = NewEndpoint {
             url: url.to_owned(),
             description: None,
-            filter: Filter { types: vec!["directory.*".to_owned()], ..Filter::default() },
+            filter: Filter {
+                types: vec!["directory.*".to_owned()],
+                directories: directory.into_iter().collect(),
+                ..Filter::default()
+            },
             is_ordered,
             from_the_beginning: false,
             secret: SigningSecret::new(entropy),
@@ -232,6 +246,36 @@ impl Time for Virtual {
             let mut now = clock.lock().unwrap_or_else(PoisonError::into_inner);
             *now = until.max(*now);
         })
+    }
+}
+
+/// A clock that a test moves, and nobody else: what happens while it stands has taken no time.
+#[derive(Clone)]
+pub(crate) struct Moved(Arc<watch::Sender<Timestamp>>);
+
+impl Moved {
+    pub(crate) fn new() -> Moved {
+        let begun = Timestamp::from_second(BEGINNING).expect("it is a time");
+        Moved(Arc::new(watch::Sender::new(begun)))
+    }
+
+    pub(crate) fn go_on(&self, by: SignedDuration) {
+        self.0.send_modify(|now| *now += by);
+    }
+
+    pub(crate) async fn until(self, moment: Timestamp) {
+        // It is here as long as this is.
+        let _ = self.0.subscribe().wait_for(|now| *now >= moment).await;
+    }
+}
+
+impl Time for Moved {
+    fn now(&self) -> Timestamp {
+        *self.0.borrow()
+    }
+
+    fn wait(&self, until: Timestamp, _: bool) -> Boxed<()> {
+        Box::pin(self.clone().until(until))
     }
 }
 

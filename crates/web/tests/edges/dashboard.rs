@@ -49,7 +49,7 @@ impl Ids for OtherIds {
 }
 
 impl Scene {
-    fn begin(name: &str) -> Scene {
+    pub(crate) fn begin(name: &str) -> Scene {
         let limits = Limits { guesses: None, rate: None, ..Limits::default() };
         Scene::of(Server::start(name, limits))
     }
@@ -214,12 +214,16 @@ impl Member {
 
     /// Invites somebody, who joins.
     pub(crate) fn invite(&self, scene: &Scene, email: &str, role: &str) -> Member {
+        Member::join(scene, &self.invitation(scene, email, role), email, "")
+    }
+
+    /// Invites somebody: where the link leads.
+    pub(crate) fn invitation(&self, scene: &Scene, email: &str, role: &str) -> String {
         let reply = self.post(scene, "/dashboard/members", &[("email", email), ("role", role)]);
         let (status, page) = shown(&reply);
         assert_eq!(status, 200, "{page}");
         let link = element(&page, "invitation");
-        let path = link.strip_prefix("https://roster.example").expect("its address");
-        Member::join(scene, path, email, "")
+        link.strip_prefix("https://roster.example").expect("its address").to_owned()
     }
 }
 

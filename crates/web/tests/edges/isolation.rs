@@ -11,6 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use web::Limits;
 
+use crate::dashboard::Scene;
 use crate::openapi::operations;
 use crate::portal::Visit;
 use crate::server::{Reply, Server, text};
@@ -30,6 +31,7 @@ struct Furnished {
     /// A client's secret, and an access token that was given for it.
     client_secret: String,
     access_token: String,
+    webhook_secret: String,
 }
 
 fn made(server: &Server, path: &str, body: &Value) -> Value {
@@ -60,7 +62,7 @@ fn furnish_whole(server: &Server) -> Furnished {
     let path = format!("/organizations/{}/portal-links", house.organization);
     let link = made(server, &path, &json!({}));
     let webhook = made(server, "/webhooks", &json!({ "url": "https://app.example/hooks" }));
-    let webhook = text(&webhook, "id");
+    let (webhook, webhook_secret) = (text(&webhook, "id"), text(&webhook, "secret"));
     let test = server.api("POST", &format!("/api/v1/webhooks/{webhook}/test"), b"");
     assert_eq!(test.status, 202, "{test:?}");
     let requests = server.api("GET", &format!("/api/v1{directory}/requests?limit=1"), b"").json();
@@ -95,7 +97,8 @@ fn furnish_whole(server: &Server) -> Furnished {
         ("number", "1".to_owned()),
     ]);
     let access_token = text(&given, "access_token");
-    Furnished { house, ids, key: text(&key, "api_key"), client_secret, access_token }
+    let key = text(&key, "api_key");
+    Furnished { house, ids, key, client_secret, access_token, webhook_secret }
 }
 
 /// Has its provider take out two people where one may be; says which hold that makes.
@@ -225,15 +228,17 @@ fn without_limits() -> Limits {
 }
 
 /// Credentials of every kind that open nothing of the management API.
-fn useless(server: &Server, of: &Furnished) -> Vec<(&'static str, Option<String>)> {
+fn useless(scene: &Scene, of: &Furnished) -> Vec<(&'static str, Option<String>)> {
+    let server = &scene.server;
     let revoked = made(server, "/api-keys", &json!({ "name": "revoked", "scopes": ["full"] }));
     let path = format!("/api/v1/api-keys/{}", text(&revoked, "id"));
     assert_eq!(server.api("DELETE", &path, b"").status, 204);
     let expired = json!({ "name": "expired", "scopes": ["full"], "lifetime_days": 1 });
     let expired = text(&made(server, "/api-keys", &expired), "api_key");
-    server.pass(24 * 60 * 60);
+    scene.pass(24 * 60 * 60);
     let invite = || Visit::invite(server, &of.house.organization, &json!({}));
     let (link, visit) = (invite(), invite().begin(server));
+    let (invitation, member) = of_dashboard(scene);
     vec![
         ("none", None),
         ("garbage", Some("nonsense".to_owned())),
@@ -245,7 +250,18 @@ fn useless(server: &Server, of: &Furnished) -> Vec<(&'static str, Option<String>
         ("an access token", Some(of.access_token.clone())),
         ("a link to the portal", Some(link.secret)),
         ("what a browser shows that has opened one", Some(visit.session)),
+        ("an invitation to the dashboard", Some(invitation)),
+        ("what a browser shows in which a member is signed in", Some(member)),
+        ("what webhooks are signed with", Some(of.webhook_secret.clone())),
     ]
+}
+
+/// An invitation to the dashboard, and what the browser of somebody shows who has joined.
+fn of_dashboard(scene: &Scene) -> (String, String) {
+    let owner = scene.first();
+    let path = owner.invitation(scene, "bo@vendor.example", "support");
+    let invitation = path.rsplit('/').next().expect("a part");
+    (invitation.to_owned(), owner.session)
 }
 
 /// What stands behind `Authorization: Basic`.
@@ -255,16 +271,17 @@ fn basic(name: &str, password: &str) -> String {
 
 #[test]
 fn who_has_no_key_is_told_the_same_of_everything() {
-    let server = Server::start("isolation-useless", without_limits());
-    let of = furnish_whole(&server);
-    let useless = useless(&server, &of);
+    let scene = Scene::begin("isolation-useless");
+    let server = &scene.server;
+    let of = furnish_whole(server);
+    let useless = useless(&scene, &of);
     let before = server.state();
     let nothing = server.call("GET", "/api/v1/nonsense", &[], b"");
     assert_eq!(nothing.status, 401);
     for operation in Operation::all() {
         for (kind, credential) in &useless {
             let path = operation.filled(|name| of.ids[name].clone());
-            let reply = operation.send(&server, &path, credential.as_deref());
+            let reply = operation.send(server, &path, credential.as_deref());
             assert_eq!(told(&reply), told(&nothing), "{} {path} with {kind}", operation.method);
         }
         // A good key, and a good token, in another scheme.
@@ -551,11 +568,12 @@ fn every_scope_allows_what_it_says_and_nothing_else() {
 
 #[test]
 fn no_credential_of_anything_else_opens_a_directory() {
-    let server = Server::start("isolation-scim", without_limits());
-    let (own, other) = (furnish_whole(&server), furnish_whole(&server));
+    let scene = Scene::begin("isolation-scim");
+    let server = &scene.server;
+    let (own, other) = (furnish_whole(server), furnish_whole(server));
     let token = |body: Value| {
         let path = format!("/directories/{}/tokens", own.house.connection.directory);
-        made(&server, &path, &body)
+        made(server, &path, &body)
     };
     let (revoked, expired) = (token(json!({})), token(json!({ "lifetime_days": 1 })));
     let path = format!(
@@ -570,10 +588,18 @@ fn no_credential_of_anything_else_opens_a_directory() {
             other.ids["client"], other.client_secret
         );
         let headers = [("Content-Type", "application/x-www-form-urlencoded")];
-        server.pass(24 * 60 * 60);
+        scene.pass(24 * 60 * 60);
         text(&server.call("POST", "/oauth/token", &headers, form.as_bytes()).json(), "access_token")
     };
+    let invite = || Visit::invite(server, &own.house.organization, &json!({}));
+    let (link, visit) = (invite(), invite().begin(server));
+    let (invitation, member) = of_dashboard(&scene);
     let credentials = [
+        ("a link to the portal", link.secret),
+        ("what a browser shows that has opened one", visit.session),
+        ("an invitation to the dashboard", invitation),
+        ("what a browser shows in which a member is signed in", member),
+        ("what webhooks are signed with", own.webhook_secret.clone()),
         ("the vendor's key", server.key.clone()),
         ("the organization's key", own.key.clone()),
         ("a client's secret", own.client_secret.clone()),

@@ -17,7 +17,11 @@ fn headers<'a>(authorization: &'a str, key: &'a str) -> [(&'a str, &'a str); 2] 
     [("Authorization", authorization), ("Idempotency-Key", key)]
 }
 
-/// Sends a request whole, and hangs up without having read anything.
+/// Sends a request whole, and hangs up after this without having read anything.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nothing is waited for: each client is gone sooner or later"
+)]
 fn hang_up(server: &Server, path: &str, key: &str, body: &str, after: Duration) {
     let mut stream = TcpStream::connect(server.address).expect("the server listens");
     let request = format!(

@@ -160,7 +160,7 @@ export const CHAPTERS = [
     },
   },
   {
-    title: "a failed request is found, and explained",
+    title: "a failed request is found by the id in Okta's error, and explained",
     async play(stage) {
       const { admin: page, okta } = stage;
       const answer = await okta.send("POST", "/Users", {
@@ -169,7 +169,11 @@ export const CHAPTERS = [
         active: true,
       });
       expect(answer.status === 409, `a taken name was answered with ${answer.status}`);
-      await page.goto(`${stage.connection}/activity?show=failed`);
+      const id = /req-[0-9a-z]{26}/.exec(answer.body.detail)?.[0];
+      expect(id, `no id of a request in: ${answer.body.detail}`);
+      await page.goto(`${stage.connection}/activity`);
+      await page.getByLabel("User name, or id of a request").fill(id);
+      await press(page, page.getByRole("button", { name: "Find" }));
       await press(page, page.getByRole("link", { name: "Details" }).first());
       await page.getByText("What to do:").first().waitFor();
       expect((await page.locator("main").textContent()).includes("ANA@acme.example"), "it does not say who");

@@ -180,6 +180,38 @@ export const CHAPTERS = [
     },
   },
   {
+    title: "a customer's Okta is played on a page, beside what is answered and what the app hears",
+    async play(stage) {
+      const { owner: page, okta } = stage;
+      const enter = async () => {
+        await page.getByLabel("Base URL").fill(okta.baseUrl);
+        await page.getByLabel("API token").fill(okta.token);
+      };
+      await page.goto(`${stage.server.url}/dashboard/simulator`);
+      await enter();
+      // Somebody uses this directory: first that is said.
+      stage.watch.forgiven += 1;
+      await press(page, page.getByRole("button", { name: "Enter them" }));
+      await page.getByText("Somebody uses this directory.").waitFor();
+      await enter();
+      await page.getByLabel("I know that real people may be in it").check();
+      await press(page, page.getByRole("button", { name: "Enter them" }));
+      stage.watch.forgiven = 0;
+      const fields = [
+        ["First name", "Zoe"],
+        ["Last name", "Park"],
+        ["User name", "zoe@acme.example"],
+      ];
+      for (const [label, value] of fields) await page.getByLabel(label, { exact: true }).first().fill(value);
+      await press(page, page.getByRole("button", { name: "Add", exact: true }));
+      await press(page, page.getByRole("button", { name: "Assign zoe@acme.example" }));
+      await page.locator("#requests").getByText("POST").first().waitFor();
+      await page.locator("#events").getByText("directory.user.created").first().waitFor();
+      await press(page, page.getByRole("button", { name: "Unassign zoe@acme.example" }));
+      await page.locator("#events").getByText("directory.user.deactivated").first().waitFor();
+    },
+  },
+  {
     title: "every page that links lead to is the same with scripts off",
     async play(stage) {
       const portal = await compare(stage, stage.portal, stage.admin);

@@ -156,8 +156,12 @@ impl Company<'_> {
 
     async fn say(&self, hold: &Value, verdict: &str) {
         let id = hold["id"].as_str().expect("an id");
-        let path = self.path(&format!("/holds/{id}/{verdict}"));
-        let (status, answer) = self.api().send(Method::Post, &path, None).await;
+        let path = self.path(&format!("/holds/{id}"));
+        let read = self.api().try_send(Method::Get, &path, None).await.expect("an answer");
+        let is_tag = |(name, _): &&(String, String)| name.eq_ignore_ascii_case("etag");
+        let (_, tag) = read.headers.iter().find(is_tag).expect("a tag");
+        let path = format!("{path}/{verdict}");
+        let (status, answer) = self.api().meaning(tag).send(Method::Post, &path, None).await;
         assert_eq!(status, 200, "{answer}");
     }
 

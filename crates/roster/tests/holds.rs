@@ -229,10 +229,17 @@ impl Company<'_> {
 
     async fn say(&mut self, hold: &Value, verdict: &str) {
         let id = hold["id"].as_str().expect("an id");
+        let path = self.path(&format!("/holds/{id}"));
+        let read = self.api().try_send(Method::Get, &path, None).await.expect("an answer");
+        let is_tag = |(name, _): &&(String, String)| name.eq_ignore_ascii_case("etag");
+        let (_, tag) = read.headers.iter().find(is_tag).expect("a tag");
         let request = Request {
             method: Method::Post,
-            path_and_query: self.path(&format!("/holds/{id}/{verdict}")),
-            headers: vec![("Authorization".to_owned(), format!("Bearer {}", self.api_key))],
+            path_and_query: format!("{path}/{verdict}"),
+            headers: vec![
+                ("Authorization".to_owned(), format!("Bearer {}", self.api_key)),
+                ("If-Match".to_owned(), tag.clone()),
+            ],
             body: Vec::new(),
         };
         let answer = self.send("", &request).await;

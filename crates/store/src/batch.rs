@@ -270,8 +270,7 @@ impl<'a> Batch<'a> {
         id: OrganizationId,
     ) -> Result<(), Error> {
         if let Some(mut guards) = guards::load(session, id).await? {
-            let is_counted =
-                |it: &&Working| it.organization_id == Some(id) && !it.is_shadow;
+            let is_counted = |it: &&Working| it.organization_id == Some(id) && !it.is_shadow;
             let open = self.directories.values().filter(is_counted);
             let since = open.map(|working| working.active_since).sum();
             guards.active = guards.active.saturating_add_signed(since);

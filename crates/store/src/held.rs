@@ -339,7 +339,8 @@ impl Noted {
         };
         let mut keys = Vec::new();
         for (id, held) in &self.resources {
-            if let (MemberKind::User, Some(told), true) = (held.kind, &held.told, held.told_active) {
+            if let (MemberKind::User, Some(told), true) = (held.kind, &held.told, held.told_active)
+            {
                 let id = id.to_string();
                 keys.extend(email_keys_in(told).into_iter().map(|key| (id.clone(), key)));
             }

@@ -9,8 +9,8 @@ use directory::audit::{self, Action};
 use directory::event::{Draft, EventKind};
 use directory::hold::{self, event_of};
 use directory::{
-    Cause, Change, DirectoryId, Guarded, Hold, HoldId, HoldKind, HoldOutcome, HoldState, Lost, Rejection,
-    ResourceId, UserId,
+    Cause, Change, DirectoryId, Guarded, Hold, HoldId, HoldKind, HoldOutcome, HoldState, Lost,
+    Rejection, ResourceId, UserId,
 };
 use jiff::Timestamp;
 

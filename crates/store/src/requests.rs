@@ -612,7 +612,7 @@ impl Desk {
                 place: self.next_place(it.until),
                 request_id: it.request_id.to_string(),
                 directory_id: *directory_id,
-                class: 0,
+                class: GAP,
                 begun_at: it.since,
                 duration_us: 0,
                 entry: serde_json::to_string(&entry).expect("an entry can be printed"),
@@ -1291,7 +1291,13 @@ async fn page(
                     .as_ref()
                     .is_none_or(|of| of.contains(&class(&it.entry.method, it.status)))
         };
-        looked_at.into_iter().filter(is_meant).collect()
+        let mut found: Vec<_> = looked_at.into_iter().filter(is_meant).collect();
+        // Whom those were about that are missing, nobody knows.
+        let begin = begin.max(next.unwrap_or(0));
+        for directory in options(directories.as_deref()) {
+            found.extend(some(session, directory, Some(&GAP), [end, begin, one_more]).await?);
+        }
+        found
     } else {
         let mut found = Vec::new();
         for directory in options(directories.as_deref()) {
@@ -1340,7 +1346,11 @@ async fn directories(
         .await
 }
 
-/// The classes of the methods and statuses that are meant.
+/// The class of what stands for requests that are missing.
+const GAP: u64 = 0;
+
+/// The classes of the methods and statuses that are meant. Among those that are missing there may be some
+/// of any: a list that says nothing of them would say that there were none.
 fn classes(filter: &RequestFilter) -> Option<Vec<u64>> {
     if filter.method.is_none() && filter.status.is_none() {
         return None;
@@ -1352,7 +1362,7 @@ fn classes(filter: &RequestFilter) -> Option<Vec<u64>> {
             .filter(|it| filter.status.is_none_or(|(first, last)| (first..=last).contains(it)));
         statuses.map(|status| class(method, *status)).collect::<Vec<_>>()
     };
-    Some(methods.flat_map(of_method).collect())
+    Some(methods.flat_map(of_method).chain([GAP]).collect())
 }
 
 async fn some(

@@ -80,10 +80,8 @@ pub(crate) async fn forget(
 ) -> Result<u64, Error> {
     let deletes: &[&'static str] = match class {
         Class::Events => return feed::forget(session, holder, before, now).await,
-        Class::Audit => {
-            &["delete from audit where audit_id in
-               (select audit_id from audit where occurred_at < $1 order by occurred_at limit $2)"]
-        }
+        Class::Audit => &["delete from audit where audit_id in
+               (select audit_id from audit where occurred_at < $1 order by occurred_at limit $2)"],
         Class::Past => &[
             "delete from former_users where (directory_id, user_id) in
              (select directory_id, user_id from former_users

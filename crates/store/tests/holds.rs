@@ -13,18 +13,19 @@ use claims::OwnDatabase;
 use directory::hold::{AfterHold, Brake};
 use directory::secret::{Secret, SecretKind};
 use directory::{
-    CatalogueKind, DeleteGroup, DeleteUser, DirectoryId, GroupId, Hold, HoldKind, HoldOutcome,
-    HoldState, Limits, Rejection, ResourceId, RoleMapping, Rule, SaveRoleMapping, Settings,
-    Strategy, TokenScope, When,
+    CatalogueKind, DeleteGroup, DeleteUser, DirectoryId, GroupId, Guarded, Hold, HoldKind,
+    HoldOutcome, HoldState, Limits, Precondition, Rejection, ResourceId, RoleMapping, Rule,
+    SaveRoleMapping, Settings, Strategy, TokenScope, When,
 };
 use engine::{Database, Waiting, directory, in_one_batch, on_every_engine};
 use jiff::SignedDuration;
 use people::{add, group, patch_group, patch_user};
 use picture::Picture;
+use scim::etag::EntityTags;
 use serde_json::{Value, json};
 use store::{
-    Credential, Cursor, DirectoryStore, Error, EventRecord, NewEntry, SignInState, SoughtBy, Store,
-    Verdict,
+    Class, Credential, Cursor, DirectoryStore, Error, EventRecord, NewEntry, SignInState, SoughtBy,
+    Store, Verdict,
 };
 
 const HOUR: i64 = 3_600;
@@ -324,8 +325,9 @@ fn what_nobody_decides_about_is_told_when_its_time_is_up_or_stays() {
             };
             app.read_on(&store).await;
             database.clock.move_by(2 * HOUR - 1);
-            assert_eq!(store.tend_holds("here").await.unwrap(), 0);
-            assert_eq!(app.hears(&store).await, [""; 0]);
+            while store.tend_holds("here").await.unwrap() > 0 {}
+            let reminded = usize::from(then == AfterHold::LetOut);
+            assert_eq!(app.hears(&store).await, vec!["directory.hold.waiting"; reminded]);
             database.clock.move_by(1);
             store.tend_holds("here").await.unwrap();
             assert_eq!(the_hold(&store, provider.id()).await.state, state);
@@ -373,6 +375,7 @@ fn what_is_rejected_and_brought_back_was_never_lost() {
         // Time goes by: what was a mistake is not let out for that.
         database.clock.move_by(1_000 * HOUR);
         store.tend_holds("here").await.unwrap();
+        assert_eq!(app.hears(&store).await, ["directory.hold.waiting"]);
         let lost = store.api().lost(of.id(), hold.id, 0, 100).await.unwrap().unwrap();
         let [(_, left)] = &lost[..] else { panic!("{lost:?}") };
         assert_eq!(left.member_name, "person-19");
@@ -782,6 +785,113 @@ fn who_is_erased_while_changes_wait_is_told_of_at_once() {
         expected.extend(["directory.user.deactivated"; 9]);
         expected.push("directory.hold.released");
         assert_eq!(app.hears(&store).await, expected);
+        store.close().await;
+    });
+}
+
+/// Whoever approves what they have seen approves nothing that was lost after that.
+#[test]
+fn a_second_mistake_is_not_approved_with_the_first() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let Mistake { provider, mut app, people, sales } = Mistake::make(&store, brake()).await;
+        app.read_on(&store).await;
+        let seen = the_hold(&store, provider.id()).await;
+        assert_eq!((seen.people, seen.lost), (5, 10));
+        let approve = async |seen: &Hold| {
+            let tags = EntityTags::These(vec![seen.revision().as_str().to_owned()]);
+            let precondition = Precondition { among: Some(tags), not_among: None };
+            let hold = Guarded { precondition, what: seen.id };
+            store.api().decide_hold(provider.id(), hold, Verdict::Approve).await
+        };
+        // What takes nothing from anybody changes nothing of what was seen.
+        patch_user(&provider, people[19], json!({ "title": "B" })).await;
+        add(&provider, "new").await;
+        assert_eq!(the_hold(&store, provider.id()).await.revision(), seen.revision());
+        leave(&provider, sales, people[12]).await;
+        let refused = approve(&seen).await.unwrap_err();
+        assert!(matches!(refused, Error::Rejected(Rejection::RevisionFailed)), "{refused:?}");
+        assert_eq!(app.hears(&store).await, [""; 0]);
+        let looked_again = the_hold(&store, provider.id()).await;
+        assert_eq!(looked_again.lost, 11);
+        // Another one in the place of one who is back is somebody else.
+        join(&provider, sales, people[12]).await;
+        leave(&provider, sales, people[13]).await;
+        assert!(approve(&looked_again).await.is_err());
+        approve(&the_hold(&store, provider.id()).await).await.unwrap();
+        assert_eq!(the_hold(&store, provider.id()).await.state, HoldState::Ended);
+        store.close().await;
+    });
+}
+
+/// What waits long is told of again: while there is time left to decide, or day by day.
+#[test]
+fn what_waits_is_told_of_again_before_its_time_is_up() {
+    on_every_engine(async |database| {
+        let mut store = opened(&database);
+        let Mistake { provider, mut app, people, .. } = Mistake::make(&store, brake()).await;
+        app.read_on(&store).await;
+        database.clock.move_by(18 * HOUR - 1);
+        assert_eq!(store.tend_holds("here").await.unwrap(), 0);
+        database.clock.move_by(1);
+        store.close().await;
+        store = opened(&database);
+        while store.tend_holds("here").await.unwrap() > 0 {}
+        assert_eq!(app.hears(&store).await, ["directory.hold.waiting"]);
+        database.clock.move_by(HOUR);
+        assert_eq!(store.tend_holds("here").await.unwrap(), 0);
+        // One that was rejected has no end, and is told of day by day.
+        let hold = the_hold(&store, provider.id()).await;
+        decide(&store, &hold, Verdict::Reject).await.unwrap();
+        assert_eq!(app.hears(&store).await, ["directory.hold.rejected"]);
+        for _ in 0..2 {
+            database.clock.move_by(24 * HOUR);
+            while store.tend_holds("here").await.unwrap() > 0 {}
+            assert_eq!(app.hears(&store).await, ["directory.hold.waiting"]);
+        }
+        let provider = self::provider(&store).await;
+        for id in &people[..10] {
+            reactivate(&provider, *id).await;
+        }
+        database.clock.move_by(24 * HOUR);
+        while store.tend_holds("here").await.unwrap() > 0 {}
+        let expected = ["directory.hold.brought_back", "directory.hold.released"];
+        assert_eq!(app.hears(&store).await, expected);
+        store.close().await;
+    });
+}
+
+/// What is remembered of those who are gone is let go: of losses that no brake looks back to at once, of
+/// the rest with the events.
+#[test]
+fn what_is_remembered_of_who_is_gone_has_an_end() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let provider = connected(&store, brake()).await;
+        let people = crowd(&provider, 20).await;
+        provider.change(DeleteUser { id: people[0] }).await.unwrap();
+        for id in &people[1..6] {
+            deactivate(&provider, *id).await;
+        }
+        let hold = the_hold(&store, provider.id()).await;
+        decide(&store, &hold, Verdict::Approve).await.unwrap();
+        provider.change(DeleteUser { id: people[7] }).await.unwrap();
+        let count = |table: &str| {
+            // Nothing is changed, and it is said of how many rows.
+            beside::write(&database, &format!("update {table} set directory_id = directory_id"))
+        };
+        assert_eq!((count("recent_losses"), count("former_users"), count("holds")), (1, 2, 1));
+        database.clock.move_by(25 * HOUR);
+        while store.tidy_up().await.unwrap() > 0 {}
+        assert_eq!((count("recent_losses"), count("former_users"), count("holds")), (0, 2, 1));
+        let now = store.access().now();
+        let forget = async |before| {
+            while store.forget(Class::Past, "here", before).await.unwrap() > 0 {}
+        };
+        forget(now - SignedDuration::from_hours(30)).await;
+        assert_eq!((count("former_users"), count("holds")), (2, 1));
+        forget(now).await;
+        assert_eq!((count("former_users"), count("holds")), (0, 0));
         store.close().await;
     });
 }

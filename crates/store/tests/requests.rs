@@ -92,6 +92,20 @@ fn a_full_queue_leaves_a_gap_that_says_how_many_are_missing() {
         // Who reads is left out before who changes something.
         let refused = found.iter().filter(|it| it.status == 409).count() as u64;
         assert_eq!(refused, SENT / 100);
+        // Whatever is asked for, it is said that there may be more of it.
+        for filter in [
+            RequestFilter { status: Some((500, 599)), ..RequestFilter::default() },
+            RequestFilter { method: Some("DELETE".to_owned()), ..RequestFilter::default() },
+            RequestFilter {
+                subjects: Some(vec![subject(false, "nobody")]),
+                directory_id: Some(of),
+                ..RequestFilter::default()
+            },
+        ] {
+            let found = all(&store, filter, 1_000).await;
+            let missing: u64 = found.iter().filter_map(|it| it.entry.lost).map(|it| it.count).sum();
+            assert_eq!(missing, lost);
+        }
         store.close().await;
     });
 }

@@ -302,6 +302,15 @@ fn who_is_protected_stays_and_a_directory_that_is_deleted_takes_everybody_along(
             matches!(&refused, Err(Error::Rejected(Rejection::ProtectedUser(name))) if name == "ana"),
             "{refused:?}"
         );
+        // Whoever asks to be forgotten is, and the vendor does it.
+        let ben = directory.change(user("ben", "x")).await.unwrap().id;
+        let mapping = RoleMapping {
+            protected: [ana, ben].map(|user| Protection { user, role: None }).into(),
+            ..RoleMapping::default()
+        };
+        save(&directory, mapping).await.unwrap();
+        store.api().erase_user(directory.id(), ben).await.unwrap();
+        assert_eq!(directory.user(ben, false).await.unwrap(), None);
         store.api().delete_directory(directory.id()).await.unwrap();
         while store.empty_directories("one").await.unwrap() > 0 {}
         assert!(store.api().open(directory.id()).await.unwrap().is_none());

@@ -21,6 +21,7 @@ use scim::{Preset, ResourceType};
 use serde_json::{Value, json};
 use store::{
     ApiStore, DirectoryStore, Error, NotReceived, ReceiptsAsked, SignInState, SoughtBy, Store,
+    Verdict,
 };
 
 const HOUR: i64 = 60 * 60;
@@ -168,6 +169,50 @@ fn nobody_is_put_out_and_nobody_is_let_in_where_all_seats_are_taken() {
         seats(&store.api(), acme, None, SeatMode::Refuse).await;
         create(&two, "dora").await.unwrap();
         assert_eq!(kinds(&store, "organization.").await, all);
+    });
+}
+
+/// Nobody uses the app by a shadow, so nobody takes a seat there; when it goes live all do, or it does
+/// not.
+#[test]
+fn a_shadow_takes_no_seats_until_it_goes_live() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let (api, acme) = (store.api(), organization(&store).await);
+        let (live, shadow) = (directory(&store, acme).await, directory(&store, acme).await);
+        let hold = api.begin_shadow(shadow.id()).await.unwrap();
+        seats(&api, acme, Some(2), SeatMode::Refuse).await;
+        create(&live, "ana").await.unwrap();
+        let mut people = Vec::new();
+        for name in ["ben", "cleo", "dora"] {
+            people.push(create(&shadow, name).await.unwrap());
+        }
+        let active = async || api.safety(acme).await.unwrap().unwrap().active;
+        assert_eq!(active().await, 1);
+        create(&live, "eve").await.unwrap();
+        assert_eq!(rejection(create(&live, "finn").await), full("finn", 2));
+        let approve = async || api.decide_hold(shadow.id(), hold, Verdict::Approve).await;
+        let too_many = Rejection::SeatsFullForShadow { people: 3, taken: 2, max: 2 };
+        assert_eq!(rejection(approve().await), too_many);
+        assert_eq!(active().await, 2);
+        // Where there may be more than that, it is told.
+        seats(&api, acme, Some(4), SeatMode::Warn).await;
+        approve().await.unwrap();
+        assert_eq!(active().await, 5);
+        assert_eq!(kinds(&store, "organization.").await, ["organization.seats_exceeded"]);
+        // From then on everybody counts, here as there.
+        set_active(&shadow, people[0], false).await.unwrap();
+        assert_eq!(active().await, 4);
+        let all = ["organization.seats_exceeded", "organization.seats_sufficient"];
+        assert_eq!(kinds(&store, "organization.").await, all);
+        // Of one that is thrown away nobody gives a seat back who never had one.
+        let other = directory(&store, acme).await;
+        api.begin_shadow(other.id()).await.unwrap();
+        create(&other, "gil").await.unwrap();
+        store.api().delete_directory(other.id()).await.unwrap();
+        assert_eq!(active().await, 4);
+        while store.empty_directories("here").await.unwrap() > 0 {}
+        assert_eq!(active().await, 4);
     });
 }
 

@@ -6,8 +6,11 @@
 //! wherever it stands. A body is read and written in one pass, and no tree of it is made.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::LazyLock;
 
+use scim::schema::{Attribute, ResourceType};
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
 use super::{Part, PersonalData, TEXT_MAX};
@@ -103,6 +106,196 @@ const SEGMENTS: [&str; 14] = [
     "",
 ];
 
+/// Words of the protocol that are the names of no attributes. Whatever is none of these, nor the name of
+/// an attribute that everybody has, may be a person's name: without an `@` in it nobody can tell.
+const PROTOCOL: &[&str] = &[
+    "eq",
+    "ne",
+    "co",
+    "sw",
+    "ew",
+    "gt",
+    "ge",
+    "lt",
+    "le",
+    "pr",
+    "and",
+    "or",
+    "not",
+    "true",
+    "false",
+    "null",
+    "add",
+    "remove",
+    "replace",
+    "get",
+    "post",
+    "put",
+    "patch",
+    "delete",
+    "head",
+    "options",
+    "path",
+    "op",
+    "operations",
+    "method",
+    "data",
+    "bulkid",
+    "failonerrors",
+    "response",
+    "detail",
+    "scimtype",
+    "status",
+    "filter",
+    "attributes",
+    "excludedattributes",
+    "sortby",
+    "sortorder",
+    "ascending",
+    "descending",
+    "count",
+    "startindex",
+    "cursor",
+    "totalresults",
+    "itemsperpage",
+    "resources",
+    "nextcursor",
+    "previouscursor",
+    "user",
+    "users",
+    "group",
+    "groups",
+    "role",
+    "roles",
+    "entitlement",
+    "entitlements",
+    "bulk",
+    "search",
+    "me",
+    "schemas",
+    "schema",
+    "resourcetypes",
+    "resourcetype",
+    "serviceproviderconfig",
+    "scim",
+    "v2",
+    "work",
+    "home",
+    "other",
+    "mobile",
+    "fax",
+    "pager",
+    "direct",
+    "indirect",
+    "uniqueness",
+    "toomany",
+    "mutability",
+    "invalidfilter",
+    "invalidsyntax",
+    "invalidpath",
+    "notarget",
+    "invalidvalue",
+    "invalidvers",
+    "sensitive",
+    "invalidcursor",
+    "expiredcursor",
+    "invalidcount",
+    "aadoptscim062020",
+    "authorization",
+    "bearer",
+    "basic",
+    "accept",
+    "host",
+    "etag",
+    "if",
+    "match",
+    "none",
+    "content",
+    "type",
+    "length",
+    "encoding",
+    "application",
+    "json",
+    "kind",
+    "location",
+    "version",
+    "ref",
+    "lastmodified",
+    "created",
+];
+
+/// These, and the names of all attributes that everybody has, in lower case.
+static PLAIN_WORDS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    fn add(words: &mut BTreeSet<String>, attributes: &[Attribute]) {
+        for attribute in attributes {
+            words.insert(attribute.name.to_ascii_lowercase());
+            add(words, &attribute.sub_attributes);
+        }
+    }
+    let mut words: BTreeSet<_> = PROTOCOL.iter().map(|word| (*word).to_owned()).collect();
+    add(&mut words, scim::schema::builtin::common());
+    for of in [ResourceType::user(), ResourceType::group(), ResourceType::role()] {
+        for schema in of.schemas() {
+            add(&mut words, &schema.attributes);
+        }
+    }
+    add(&mut words, &scim::schema::builtin::enterprise_user().attributes);
+    words
+});
+
+/// Whether a text can be the name of nobody: a word of the protocol, an id, a number or a moment, the name
+/// of a schema.
+fn is_plain(text: &str) -> bool {
+    let is_number = |it: u8| it.is_ascii_digit() || b"-+.:TZ/W\"".contains(&it);
+    PLAIN_WORDS.contains(&text.to_ascii_lowercase())
+        || ResourceId::parse(text).is_some()
+        || text.parse::<DirectoryId>().is_ok()
+        || is_urn(text)
+        || (text.bytes().any(|it| it.is_ascii_digit()) && text.bytes().all(is_number))
+}
+
+/// Whether a text is the name of a schema, or of an attribute with it.
+fn is_urn(text: &str) -> bool {
+    let is_of_one = |it: u8| it.is_ascii_alphanumeric() || b"-_.:".contains(&it);
+    text.starts_with("urn:") && text.bytes().all(is_of_one)
+}
+
+/// A path, a filter or a list of attributes, of which every word stays that is plain, and of every other
+/// the first character: what stands in quotes, and what should.
+fn phrase(text: &str) -> String {
+    let is_of_word = |it: char| {
+        !(it.is_whitespace() || matches!(it, '(' | ')' | '[' | ']' | ',' | '`' | '\'' | '"' | '/'))
+    };
+    let word = |text: &str| {
+        let is_path = |it: &str| {
+            let mut parts = it.trim_start_matches('$').split('.');
+            parts.all(|part| part.is_empty() || is_plain(part))
+        };
+        // By the name of a secret it is known that it is one.
+        let is_kept = is_plain(text) || is_path(text) || is_secret_name(text);
+        if is_kept { text.to_owned() } else { mask(text) }
+    };
+    let mut shown = String::with_capacity(text.len());
+    for (place, part) in text.split('"').enumerate() {
+        if place > 0 {
+            shown.push('"');
+        }
+        if place % 2 == 1 {
+            shown += &mask(part);
+            continue;
+        }
+        let mut rest = part;
+        while let Some(begin) = rest.find(is_of_word) {
+            shown += &rest[..begin];
+            let end = rest[begin..].find(|it| !is_of_word(it)).map_or(rest.len(), |at| begin + at);
+            shown += &word(&rest[begin..end]);
+            rest = &rest[end..];
+        }
+        shown += rest;
+    }
+    shown
+}
+
 /// Whether nobody is to read what has this name, or stands at this path.
 pub(super) fn is_secret_name(name: &str) -> bool {
     let name: String = name
@@ -159,23 +352,17 @@ pub(super) fn word(text: &str, personal_data: PersonalData) -> String {
     }
 }
 
-/// A text of ours, which repeats what somebody sent in backticks, and names of people in double quotes.
+/// A text of ours, which repeats what somebody sent in backticks, and names of people in double quotes:
+/// of both, what is a word of the protocol stays.
 pub(super) fn prose(text: &str, personal_data: PersonalData) -> String {
     let text = secrets(text);
     if personal_data == PersonalData::Kept {
         return text.into_owned();
     }
-    let is_personal = |word: &str| {
-        word.contains('@') || (word.contains(char::is_whitespace) && word.contains('"'))
-    };
-    let text = quoted(&text);
-    let parts = text.split('`').enumerate().map(|(place, part)| {
-        if place % 2 == 1 && is_personal(part) {
-            Cow::Owned(mask(part))
-        } else {
-            Cow::Borrowed(part)
-        }
-    });
+    let parts = text
+        .split('`')
+        .enumerate()
+        .map(|(place, part)| if place % 2 == 1 { phrase(part) } else { quoted(part) });
     parts.collect::<Vec<_>>().join("`")
 }
 
@@ -198,7 +385,7 @@ pub(super) fn path(path: &str, personal_data: PersonalData) -> String {
         let is_ours = SEGMENTS.contains(&&*plain)
             || ResourceId::parse(&plain).is_some()
             || plain.parse::<DirectoryId>().is_ok()
-            || plain.starts_with("urn:");
+            || is_urn(&plain);
         if is_ours || personal_data == PersonalData::Kept {
             segment.to_owned()
         } else {
@@ -212,10 +399,10 @@ pub(super) fn path(path: &str, personal_data: PersonalData) -> String {
 pub(super) fn query(query: &str, personal_data: PersonalData) -> String {
     let parameters = query.split('&').map(|parameter| {
         let Some((name, value)) = parameter.split_once('=') else {
-            return if parameter.len() <= 32 {
-                word(parameter, PersonalData::Kept)
-            } else {
-                HIDDEN.to_owned()
+            return match personal_data {
+                PersonalData::Masked => phrase(&secrets(&decoded(parameter))),
+                PersonalData::Kept if parameter.len() <= 32 => secrets(parameter).into_owned(),
+                PersonalData::Kept => HIDDEN.to_owned(),
             };
         };
         let spaced = value.replace('+', " ");
@@ -224,13 +411,21 @@ pub(super) fn query(query: &str, personal_data: PersonalData) -> String {
         // Attributes may be asked for by name, and compared with nothing.
         let is_filter = plain_name.eq_ignore_ascii_case("filter");
         if !is_known || (is_filter && is_secret_name(&plain)) {
-            return format!("{}={HIDDEN}", cut(&secrets(&plain_name), 64));
+            let shown = match personal_data {
+                PersonalData::Masked => phrase(&secrets(&plain_name)),
+                PersonalData::Kept => secrets(&plain_name).into_owned(),
+            };
+            return format!("{}={HIDDEN}", cut(&shown, 64));
         }
         let shown = secrets(&plain);
         match personal_data {
-            _ if *shown != *plain => format!("{name}={shown}"),
-            PersonalData::Masked if is_filter => format!("{name}={}", quoted(&plain)),
-            _ => parameter.to_owned(),
+            // Where the next page begins is a text of ours, and sealed.
+            PersonalData::Masked if plain_name.eq_ignore_ascii_case("cursor") => {
+                format!("{name}={HIDDEN}")
+            }
+            PersonalData::Masked => format!("{name}={}", phrase(&shown)),
+            PersonalData::Kept if *shown != *plain => format!("{name}={shown}"),
+            PersonalData::Kept => parameter.to_owned(),
         }
     });
     cut(&parameters.collect::<Vec<_>>().join("&"), TEXT_MAX).to_owned()
@@ -322,8 +517,12 @@ struct At {
     is_secret: bool,
     /// It says nothing of people.
     is_impersonal: bool,
-    /// It is a path or a filter, in which values stand in quotes.
-    has_quotes: bool,
+    /// It is a path or a filter, or a list of attributes.
+    is_phrase: bool,
+    /// It is a sentence of ours.
+    is_prose: bool,
+    /// It is the address of something.
+    is_address: bool,
 }
 
 impl At {
@@ -332,7 +531,9 @@ impl At {
         At {
             is_secret: self.is_secret || is_secret_name(name),
             is_impersonal: is(&IMPERSONAL),
-            has_quotes: is(&["path", "filter", "detail"]),
+            is_phrase: is(&["path", "filter", "attributes", "excludedattributes", "sortby"]),
+            is_prose: is(&["detail"]),
+            is_address: is(&["location", "$ref"]),
         }
     }
 }
@@ -400,13 +601,13 @@ impl<'de> Visitor<'de> for Writing<'_> {
         let shown = secrets(text);
         pen.has_changed |= *shown != *text;
         match pen.personal_data {
-            PersonalData::Masked if at.has_quotes => {
-                pen.quote(&prose(&shown, PersonalData::Masked))
-            }
-            PersonalData::Masked if !at.is_impersonal && !shown.starts_with("urn:") => {
-                pen.quote(&mask(&shown))
-            }
-            _ => pen.quote(&shown),
+            PersonalData::Masked if at.is_prose => pen.quote(&prose(&shown, PersonalData::Masked)),
+            PersonalData::Masked if at.is_phrase => pen.quote(&phrase(&shown)),
+            PersonalData::Masked if at.is_address => pen.quote(&path(&shown, PersonalData::Masked)),
+            PersonalData::Masked if is_urn(&shown) => pen.quote(&shown),
+            PersonalData::Masked if at.is_impersonal && is_plain(&shown) => pen.quote(&shown),
+            PersonalData::Masked => pen.quote(&mask(&shown)),
+            PersonalData::Kept => pen.quote(&shown),
         }
     }
 
@@ -454,7 +655,10 @@ impl<'de> Visitor<'de> for Writing<'_> {
                 pen.push::<A::Error>(",")?;
             }
             is_first = false;
-            pen.quote::<A::Error>(&secrets(&name))?;
+            match pen.personal_data {
+                PersonalData::Masked => pen.quote::<A::Error>(&phrase(&secrets(&name)))?,
+                PersonalData::Kept => pen.quote::<A::Error>(&secrets(&name))?,
+            }
             pen.push::<A::Error>(":")?;
             let begin = pen.text.len();
             let mut inner = at.named(&name);
@@ -572,13 +776,53 @@ mod tests {
         let part = Part { begin: json.as_bytes(), bytes: json.len() as u64 };
         let redacted = body(part, 4_096, PersonalData::Masked);
         let expected = format!(
-            r#"{{"schemas":["urn:a"],"userName":"a…","members":[{{"value":"{id}"}}],"path":"emails[value eq \"a…\"]","active":true,"age":"…"}}"#
+            r#"{{"schemas":["urn:a"],"userName":"a…","members":[{{"value":"{id}"}}],"path":"emails[value eq \"a…\"]","active":true,"a…":"…"}}"#
         );
         assert_eq!(redacted.text.as_deref(), Some(expected.as_str()));
         assert!(!redacted.is_whole);
         let masked = query("filter=userName%20eq%20%22ana%40x%22", PersonalData::Masked);
         assert_eq!(masked, "filter=userName eq \"a…\"");
         assert_eq!(path("/scim/v2/Users/ana@x", PersonalData::Masked), "/scim/v2/Users/a…");
+        for (sent, expected) in [
+            ("filter=userName%20eq%20ana", "filter=userName eq a…"),
+            ("filter=emails[value+eq+'ana']", "filter=emails[value eq 'a…']"),
+            ("filter=ana+lima", "filter=a… l…"),
+            (
+                "filter=name.familyName+sw+%22Li%22+and+active+eq+true",
+                "filter=name.familyName sw \"L…\" and active eq true",
+            ),
+            ("sortBy=ana", "sortBy=a…"),
+            ("attributes=userName,ana", "attributes=userName,a…"),
+            ("startIndex=1&count=ana", "startIndex=1&count=a…"),
+            ("ana.lima&aadOptscim062020", "a…&aadOptscim062020"),
+            ("ana=1", "a…=…"),
+        ] {
+            assert_eq!(query(sent, PersonalData::Masked), expected, "{sent}");
+        }
+        for (sent, expected) in [
+            (r#"{"ana lima":1,"userName":"ana"}"#, r#"{"a… l…":"…","userName":"a…"}"#),
+            (
+                r#"{"value":{"ana":true,"urn:a:2.0:User:x":"y"}}"#,
+                r#"{"value":{"a…":true,"urn:a:2.0:User:x":"y…"}}"#,
+            ),
+            (
+                r#"{"op":"add","path":"emails[value eq ana].type","id":"ana"}"#,
+                r#"{"op":"add","path":"emails[value eq a…].type","id":"a…"}"#,
+            ),
+            (
+                r#"{"type":"ana","status":"404","schemas":["urn:ana@x"]}"#,
+                r#"{"type":"a…","status":"404","schemas":["u…"]}"#,
+            ),
+            (r#"{"location":"/scim/v2/Users/ana"}"#, r#"{"location":"/scim/v2/Users/a…"}"#),
+            (
+                r#"{"detail":"`ana` and `userName` and \"Ana\" are taken"}"#,
+                r#"{"detail":"`a…` and `userName` and \"A…\" are taken"}"#,
+            ),
+        ] {
+            let part = Part { begin: sent.as_bytes(), bytes: sent.len() as u64 };
+            let masked = body(part, 4_096, PersonalData::Masked);
+            assert_eq!(masked.text.as_deref(), Some(expected), "{sent}");
+        }
         let detail = "Okta tried to add \"ana\", but `ana@x` is there";
         let masked = "Okta tried to add \"a…\", but `a…` is there";
         assert_eq!(prose(detail, PersonalData::Masked), masked);

@@ -115,13 +115,26 @@ pub(crate) fn create_directory(place: &(impl Place + ?Sized), arguments: &[&str]
 #[derive(Clone)]
 pub(crate) struct Caller {
     client: HttpClient,
-    authorization: String,
+    headers: Vec<(String, String)>,
 }
 
 impl Caller {
     pub(crate) fn new(url: &str, secret: &str) -> Caller {
         let client = HttpClient::new(url, Duration::from_mins(1)).expect("it is on this machine");
-        Caller { client, authorization: format!("Bearer {secret}") }
+        let header = |name: &str, value: String| (name.to_owned(), value);
+        let headers = vec![
+            header("Authorization", format!("Bearer {secret}")),
+            header("Content-Type", "application/json".to_owned()),
+        ];
+        Caller { client, headers }
+    }
+
+    /// The same, who means what has this tag.
+    #[expect(clippy::allow_attributes, reason = "of the tests that have this module some use it")]
+    #[allow(dead_code, reason = "not all decide about something that they have read")]
+    pub(crate) fn meaning(mut self, tag: &str) -> Caller {
+        self.headers.push(("If-Match".to_owned(), tag.to_owned()));
+        self
     }
 
     /// Sends a request; there is no answer when the server is killed in the middle.
@@ -134,10 +147,7 @@ impl Caller {
         let request = Request {
             method,
             path_and_query: path_and_query.to_owned(),
-            headers: vec![
-                ("Authorization".to_owned(), self.authorization.clone()),
-                ("Content-Type".to_owned(), "application/json".to_owned()),
-            ],
+            headers: self.headers.clone(),
             body: body.map(|body| body.to_string().into_bytes()).unwrap_or_default(),
         };
         self.client.send(&request).await

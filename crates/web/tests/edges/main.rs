@@ -20,6 +20,7 @@ mod openapi;
 mod parts;
 mod passwords;
 mod portal;
+mod reruns;
 mod restarts;
 mod schemas;
 #[path = "../server/mod.rs"]

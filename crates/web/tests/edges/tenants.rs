@@ -68,7 +68,7 @@ fn nothing_that_names_somebody_reaches_another_directory() {
             let body = body.to_string().replace("{id}", id);
             let body: Value = serde_json::from_str(&body).expect("JSON");
             let reply = scim(&server, &one, method, &path.replace("{id}", id), &body);
-            let told = String::from_utf8(reply.body).expect("text");
+            let told = reply.unnamed();
             (reply.status, told.replace(id, "{id}"))
         });
         for (_, told) in &mut answers {

@@ -777,7 +777,7 @@ fn join(server: &Server) -> (String, [String; 3]) {
     assert_eq!(status, 200, "{page}");
     let (_, proof) = page.split_once("name=\"proof\" value=\"").expect("a form");
     let (proof, _) = proof.split_once('"').expect("its end");
-    let form = [("proof", proof), ("email", "noel.naiad@vendor.example"), ("role", "admin")];
+    let form = [("proof", proof), ("email", "noel.naiad@vendor.example"), ("role", "support")];
     let invited = submit(server, "/dashboard/members", &browser, &encoded(&form));
     let invitation = path_on(server, &element(&invited, "invitation"));
     (key, [secret_of(&path), session.to_owned(), secret_of(&invitation)])
@@ -820,7 +820,8 @@ fn secret_of(path: &str) -> String {
 
 /// What stands in an element of a page.
 fn element(page: &str, id: &str) -> String {
-    let (_, rest) = page.split_once(&format!("id=\"{id}\">")).expect("the element is there");
+    let found = page.split_once(&format!("id=\"{id}\">"));
+    let (_, rest) = found.unwrap_or_else(|| panic!("no `{id}`: {page}"));
     rest.split_once('<').expect("its end").0.to_owned()
 }
 

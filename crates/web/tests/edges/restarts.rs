@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use web::Limits;
 
 use crate::server::{Connection, Reply, Server, text};
+use crate::stream::Stream;
 
 fn scim(server: &Server, to: &Connection, method: &str, path: &str, body: &Value) -> Reply {
     let authorization = format!("Bearer {}", to.token);
@@ -92,4 +93,69 @@ fn what_was_answered_is_answered_again_after_a_restart() {
     let numbers: Vec<_> = events.iter().map(|event| event["number"].as_u64()).collect();
     assert_eq!(numbers, (1..=events.len() as u64).map(Some).collect::<Vec<_>>());
     assert_eq!(scim(&server, &to, "GET", &format!("/Groups/{group}"), &Value::Null).status, 200);
+}
+
+/// A backup of an embedded database is a copy of its file. Of PostgreSQL it is its operator's affair, and a
+/// cursor is told from another life by the same: the event at its place.
+#[test]
+fn after_a_restore_cursors_of_the_other_life_are_refused_and_a_snapshot_leads_on() {
+    let mut server = Server::start("restored", Limits::default());
+    if server.own.is_some() {
+        return;
+    }
+    let to = server.connect("Acme", "Okta");
+    let create = |server: &Server, name: &str| {
+        let reply = scim(server, &to, "POST", "/Users", &json!({ "userName": name }));
+        assert_eq!(reply.status, 201, "{reply:?}");
+    };
+    let read = |server: &Server, after: &str| {
+        server.api("GET", &format!("/api/v1/events?after={after}"), b"")
+    };
+    let names = |page: &Value| -> Vec<String> {
+        let events = page["data"].as_array().expect("events").iter();
+        events.map(|event| text(&event["data"]["user"], "userName")).collect()
+    };
+    create(&server, "ana");
+    let shared = text(&read(&server, "end").json(), "next");
+    let (database, backup) = ("roster.db", "backup.db");
+    server.restart_after(|folder| {
+        std::fs::copy(folder.join(database), folder.join(backup)).expect("a copy");
+    });
+    create(&server, "bo");
+    let page = read(&server, &shared).json();
+    assert_eq!(names(&page), ["bo"]);
+    let lost = text(&page, "next");
+    server.restart_after(|folder| {
+        std::fs::copy(folder.join(backup), folder.join(database)).expect("a copy");
+    });
+
+    // Also when there are as many events as there were, and more.
+    for name in ["cy", "di"] {
+        for path in [
+            format!("/api/v1/events?after={lost}"),
+            format!("/api/v1/events?after={lost}&wait=1"),
+            format!("/api/v1/events/stream?after={lost}"),
+        ] {
+            let reply = server.api("GET", &path, b"");
+            assert_eq!(reply.status, 410, "{path}: {reply:?}");
+            let problem = reply.json();
+            assert_eq!(problem["type"], "urn:roster:problem:cursor-of-another-epoch");
+            assert!(text(&problem, "hint").contains("snapshot"), "{problem}");
+        }
+        create(&server, name);
+    }
+    // What was read before the backup is the same in both lives, and leads on.
+    assert_eq!(names(&read(&server, &shared).json()), ["cy", "di"]);
+    let path = format!("/api/v1/directories/{}/snapshot", to.directory);
+    let authorization = format!("Bearer {}", server.key);
+    let mut lines =
+        Stream::open(&server, &path, &[("Authorization", authorization.as_str())]).rest().0;
+    lines.truncate(lines.trim_end().len());
+    let end = lines.rsplit('\n').next().expect("a last line");
+    let end: Value = serde_json::from_str(end).expect("it is JSON");
+    assert_eq!((&end["type"], &end["user_count"]), (&json!("end"), &json!(3)));
+    create(&server, "ed");
+    let path =
+        format!("/api/v1/events?directory_id={}&after={}", to.directory, text(&end, "cursor"));
+    assert_eq!(names(&server.api("GET", &path, b"").json()), ["ed"]);
 }

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -110,7 +110,13 @@ impl Server {
 
     /// Stops, closes the database, opens it again and serves it.
     pub(crate) fn restart(&mut self) {
+        self.restart_after(|_| ());
+    }
+
+    /// The same, with something done meanwhile in its folder.
+    pub(crate) fn restart_after(&mut self, meanwhile: impl FnOnce(&Path)) {
         self.stop();
+        meanwhile(&self.folder);
         self.run();
     }
 

@@ -400,9 +400,11 @@ impl SimulationPage {
         })
     }
 
-    /// The user name of somebody by place.
-    pub(crate) fn user_name(&self, place: &usize) -> &str {
-        self.picture.people.get(*place).map_or("", |it| it.profile.user_name.as_str())
+    /// The user names of those who belong to a group.
+    pub(crate) fn names(&self, group: &Group) -> String {
+        let member = |place: &usize| self.picture.people.get(*place);
+        let members = group.members.iter().filter_map(member);
+        members.map(|it| it.profile.user_name.as_str()).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -435,16 +437,20 @@ pub(crate) struct EventRow {
     pub(crate) number: u64,
     pub(crate) kind: String,
     pub(crate) at: When,
-    /// Whom it is about.
+    /// Whom, or which group, it is about.
     pub(crate) about: String,
     pub(crate) data: String,
 }
 
 impl EventRow {
-    pub(crate) fn new(event: &EventRecord) -> EventRow {
+    pub(crate) fn new(event: &EventRecord, people: &[Person]) -> EventRow {
         let data: Value = serde_json::from_str(&event.data).unwrap_or_default();
         let text = |value: &Value| value.as_str().map(str::to_owned);
-        let user = text(&data["user"]["userName"]);
+        // Of a member, an event has the id.
+        let member = data["member"]["value"].as_str();
+        let member = people.iter().find(|it| it.id.is_some() && it.id.as_deref() == member);
+        let member = member.map(|it| it.profile.user_name.clone());
+        let user = text(&data["user"]["userName"]).or(member);
         let group = text(&data["group"]["displayName"]);
         let about = match (user, group) {
             (Some(user), Some(group)) => format!("{user} in {group}"),
@@ -519,7 +525,8 @@ async fn listen(dashboard: &Dashboard, simulation: &Simulation) -> Result<Vec<Ev
             break;
         }
     }
-    Ok(heard.events.iter().map(EventRow::new).collect())
+    let picture = simulation.picture();
+    Ok(heard.events.iter().map(|event| EventRow::new(event, &picture.people)).collect())
 }
 
 fn take(heard: &mut Heard, page: store::EventPage) {

@@ -213,8 +213,10 @@ fn filled() -> Picture {
 }
 
 fn events() -> Vec<EventRow> {
+    let mut people = filled().people;
+    people[0].id = Some("01a200a6".to_owned());
     let event = |number: u64, kind: &str, data: &str| {
-        EventRow::new(&EventRecord {
+        let event = EventRecord {
             position: number,
             event_id: format!("evt-01kc2x4n0s000000000000000{number}"),
             kind: kind.to_owned(),
@@ -224,12 +226,14 @@ fn events() -> Vec<EventRow> {
             occurred_at: at("2026-11-22T15:41:00Z").0,
             data: data.to_owned(),
             cause: None,
-        })
+        };
+        EventRow::new(&event, &people)
     };
     let user = r#""user":{"userName":"ana.lima@acme.example","active":true}"#;
+    let member = r#""member":{"value":"01a200a6","type":"User"}"#;
     let group = r#""group":{"displayName":"Engineering"}"#;
     vec![
-        event(3, "directory.group.member_added", &format!("{{{user},{group}}}")),
+        event(3, "directory.group.member_added", &format!("{{{member},{group}}}")),
         event(2, "directory.group.created", &format!("{{{group}}}")),
         event(1, "directory.user.created", &format!("{{{user}}}")),
     ]

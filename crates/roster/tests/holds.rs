@@ -333,7 +333,7 @@ async fn timed_out(company: &mut Company<'_>) {
     company.ahead += DAY;
     company.kill();
     company.kill_at_random().await;
-    assert_eq!(company.wait_until_it_is_over().await, "expired");
+    assert_eq!(company.wait_until_it_is_over().await, "time_up");
     leave_in_order(company, "directory.hold.expired").await;
 }
 

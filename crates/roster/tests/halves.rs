@@ -81,6 +81,10 @@ impl Scene {
     fn kill(&mut self) {
         self.server = None;
         self.ahead += LATER;
+        if let Some(own) = &self.home.own {
+            // So it does on the clock of the database, which is that of leases.
+            own.run("delete from leases");
+        }
         self.start();
     }
 

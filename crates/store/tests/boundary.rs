@@ -2,7 +2,6 @@
 //! has it who said nothing else. More than 10 people, or than 5 % of those who are active where that is
 //! more, within 15 minutes that slide.
 
-#[expect(dead_code, reason = "nobody closes the database in between")]
 mod engine;
 mod people;
 

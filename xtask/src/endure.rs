@@ -16,6 +16,15 @@ pub(crate) struct Arguments {
     /// `kill -9` of a server that is written to
     #[arg(long, default_value_t = 500)]
     kills: u64,
+    /// `kill -9` of a server that looks at everybody's roles, with 1,200 people for each
+    #[arg(long, default_value_t = 80)]
+    role_kills: u64,
+    /// Plays of each story of a mistake, with a `kill -9` of the server at every step
+    #[arg(long, default_value_t = 8)]
+    stories: u64,
+    /// `kill -9` of a server that lets a shadow go live, and of one that erases a person
+    #[arg(long, default_value_t = 60)]
+    half_kills: u64,
     /// `kill -9` of PostgreSQL, under a server that is written to
     #[arg(long, default_value_t = 20)]
     postgres_kills: u64,
@@ -42,6 +51,9 @@ pub(crate) fn prove(root: &Path, arguments: &Arguments) -> anyhow::Result<()> {
         ("store", "power", "ROSTER_CUTS", arguments.cuts),
         ("store", "disk", "ROSTER_FAULTS", arguments.faults),
         ("roster", "crash", "ROSTER_KILLS", arguments.kills),
+        ("roster", "roles", "ROSTER_KILLS", arguments.role_kills),
+        ("roster", "holds", "ROSTER_STORIES", arguments.stories),
+        ("roster", "halves", "ROSTER_KILLS", arguments.half_kills),
         ("roster", "postmaster", "ROSTER_KILLS", arguments.postgres_kills),
         ("roster", "nodes", "ROSTER_EVENTS", arguments.events),
         ("roster", "consumer", "ROSTER_ROUNDS", arguments.rounds),

@@ -18,9 +18,9 @@ pub(crate) struct Arguments {
     /// Random changes of people, groups and mappings, after which roles are found afresh
     #[arg(long, default_value_t = 1_000_000)]
     role_acts: u64,
-    /// Batches of such changes on each database
-    #[arg(long, default_value_t = 5_000)]
-    role_batches: u64,
+    /// Such changes on each database
+    #[arg(long, default_value_t = 1_000_000)]
+    kept_role_acts: u64,
     /// With which seed to begin; a failure names its own
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -33,7 +33,7 @@ pub(crate) fn play(root: &Path, arguments: &Arguments) -> anyhow::Result<()> {
         ("store", "filters", "ROSTER_PAIRS", arguments.pairs),
         ("directory", "decisions", "ROSTER_MAPPINGS", arguments.mappings),
         ("directory", "decisions", "ROSTER_ROLE_ACTS", arguments.role_acts),
-        ("store", "roles", "ROSTER_ROLE_BATCHES", arguments.role_batches),
+        ("store", "roles", "ROSTER_ROLE_ACTS", arguments.kept_role_acts),
     ] {
         play_one(root, package, test, variable, count, arguments.seed)?;
     }

@@ -691,6 +691,28 @@ async fn reset(
     Ok(Ok(Done::told(1, audit::of_member(Action::MemberReset, id, *role))))
 }
 
+/// Whether another member has the account: they were quicker.
+async fn is_account_taken(
+    session: &mut Session,
+    person: &ProvedPerson,
+    besides: MemberId,
+) -> Result<bool, Error> {
+    let found = session
+        .first(
+            "looking for an account",
+            "select 1 from members
+             where oidc_issuer = $1 and oidc_subject = $2 and member_id <> $3",
+            &[
+                Value::Text(&person.issuer),
+                Value::Text(&person.subject),
+                Value::Text(&besides.to_string()),
+            ],
+            |_| Ok(()),
+        )
+        .await?;
+    Ok(found.is_some())
+}
+
 async fn enter(
     session: &mut Session,
     id: MemberId,
@@ -698,6 +720,9 @@ async fn enter(
     person: &ProvedPerson,
     new: &NewSession,
 ) -> Result<Result<Done, Rejection>, Error> {
+    if is_account_taken(session, person, id).await? {
+        return Ok(Ok(Done::bookkeeping(0)));
+    }
     // Whoever joins without a password has an empty one, which is nobody's: programs that know of no
     // other way to sign in find one there.
     let sql = match joins_as {
@@ -744,6 +769,9 @@ async fn admit(
 ) -> Result<Result<Done, Rejection>, Error> {
     if let Some(rejection) = has_no_room(session, member).await? {
         return Ok(Err(rejection));
+    }
+    if is_account_taken(session, person, member.id).await? {
+        return Ok(Ok(Done::bookkeeping(0)));
     }
     let key = member.email.as_deref().map(email_key);
     session

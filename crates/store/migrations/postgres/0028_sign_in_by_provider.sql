@@ -9,7 +9,8 @@ alter table members add column keeps_password bigint not null default 0;
 update members set keeps_password = 1
 where role = 'owner' and joined_at = (select min(joined_at) from members where role = 'owner');
 
-create unique index members_by_account on members (oidc_issuer, oidc_subject)
+-- That an account is one member's is seen to where it is kept: programs that know nothing of it keep none.
+create index members_by_account on members (oidc_issuer, oidc_subject)
 where oidc_subject is not null;
 
 -- What is so of all members. No row, or one.

@@ -27,7 +27,7 @@ const COOKIE: &str = "dashboard";
 
 /// What a page asks of a member.
 #[derive(Clone, Copy, Debug)]
-enum Needs {
+pub(super) enum Needs {
     /// What a key would need for the same.
     Scope(ApiScope),
     /// To be an owner.
@@ -37,7 +37,7 @@ enum Needs {
 }
 
 impl Place {
-    fn needs(mut self, needs: Needs) -> Place {
+    pub(super) fn needs(mut self, needs: Needs) -> Place {
         self.handler = self.handler.layer(axum::Extension(needs));
         self
     }
@@ -48,7 +48,7 @@ pub(super) fn places() -> Vec<Place> {
     use ApiScope::{DirectoriesRead, OrganizationsRead, OrganizationsWrite, PortalWrite};
     use Needs::{Nothing, Owner, Scope};
 
-    vec![
+    let own = vec![
         Place::get("/dashboard/sign-in", sign_in::show),
         Place::post("/dashboard/sign-in", sign_in::sign_in),
         Place::get("/dashboard/join/{secret}", join::show),
@@ -65,7 +65,8 @@ pub(super) fn places() -> Vec<Place> {
         Place::get("/dashboard/account", account::show).needs(Nothing),
         Place::post("/dashboard/account/sessions/{session}/end", account::end).needs(Nothing),
         Place::post("/dashboard/sign-out", account::sign_out).needs(Nothing),
-    ]
+    ];
+    own.into_iter().chain(super::directory::in_dashboard()).collect()
 }
 
 /// Whoever is signed in. A handler that takes one is never run for anybody else, nor for somebody who
@@ -139,7 +140,7 @@ where
     }
 }
 
-fn session_of(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn session_of(headers: &HeaderMap) -> Option<&str> {
     super::cookie(headers, COOKIE)
 }
 

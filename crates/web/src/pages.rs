@@ -9,6 +9,7 @@ mod assets;
 pub(crate) mod brand;
 mod codes;
 mod dashboard;
+mod directory;
 mod form;
 mod parts;
 mod password;
@@ -16,6 +17,7 @@ mod portal;
 #[cfg(test)]
 mod samples;
 mod tries;
+mod visitor;
 
 use std::sync::Arc;
 
@@ -42,17 +44,17 @@ const FORM_BYTES_MAX: usize = 64 * 1024;
 /// Where a page is, or what a form of one is sent to.
 pub(crate) struct Place {
     method: &'static str,
-    path: &'static str,
+    path: String,
     handler: MethodRouter<Arc<Counter>>,
 }
 
 impl Place {
-    fn get<H: Handler<T, Arc<Counter>>, T: 'static>(path: &'static str, handler: H) -> Place {
-        Place { method: "GET", path, handler: get(handler) }
+    fn get<H: Handler<T, Arc<Counter>>, T: 'static>(path: &str, handler: H) -> Place {
+        Place { method: "GET", path: path.to_owned(), handler: get(handler) }
     }
 
-    fn post<H: Handler<T, Arc<Counter>>, T: 'static>(path: &'static str, handler: H) -> Place {
-        Place { method: "POST", path, handler: post(handler) }
+    fn post<H: Handler<T, Arc<Counter>>, T: 'static>(path: &str, handler: H) -> Place {
+        Place { method: "POST", path: path.to_owned(), handler: post(handler) }
     }
 }
 
@@ -62,14 +64,14 @@ fn table() -> Vec<Place> {
 }
 
 /// The places of pages, for whoever asks all of them: method and path.
-pub fn page_places() -> Vec<(&'static str, &'static str)> {
+pub fn page_places() -> Vec<(&'static str, String)> {
     table().into_iter().map(|place| (place.method, place.path)).collect()
 }
 
 pub(crate) fn routes(counter: &Arc<Counter>) -> Router<Arc<Counter>> {
     let router = table()
         .into_iter()
-        .fold(Router::new(), |router, place| router.route(place.path, place.handler));
+        .fold(Router::new(), |router, place| router.route(&place.path, place.handler));
     router
         .route("/portal", get(async || Stop::Nothing))
         .route("/portal/{link}/{*rest}", get(async || Stop::Nothing))

@@ -29,7 +29,7 @@ const COOKIE: &str = "dashboard";
 
 /// What a page asks of a member.
 #[derive(Clone, Copy, Debug)]
-enum Needs {
+pub(super) enum Needs {
     /// What a key would need for the same.
     Scope(ApiScope),
     /// To be an owner.
@@ -39,7 +39,7 @@ enum Needs {
 }
 
 impl Place {
-    fn needs(mut self, needs: Needs) -> Place {
+    pub(super) fn needs(mut self, needs: Needs) -> Place {
         self.handler = self.handler.layer(axum::Extension(needs));
         self
     }
@@ -50,7 +50,7 @@ pub(super) fn places() -> Vec<Place> {
     use ApiScope::{DirectoriesRead, DirectoriesWrite, OrganizationsRead, OrganizationsWrite, PortalWrite};
     use Needs::{Nothing, Owner, Scope};
 
-    vec![
+    let own = vec![
         Place::get("/dashboard/sign-in", sign_in::show),
         Place::post("/dashboard/sign-in", sign_in::sign_in),
         Place::get("/dashboard/sign-in/oidc", by_provider::begin),
@@ -77,7 +77,8 @@ pub(super) fn places() -> Vec<Place> {
         Place::get("/dashboard/account", account::show).needs(Nothing),
         Place::post("/dashboard/account/sessions/{session}/end", account::end).needs(Nothing),
         Place::post("/dashboard/sign-out", account::sign_out).needs(Nothing),
-    ]
+    ];
+    own.into_iter().chain(super::directory::in_dashboard()).collect()
 }
 
 /// Whoever is signed in. A handler that takes one is never run for anybody else, nor for somebody who
@@ -151,7 +152,7 @@ where
     }
 }
 
-fn session_of(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn session_of(headers: &HeaderMap) -> Option<&str> {
     super::cookie(headers, COOKIE)
 }
 

@@ -1,17 +1,9 @@
 //! The portal: where an IT admin of one organization is let in by a link, connects a provider, and sees
 //! how it goes.
 
-pub(super) mod activity;
 pub(super) mod choose;
-pub(super) mod connection;
-pub(super) mod groups;
 pub(super) mod home;
-pub(super) mod live;
 pub(super) mod open;
-pub(super) mod people;
-pub(super) mod set_up;
-pub(super) mod status;
-pub(super) mod tokens;
 
 use std::sync::Arc;
 
@@ -34,7 +26,7 @@ use crate::{Counter, RequestId};
 struct Part(PortalFeature);
 
 impl Place {
-    fn of(mut self, feature: PortalFeature) -> Place {
+    pub(super) fn of(mut self, feature: PortalFeature) -> Place {
         self.handler = self.handler.layer(axum::Extension(Part(feature)));
         self
     }
@@ -42,32 +34,17 @@ impl Place {
 
 #[rustfmt::skip]
 pub(super) fn places() -> Vec<Place> {
-    use PortalFeature::{Activity, People, SetUp, Status, Tokens};
+    use PortalFeature::SetUp;
 
-    vec![
+    let own = vec![
         Place::get("/portal/open/{secret}", open::welcome),
         Place::post("/portal/open/{secret}", open::open),
         Place::get("/portal/{link}", home::show),
-        Place::get("/portal/{link}/live", live::of_all),
+        Place::get("/portal/{link}/live", home::listen),
         Place::get("/portal/{link}/choose", choose::show).of(SetUp),
         Place::post("/portal/{link}/directories", choose::connect).of(SetUp),
-        Place::get("/portal/{link}/directories/{directory}", status::show),
-        Place::get("/portal/{link}/directories/{directory}/live", live::of_one),
-        Place::post("/portal/{link}/directories/{directory}/pause", status::pause).of(Status),
-        Place::post("/portal/{link}/directories/{directory}/resume", status::resume).of(Status),
-        Place::get("/portal/{link}/directories/{directory}/set-up", set_up::show).of(SetUp),
-        Place::post("/portal/{link}/directories/{directory}/set-up", set_up::give_token).of(SetUp),
-        Place::get("/portal/{link}/directories/{directory}/people", people::list).of(People),
-        Place::get("/portal/{link}/directories/{directory}/people/{user}", people::show).of(People),
-        Place::get("/portal/{link}/directories/{directory}/groups", groups::list).of(People),
-        Place::get("/portal/{link}/directories/{directory}/groups/{group}", groups::show).of(People),
-        Place::get("/portal/{link}/directories/{directory}/activity", activity::list).of(Activity),
-        Place::get("/portal/{link}/directories/{directory}/activity/{request}", activity::show).of(Activity),
-        Place::get("/portal/{link}/directories/{directory}/tokens", tokens::list).of(Tokens),
-        Place::post("/portal/{link}/directories/{directory}/tokens", tokens::create).of(Tokens),
-        Place::post("/portal/{link}/directories/{directory}/tokens/{token}/rotate", tokens::rotate).of(Tokens),
-        Place::post("/portal/{link}/directories/{directory}/tokens/{token}/revoke", tokens::revoke).of(Tokens),
-    ]
+    ];
+    own.into_iter().chain(super::directory::in_portal()).collect()
 }
 
 /// Whoever has opened the portal, in the browser that their link is bound to. A handler that takes one
@@ -80,7 +57,7 @@ pub(crate) struct Portal {
     pub(crate) organization_id: OrganizationId,
     pub(crate) form: Form,
     /// What the browser shows, and of which link.
-    opened: (PortalLinkId, SecretHash),
+    pub(super) opened: (PortalLinkId, SecretHash),
 }
 
 /// What all pages of the portal have.
@@ -102,11 +79,6 @@ impl Inside {
     /// Whether the link opens this part.
     pub(crate) fn has(&self, feature: PortalFeature) -> bool {
         self.features.include(feature)
-    }
-
-    /// Whether this is the page, for the one tab that says where the reader is.
-    pub(crate) fn is_at(&self, section: &str) -> bool {
-        self.section == section
     }
 }
 

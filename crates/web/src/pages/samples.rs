@@ -23,8 +23,8 @@ use crate::pages::dashboard::organizations::{
 };
 use crate::pages::dashboard::overview::{Overview, Troubled};
 use crate::pages::dashboard::sign_in::{SignInPage, Wrong};
+use crate::pages::directory::connection::Connection;
 use crate::pages::parts::{Copyable, Frame, When};
-use crate::pages::portal::connection::Connection;
 use crate::pages::{Stop, Trouble, assets};
 use crate::problem::Problem;
 

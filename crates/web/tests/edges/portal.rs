@@ -307,7 +307,7 @@ fn filled(path: &str, id: impl Fn(&str) -> String) -> String {
 }
 
 /// Pages of the portal behind the link. What is before it has the secret itself in its address.
-fn pages() -> Vec<(&'static str, &'static str)> {
+fn pages() -> Vec<(&'static str, String)> {
     let pages = web::page_places().into_iter();
     let pages: Vec<_> = pages.filter(|(_, path)| path.starts_with("/portal/{link}")).collect();
     assert!(!pages.is_empty(), "there are pages");
@@ -350,7 +350,7 @@ fn who_is_not_inside_is_told_the_same_of_every_page() {
     for (method, page) in pages() {
         let call = |link: &str, cookie: Option<&str>| {
             let path =
-                filled(page, |name| if name == "link" { link.to_owned() } else { own.id(name) });
+                filled(&page, |name| if name == "link" { link.to_owned() } else { own.id(name) });
             let mut headers = vec![FROM_HERE];
             headers.extend(cookie.map(|it| ("Cookie", it)));
             let proof = own.visit.proof();
@@ -364,7 +364,7 @@ fn who_is_not_inside_is_told_the_same_of_every_page() {
             assert_eq!(told(&reply), told(&nothing), "{method} {page} with {kind}");
         }
         let authorization = format!("Bearer {}", own.visit.session);
-        let path = filled(page, |name| own.id(name));
+        let path = filled(&page, |name| own.id(name));
         let headers = [FROM_HERE, ("Authorization", authorization.as_str())];
         let reply = server.call(method, &path, &headers, own.visit.proof().as_bytes());
         assert_eq!(told(&reply), told(&nothing), "{method} {page} with a session as a token");
@@ -378,10 +378,13 @@ fn who_is_inside_meets_nothing_of_others() {
     let (own, other) = (Furnished::new(&server), Furnished::new(&server));
     let before = server.state();
     for (method, page) in pages() {
-        for foreign in places(page).into_iter().filter(|name| name != "link") {
+        for foreign in places(&page).into_iter().filter(|name| name != "link") {
             let with = |id: &str| {
                 let path =
-                    filled(page, |name| if name == foreign { id.to_owned() } else { own.id(name) });
+                    filled(
+                        &page,
+                        |name| if name == foreign { id.to_owned() } else { own.id(name) },
+                    );
                 let cookie = own.visit.cookie();
                 let proof = own.visit.proof();
                 let body = if method == "POST" { proof.as_bytes() } else { b"" };
@@ -395,7 +398,7 @@ fn who_is_inside_meets_nothing_of_others() {
         }
         if method == "POST" {
             // A form that did not stand on a page that this browser was shown.
-            let path = filled(page, |name| own.id(name));
+            let path = filled(&page, |name| own.id(name));
             let (cookie, proof) = (own.visit.cookie(), other.visit.proof());
             for body in [b"".as_slice(), proof.as_bytes()] {
                 let reply = server.call(method, &path, &[FROM_HERE, ("Cookie", &cookie)], body);

@@ -22,7 +22,7 @@ use crate::Counter;
 use crate::followers::Follower;
 use crate::pages::form::Form;
 use crate::pages::parts::{Frame, Sentence, When};
-use crate::pages::portal::live::Live;
+use crate::pages::directory::live::Live;
 use crate::pages::{Stop, go_to, page_with};
 use crate::problem::Problem;
 use crate::settings::Settings;

@@ -7,9 +7,9 @@ use axum::response::Response;
 use directory::{DirectoryState, Provider, Settings, as_name};
 use serde::Deserialize;
 
-use super::connection::Connection;
 use super::{Inside, Portal};
 use crate::guides::{self, Guide};
+use crate::pages::directory::connection::Connection;
 use crate::pages::parts::Frame;
 use crate::pages::{Stop, go_to, page, page_with};
 

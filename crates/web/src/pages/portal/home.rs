@@ -3,14 +3,15 @@
 use askama::Template;
 use axum::response::Response;
 
-use super::connection::Connection;
-use super::live::Live;
 use super::{Inside, Portal};
+use crate::pages::directory::connection::Connection;
+use crate::pages::directory::live::{self, Live};
 use crate::pages::parts::Frame;
+use crate::pages::visitor::Opened;
 use crate::pages::{Stop, page};
 
 /// Directories that are shown: nobody has as many providers.
-pub(super) const DIRECTORIES_MAX: u64 = 200;
+pub(in crate::pages) const DIRECTORIES_MAX: u64 = 200;
 
 #[derive(Template)]
 #[template(path = "portal/home.html")]
@@ -25,8 +26,14 @@ pub(crate) struct Home {
 pub(super) async fn show(portal: Portal) -> Result<Response, Stop> {
     let connections = portal.connections().await?;
     let Portal { frame, inside, .. } = portal;
-    let live = Live::of_all(&inside);
+    let live = Live { listen: format!("{}/live", inside.home), page: inside.home.clone() };
     Ok(page(&Home { frame, inside, connections, live }))
+}
+
+/// `GET /portal/{link}/live`.
+pub(super) async fn listen(portal: Portal) -> Response {
+    let Portal { counter, store, opened, .. } = portal;
+    live::listen(counter, &store, Opened::Link(opened.0, opened.1), None)
 }
 
 impl Portal {

@@ -9,21 +9,24 @@ use store::{RequestRecord, Standing, UserRecord};
 
 use super::{at, branded, frame, framed};
 use crate::guides::{self, Values};
-use crate::pages::parts::{Copyable, Frame};
-use crate::pages::portal::Inside;
-use crate::pages::portal::activity::{Activity, BodyShown, RequestPage, Row as RequestRow};
-use crate::pages::portal::choose::{Card, Choose, Connect, Way};
-use crate::pages::portal::connection::Connection;
-use crate::pages::portal::groups::{Group, GroupsPage, Row as GroupRow};
-use crate::pages::portal::home::Home;
-use crate::pages::portal::live::Live;
-use crate::pages::portal::open::{Closed, Welcome, Why};
-use crate::pages::portal::people::{
+use crate::pages::directory::activity::{Activity, BodyShown, RequestPage, Row as RequestRow};
+use crate::pages::directory::connection::Connection;
+use crate::pages::directory::groups::{Group, GroupsPage, Row as GroupRow};
+use crate::pages::directory::live::Live;
+use crate::pages::directory::people::{
     Asked, Happened, PeoplePage, Person, Row as PersonRow, What, flat,
 };
-use crate::pages::portal::set_up::{SetUp, Shown, TokenShown};
-use crate::pages::portal::status::Status;
-use crate::pages::portal::tokens::{Made, Row as TokenRow, Standing as TokenStanding, TokensPage};
+use crate::pages::directory::set_up::{SetUp, Shown, TokenShown};
+use crate::pages::directory::status::Status;
+use crate::pages::directory::tokens::{
+    Made, Row as TokenRow, Standing as TokenStanding, TokensPage,
+};
+use crate::pages::parts::{Copyable, Frame};
+use crate::pages::portal::Inside;
+use crate::pages::portal::choose::{Card, Choose, Connect, Way};
+use crate::pages::portal::home::Home;
+use crate::pages::portal::open::{Closed, Welcome, Why};
+use crate::pages::visitor::{Reader, Within};
 
 const HOME: &str = "/portal/link-01kc2x4n0s0000000000000001";
 const DIRECTORY: &str = "dir-01kc2x4n0s0000000000000001";
@@ -85,6 +88,23 @@ fn inside(section: &str) -> Inside {
 fn looking(section: &str) -> Inside {
     let features = PortalFeatures::new([PortalFeature::People.as_str()]).expect("a feature");
     Inside { features, ..inside(section) }
+}
+
+/// The same, before a page of a directory.
+fn reader(section: &str) -> Reader {
+    of_inside(inside(section))
+}
+
+fn looking_reader(section: &str) -> Reader {
+    of_inside(looking(section))
+}
+
+fn of_inside(inside: Inside) -> Reader {
+    Reader {
+        organization: inside.organization.clone(),
+        section: inside.section.clone(),
+        within: Within::Portal(inside),
+    }
 }
 
 /// The page itself, as the photographer serves it.
@@ -241,8 +261,8 @@ fn of_setting_up(add: &mut impl FnMut(&str, &str, Html)) {
         heard.failed = failed;
         let set_up = SetUp {
             frame: frame(),
-            inside: inside("set-up"),
-            live: live("portal/set-up", special),
+            reader: reader("set-up"),
+            live: live("directory/set-up", special),
             guide: shown.instructions(guide),
             others: guides::of(connection.provider).filter(|it| it.name != name).collect(),
             base_url: Copyable::new("base-url", URL),
@@ -250,7 +270,7 @@ fn of_setting_up(add: &mut impl FnMut(&str, &str, Html)) {
             token,
             heard,
         };
-        add("portal/set-up", special, set_up.render());
+        add("directory/set-up", special, set_up.render());
     }
 }
 
@@ -258,27 +278,27 @@ fn of_status(add: &mut impl FnMut(&str, &str, Html)) {
     let of_state = |state| Connection { state, ..connection() };
     let paused = |standing| Connection { standing, ..of_state(DirectoryState::Paused) };
     let failing = || Connection { refused_with: Some(403), ..of_state(DirectoryState::Failing) };
-    for (special, inside, connection, failures) in [
-        ("waiting", inside(""), waiting(), Vec::new()),
-        ("connected", inside(""), connection(), Vec::new()),
-        ("silent", inside(""), of_state(DirectoryState::Silent), Vec::new()),
-        ("failing", inside(""), failing(), failures()),
-        ("paused", inside(""), paused(Standing::Paused), Vec::new()),
-        ("switched-off", inside(""), paused(Standing::SwitchedOff), Vec::new()),
-        ("looking", looking(""), failing(), Vec::new()),
-        ("looking-waiting", looking(""), waiting(), Vec::new()),
+    for (special, reader, connection, failures) in [
+        ("waiting", reader(""), waiting(), Vec::new()),
+        ("connected", reader(""), connection(), Vec::new()),
+        ("silent", reader(""), of_state(DirectoryState::Silent), Vec::new()),
+        ("failing", reader(""), failing(), failures()),
+        ("paused", reader(""), paused(Standing::Paused), Vec::new()),
+        ("switched-off", reader(""), paused(Standing::SwitchedOff), Vec::new()),
+        ("looking", looking_reader(""), failing(), Vec::new()),
+        ("looking-waiting", looking_reader(""), waiting(), Vec::new()),
     ] {
         let detected = "Okta, an app of the catalogue or a template (it sends PATCH)";
         let status = Status {
             frame: framed(),
-            inside,
+            reader,
             detected: connection.last_contact_at.map(|_| detected.to_owned()),
             connection,
-            live: live("portal/status", special),
+            live: live("directory/status", special),
             base_url: Copyable::new("base-url", URL),
             failures,
         };
-        add("portal/status", special, status.render());
+        add("directory/status", special, status.render());
     }
 }
 
@@ -320,14 +340,14 @@ fn of_people(add: &mut impl FnMut(&str, &str, Html)) {
     ] {
         let people = PeoplePage {
             frame: frame(),
-            inside: inside("people"),
+            reader: reader("people"),
             connection,
-            live: live("portal/people", special),
+            live: live("directory/people", special),
             asked: Asked { q: q.to_owned(), ..Asked::default() },
             next: people.first().map(|_| HOME.to_owned()),
             people,
         };
-        add("portal/people", special, people.render());
+        add("directory/people", special, people.render());
     }
     let address = connection().address;
     let happened = |time: &str, what, by: &str| Happened {
@@ -348,17 +368,17 @@ fn of_people(add: &mut impl FnMut(&str, &str, Html)) {
         happened("2026-11-21T13:00:00Z", What::Other("directory.user.seen".to_owned()), ""),
     ];
     let little = vec![happened("2026-11-20T09:00:00Z", What::Created, "token")];
-    for (special, inside, groups, happened, is_active) in [
-        ("filled", inside("people"), vec![group("Design-EU"), group("Everybody")], much, true),
-        ("empty", looking("people"), Vec::new(), little, false),
+    for (special, reader, groups, happened, is_active) in [
+        ("filled", reader("people"), vec![group("Design-EU"), group("Everybody")], much, true),
+        ("empty", looking_reader("people"), Vec::new(), little, false),
     ] {
-        let sees_requests = inside.has(PortalFeature::Activity);
+        let sees_requests = reader.sees(PortalFeature::Activity);
         let said = serde_json::from_str(&user(0).text).expect("JSON");
         let person = Person {
             frame: frame(),
-            inside,
+            reader,
             connection: connection(),
-            live: live("portal/person", special),
+            live: live("directory/person", special),
             id: Copyable::new("user-id", USER),
             row: PersonRow { is_active, ..PersonRow::new(&user(0), &address) },
             created_at: at("2026-11-20T09:00:00Z"),
@@ -368,7 +388,7 @@ fn of_people(add: &mut impl FnMut(&str, &str, Html)) {
             activity: sees_requests.then(|| format!("{address}/activity?q={USER}")),
             happened,
         };
-        add("portal/person", special, person.render());
+        add("directory/person", special, person.render());
     }
 }
 
@@ -426,21 +446,21 @@ fn of_groups(add: &mut impl FnMut(&str, &str, Html)) {
     ] {
         let groups = GroupsPage {
             frame: frame(),
-            inside: inside("groups"),
+            reader: reader("groups"),
             connection,
-            live: live("portal/groups", special),
+            live: live("directory/groups", special),
             wanted: wanted.to_owned(),
             next: groups.first().map(|_| HOME.to_owned()),
             groups,
         };
-        add("portal/groups", special, groups.render());
+        add("directory/groups", special, groups.render());
     }
     for (special, which, people) in [("empty", 2, Vec::new()), ("filled", 1, people())] {
         let group = Group {
             frame: frame(),
-            inside: inside("groups"),
+            reader: reader("groups"),
             connection: connection(),
-            live: live("portal/group", special),
+            live: live("directory/group", special),
             id: Copyable::new("group-id", USER),
             row: groups().remove(which),
             created_at: at("2026-11-20T09:00:00Z"),
@@ -448,7 +468,7 @@ fn of_groups(add: &mut impl FnMut(&str, &str, Html)) {
             next: people.first().map(|_| HOME.to_owned()),
             people,
         };
-        add("portal/group", special, group.render());
+        add("directory/group", special, group.render());
     }
 }
 
@@ -468,15 +488,15 @@ fn of_activity(add: &mut impl FnMut(&str, &str, Html)) {
     ] {
         let activity = Activity {
             frame: frame(),
-            inside: inside("activity"),
+            reader: reader("activity"),
             connection: connection(),
-            live: live("portal/activity", special),
+            live: live("directory/activity", special),
             wanted: wanted.to_owned(),
             failed_only,
             next: rows.first().map(|_| HOME.to_owned()),
             rows,
         };
-        add("portal/activity", special, activity.render());
+        add("directory/activity", special, activity.render());
     }
     let body = |text: Option<&str>| {
         let kept = BodyKept { bytes: 412, is_whole: true, is_unreadable: false };
@@ -491,9 +511,9 @@ fn of_activity(add: &mut impl FnMut(&str, &str, Html)) {
     ] {
         let page = RequestPage {
             frame: frame(),
-            inside: inside("activity"),
+            reader: reader("activity"),
             connection: connection(),
-            live: live("portal/request", special),
+            live: live("directory/request", special),
             id: Copyable::new("request-id", row.id.clone()),
             method: "POST".to_owned(),
             path: format!("/scim/v2/{DIRECTORY}/Users"),
@@ -506,7 +526,7 @@ fn of_activity(add: &mut impl FnMut(&str, &str, Html)) {
             request,
             answer,
         };
-        add("portal/request", special, page.render());
+        add("directory/request", special, page.render());
     }
 }
 
@@ -534,12 +554,12 @@ fn of_tokens(add: &mut impl FnMut(&str, &str, Html)) {
     ] {
         let page = TokensPage {
             frame: frame(),
-            inside: inside("tokens"),
+            reader: reader("tokens"),
             connection: connection(),
-            live: live("portal/tokens", special),
+            live: live("directory/tokens", special),
             tokens: standings.into_iter().enumerate().map(token).collect(),
             made,
         };
-        add("portal/tokens", special, page.render());
+        add("directory/tokens", special, page.render());
     }
 }

@@ -11,7 +11,7 @@ use crate::pages::dashboard::simulator::{
     EventRow, RunningRow, SimulationPage, SimulatorPage, Used, Wrong,
 };
 use crate::pages::parts::Sentence;
-use crate::pages::portal::live::Live;
+use crate::pages::directory::live::Live;
 use crate::simulations::{
     About, Account, Exchange, Group, Kind, Person, Picture, Profile, Push, Spoken, Standing, Step,
 };

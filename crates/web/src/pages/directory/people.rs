@@ -14,9 +14,9 @@ use store::{DirectoryStore, EventRecord, UserRecord};
 
 use super::connection::Connection;
 use super::live::Live;
-use super::{Inside, Portal};
 use crate::api::users::{filter, searched};
 use crate::pages::parts::{Copyable, Frame, When, with_query};
+use crate::pages::visitor::{Reader, Visitor};
 use crate::pages::{Stop, page};
 use crate::problem::Problem;
 
@@ -27,10 +27,10 @@ pub(super) const PAGE: u64 = 50;
 const EVENTS: u64 = 50;
 
 #[derive(Template)]
-#[template(path = "portal/people.html")]
+#[template(path = "directory/people.html")]
 pub(crate) struct PeoplePage {
     pub(crate) frame: Frame,
-    pub(crate) inside: Inside,
+    pub(crate) reader: Reader,
     pub(crate) connection: Connection,
     pub(crate) live: Live,
     pub(crate) asked: Asked,
@@ -99,23 +99,19 @@ impl Asked {
     }
 }
 
-/// `GET /portal/{link}/directories/{directory}/people`.
-pub(super) async fn list(
-    portal: Portal,
-    Path((_, directory)): Path<(String, String)>,
-    Query(asked): Query<Asked>,
-) -> Result<Response, Stop> {
-    let connection = portal.connection(&directory).await?;
-    let store = portal.open(&connection).await?;
-    let (found, next) = portal.found(&store, asked.filter(), &asked.after).await?;
+/// `GET …/people`.
+pub(super) async fn list(visitor: Visitor, Query(asked): Query<Asked>) -> Result<Response, Stop> {
+    let connection = &visitor.connection;
+    let store = visitor.open().await?;
+    let (found, next) = visitor.found(&store, asked.filter(), &asked.after).await?;
     let people = found.iter().map(|user| Row::new(user, &connection.address)).collect();
-    let live = Live::of_one(&connection, &asked.address(&asked.after));
+    let live = Live::of_one(connection, &asked.address(&asked.after));
     let next = next.map(|after| format!("{}{}", connection.address, asked.address(&after)));
-    let Portal { frame, inside, .. } = portal;
-    Ok(page(&PeoplePage { frame, inside, connection, live, asked, people, next }))
+    let Visitor { frame, reader, connection, .. } = visitor;
+    Ok(page(&PeoplePage { frame, reader, connection, live, asked, people, next }))
 }
 
-impl Portal {
+impl Visitor {
     /// People for whom a filter holds, or all, and where more of them are.
     pub(super) async fn found(
         &self,
@@ -137,10 +133,10 @@ impl Portal {
 }
 
 #[derive(Template)]
-#[template(path = "portal/person.html")]
+#[template(path = "directory/person.html")]
 pub(crate) struct Person {
     pub(crate) frame: Frame,
-    pub(crate) inside: Inside,
+    pub(crate) reader: Reader,
     pub(crate) connection: Connection,
     pub(crate) live: Live,
     pub(crate) id: Copyable,
@@ -221,19 +217,19 @@ pub(super) struct AskedOfOne {
     after: String,
 }
 
-/// `GET /portal/{link}/directories/{directory}/people/{user}`.
+/// `GET …/people/{user}`.
 pub(super) async fn show(
-    portal: Portal,
-    Path((_, directory, user)): Path<(String, String, String)>,
+    visitor: Visitor,
+    Path((_, _, user)): Path<(String, String, String)>,
     Query(asked): Query<AskedOfOne>,
 ) -> Result<Response, Stop> {
-    let connection = portal.connection(&directory).await?;
-    let store = portal.open(&connection).await?;
+    let connection = &visitor.connection;
+    let store = visitor.open().await?;
     let unknown = || Stop::from(Problem::not_found("user"));
     let id = ResourceId::parse(&user).ok_or_else(unknown)?;
     let user = store.user(id, true).await?.ok_or_else(unknown)?;
-    let address = &connection.address;
-    let sees_requests = portal.inside.has(directory::PortalFeature::Activity);
+    let address = visitor.connection.address.clone();
+    let sees_requests = visitor.reader.sees(directory::PortalFeature::Activity);
     let activity = sees_requests.then(|| format!("{address}/activity"));
     let after = asked.after.parse::<u32>().unwrap_or_default();
     let timeline = store.timeline(id, after.into(), EVENTS).await?;
@@ -245,15 +241,15 @@ pub(super) async fn show(
     let said: Value = serde_json::from_str(&user.text).unwrap_or_default();
     let page_of = format!("/people/{}", user.id);
     let place = if after == 0 { page_of.clone() } else { format!("{page_of}?after={after}") };
-    let live = Live::of_one(&connection, &place);
+    let live = Live::of_one(connection, &place);
     let next = timeline.next.map(|number| format!("{address}{page_of}?after={number}"));
-    let Portal { frame, inside, .. } = portal;
+    let Visitor { frame, reader, connection, .. } = visitor;
     Ok(page(&Person {
         frame,
-        inside,
+        reader,
         live,
         id: Copyable::new("user-id", user.id.to_string()),
-        row: Row::new(&user, address),
+        row: Row::new(&user, &address),
         created_at: When(user.created_at),
         attributes: flat(&said),
         groups,

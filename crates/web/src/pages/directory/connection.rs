@@ -2,12 +2,9 @@
 
 use directory::{DirectoryId, DirectoryState, Provider};
 use jiff::Timestamp;
-use store::{DirectoryStore, DirectorySummary, Standing};
+use store::{DirectorySummary, Standing};
 
-use super::Portal;
-use crate::pages::Stop;
 use crate::pages::parts::When;
-use crate::problem::Problem;
 
 /// What all pages of a connection have.
 #[derive(Clone)]
@@ -28,7 +25,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// `home`: the address of the portal.
+    /// `home`: the address below which directories of the organization are.
     pub(crate) fn new(home: &str, found: DirectorySummary, now: Timestamp) -> Connection {
         let state = found.state(now);
         let DirectorySummary { directory, standing, contact, .. } = found;
@@ -51,22 +48,4 @@ impl Connection {
     pub(crate) fn inactive_users(&self) -> u64 {
         self.users.saturating_sub(self.active_users)
     }
-}
-
-impl Portal {
-    /// The connection that the address of a page names.
-    pub(super) async fn connection(&self, directory: &str) -> Result<Connection, Stop> {
-        let id: DirectoryId = directory.parse().map_err(|_| unknown())?;
-        let found = self.store.directory(id).await?.ok_or_else(unknown)?;
-        Ok(Connection::new(&self.inside.home, found, self.counter.access.now()))
-    }
-
-    /// The people and groups of a connection.
-    pub(super) async fn open(&self, connection: &Connection) -> Result<DirectoryStore, Stop> {
-        self.store.open(connection.id).await?.ok_or_else(unknown)
-    }
-}
-
-fn unknown() -> Stop {
-    Problem::not_found("directory").into()
 }

@@ -10,9 +10,9 @@ use store::TokenSummary;
 
 use super::connection::Connection;
 use super::live::Live;
-use super::{Inside, Portal};
 use crate::api::tokens::lifetime;
 use crate::pages::parts::{Copyable, Frame, When};
+use crate::pages::visitor::{Reader, Visitor};
 use crate::pages::{Stop, go_to, page};
 use crate::problem::Problem;
 
@@ -20,10 +20,10 @@ use crate::problem::Problem;
 const SOON: SignedDuration = SignedDuration::from_hours(24 * 30);
 
 #[derive(Template)]
-#[template(path = "portal/tokens.html")]
+#[template(path = "directory/tokens.html")]
 pub(crate) struct TokensPage {
     pub(crate) frame: Frame,
-    pub(crate) inside: Inside,
+    pub(crate) reader: Reader,
     pub(crate) connection: Connection,
     pub(crate) live: Live,
     /// The latest first.
@@ -100,73 +100,62 @@ impl TokensPage {
     }
 }
 
-/// `GET /portal/{link}/directories/{directory}/tokens`.
-pub(super) async fn list(
-    portal: Portal,
-    Path((_, directory)): Path<(String, String)>,
-) -> Result<Response, Stop> {
-    let connection = portal.connection(&directory).await?;
-    shown(portal, connection, None).await
+/// `GET …/tokens`.
+pub(super) async fn list(visitor: Visitor) -> Result<Response, Stop> {
+    shown(visitor, None).await
 }
 
-async fn shown(
-    portal: Portal,
-    connection: Connection,
-    made: Option<Made>,
-) -> Result<Response, Stop> {
-    let found = portal.store.tokens(connection.id).await?;
-    let mut tokens = Row::all(&found, portal.counter.access.now());
+async fn shown(visitor: Visitor, made: Option<Made>) -> Result<Response, Stop> {
+    let found = visitor.store.tokens(visitor.connection.id).await?;
+    let mut tokens = Row::all(&found, visitor.counter.access.now());
     tokens.reverse();
-    let live = Live::of_one(&connection, "/tokens");
-    let Portal { frame, inside, .. } = portal;
-    Ok(page(&TokensPage { frame, inside, connection, live, tokens, made }))
+    let live = Live::of_one(&visitor.connection, "/tokens");
+    let Visitor { frame, reader, connection, .. } = visitor;
+    Ok(page(&TokensPage { frame, reader, connection, live, tokens, made }))
 }
 
-/// `POST /portal/{link}/directories/{directory}/tokens`.
-pub(super) async fn create(
-    portal: Portal,
-    Path((_, directory)): Path<(String, String)>,
-) -> Result<Response, Stop> {
-    let connection = portal.connection(&directory).await?;
-    let secret = Secret::new(SecretKind::ScimToken, (portal.counter.entropy)());
-    portal.store.create_token(connection.id, &secret, lifetime(None)?).await?;
+/// `POST …/tokens`.
+pub(super) async fn create(visitor: Visitor) -> Result<Response, Stop> {
+    let connection = &visitor.connection;
+    let secret = Secret::new(SecretKind::ScimToken, (visitor.counter.entropy)());
+    visitor.store.create_token(connection.id, &secret, lifetime(None)?).await?;
     let made = Made { token: Copyable::new("token", secret.reveal()), instead_of: None };
-    shown(portal, connection, Some(made)).await
+    shown(visitor, Some(made)).await
 }
 
-/// `POST /portal/{link}/directories/{directory}/tokens/{token}/rotate`: a new one in its place; the old one
+/// `POST …/tokens/{token}/rotate`: a new one in its place; the old one
 /// stays good until the new one is entered.
 pub(super) async fn rotate(
-    portal: Portal,
-    Path((_, directory, token)): Path<(String, String, String)>,
+    visitor: Visitor,
+    Path((_, _, token)): Path<(String, String, String)>,
 ) -> Result<Response, Stop> {
-    let connection = portal.connection(&directory).await?;
+    let connection = &visitor.connection;
     let id: TokenId = token.parse().map_err(|_| unknown())?;
-    let days = match portal.form.text("overlap") {
+    let days = match visitor.form.text("overlap") {
         "day" => 1,
         "month" => 30,
         _ => 7,
     };
     let overlap = SignedDuration::from_hours(24 * days);
-    let secret = Secret::new(SecretKind::ScimToken, (portal.counter.entropy)());
-    let store = &portal.store;
+    let secret = Secret::new(SecretKind::ScimToken, (visitor.counter.entropy)());
+    let store = &visitor.store;
     store.rotate_token(connection.id, id, &secret, lifetime(None)?, overlap).await?;
     let old = store.tokens(connection.id).await?.into_iter().find(|it| it.id == id);
     let made = Made {
         token: Copyable::new("token", secret.reveal()),
         instead_of: old.map(|it| (it.last_four, When(it.expires_at))),
     };
-    shown(portal, connection, Some(made)).await
+    shown(visitor, Some(made)).await
 }
 
-/// `POST /portal/{link}/directories/{directory}/tokens/{token}/revoke`.
+/// `POST …/tokens/{token}/revoke`.
 pub(super) async fn revoke(
-    portal: Portal,
-    Path((_, directory, token)): Path<(String, String, String)>,
+    visitor: Visitor,
+    Path((_, _, token)): Path<(String, String, String)>,
 ) -> Result<Response, Stop> {
-    let connection = portal.connection(&directory).await?;
+    let connection = &visitor.connection;
     let id: TokenId = token.parse().map_err(|_| unknown())?;
-    portal.store.revoke_token(connection.id, id).await?;
+    visitor.store.revoke_token(connection.id, id).await?;
     Ok(go_to(&format!("{}/tokens", connection.address)))
 }
 

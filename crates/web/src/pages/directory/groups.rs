@@ -13,17 +13,17 @@ use store::GroupRecord;
 use super::connection::Connection;
 use super::live::Live;
 use super::people::{PAGE, Row as Person};
-use super::{Inside, Portal};
 use crate::api::users::{filter, searched};
 use crate::pages::parts::{Copyable, Frame, When, with_query};
+use crate::pages::visitor::{Reader, Visitor};
 use crate::pages::{Stop, page};
 use crate::problem::Problem;
 
 #[derive(Template)]
-#[template(path = "portal/groups.html")]
+#[template(path = "directory/groups.html")]
 pub(crate) struct GroupsPage {
     pub(crate) frame: Frame,
-    pub(crate) inside: Inside,
+    pub(crate) reader: Reader,
     pub(crate) connection: Connection,
     pub(crate) live: Live,
     /// The beginning of a name that is looked for.
@@ -69,14 +69,10 @@ impl Asked {
     }
 }
 
-/// `GET /portal/{link}/directories/{directory}/groups`.
-pub(super) async fn list(
-    portal: Portal,
-    Path((_, directory)): Path<(String, String)>,
-    Query(asked): Query<Asked>,
-) -> Result<Response, Stop> {
-    let connection = portal.connection(&directory).await?;
-    let store = portal.open(&connection).await?;
+/// `GET …/groups`.
+pub(super) async fn list(visitor: Visitor, Query(asked): Query<Asked>) -> Result<Response, Stop> {
+    let connection = &visitor.connection;
+    let store = visitor.open().await?;
     let resource_type = Arc::clone(store.types().group());
     let q = asked.q.trim();
     let begins = (!q.is_empty()).then(|| format!("displayName sw {}", Value::from(q)));
@@ -87,25 +83,25 @@ pub(super) async fn list(
             (found.items, found.next.map(|ordinal| ordinal.to_string()))
         }
         Some(begins) => {
-            let base = portal.counter.settings.directory_base_url(store.id());
+            let base = visitor.counter.settings.directory_base_url(store.id());
             let after = (!asked.after.is_empty()).then(|| asked.after.clone());
             let found = store.groups(searched(begins, resource_type, base, PAGE, after)).await?;
             (found.items, found.next)
         }
     };
     let groups = found.iter().map(|group| Row::new(group, &connection.address)).collect();
-    let live = Live::of_one(&connection, &asked.address(&asked.after));
+    let live = Live::of_one(connection, &asked.address(&asked.after));
     let next = next.map(|after| format!("{}{}", connection.address, asked.address(&after)));
     let wanted = q.to_owned();
-    let Portal { frame, inside, .. } = portal;
-    Ok(page(&GroupsPage { frame, inside, connection, live, wanted, groups, next }))
+    let Visitor { frame, reader, connection, .. } = visitor;
+    Ok(page(&GroupsPage { frame, reader, connection, live, wanted, groups, next }))
 }
 
 #[derive(Template)]
-#[template(path = "portal/group.html")]
+#[template(path = "directory/group.html")]
 pub(crate) struct Group {
     pub(crate) frame: Frame,
-    pub(crate) inside: Inside,
+    pub(crate) reader: Reader,
     pub(crate) connection: Connection,
     pub(crate) live: Live,
     pub(crate) id: Copyable,
@@ -118,35 +114,35 @@ pub(crate) struct Group {
     pub(crate) next: Option<String>,
 }
 
-/// `GET /portal/{link}/directories/{directory}/groups/{group}`.
+/// `GET …/groups/{group}`.
 pub(super) async fn show(
-    portal: Portal,
-    Path((_, directory, group)): Path<(String, String, String)>,
+    visitor: Visitor,
+    Path((_, _, group)): Path<(String, String, String)>,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Stop> {
-    let connection = portal.connection(&directory).await?;
-    let store = portal.open(&connection).await?;
+    let connection = &visitor.connection;
+    let store = visitor.open().await?;
     let unknown = || Stop::from(Problem::not_found("group"));
     let id = ResourceId::parse(&group).ok_or_else(unknown)?;
     let group = store.group(id, false).await?.ok_or_else(unknown)?;
     let of_it = format!("groups.value eq \"{}\"", group.id);
-    let (found, next) = portal.found(&store, Some(of_it), &asked.after).await?;
-    let address = &connection.address;
+    let (found, next) = visitor.found(&store, Some(of_it), &asked.after).await?;
+    let address = visitor.connection.address.clone();
     let page_of = format!("/groups/{}", group.id);
     let from = |after: &str| with_query(&page_of, [("after", after)]);
     let said: Value = serde_json::from_str(&group.text).unwrap_or_default();
-    let live = Live::of_one(&connection, &from(&asked.after));
+    let live = Live::of_one(connection, &from(&asked.after));
     let next = next.map(|after| format!("{address}{}", from(&after)));
-    let Portal { frame, inside, .. } = portal;
+    let Visitor { frame, reader, connection, .. } = visitor;
     Ok(page(&Group {
         frame,
-        inside,
+        reader,
         live,
         id: Copyable::new("group-id", group.id.to_string()),
-        row: Row::new(&group, address),
+        row: Row::new(&group, &address),
         created_at: When(group.created_at),
         external_id: said["externalId"].as_str().map(str::to_owned),
-        people: found.iter().map(|user| Person::new(user, address)).collect(),
+        people: found.iter().map(|user| Person::new(user, &address)).collect(),
         next,
         connection,
     }))

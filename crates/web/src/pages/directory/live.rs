@@ -1,4 +1,4 @@
-//! What makes pages of the portal live: a stream that says when there is something new. What is new is
+//! What makes pages live: a stream that says when there is something new. What is new is
 //! not in it; the page is asked for again, and what has changed of it is put in its place. So there is
 //! one way to show something, with scripts and without.
 
@@ -7,21 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::Path;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use directory::secret::SecretHash;
-use directory::{DirectoryId, DirectoryState, PortalLinkId};
+use directory::{DirectoryId, DirectoryState};
 use futures_util::stream;
 use jiff::Timestamp;
 use store::{ApiStore, RequestFilter};
 
 use super::connection::Connection;
-use super::home::DIRECTORIES_MAX;
-use super::{Inside, Portal};
 use crate::Counter;
 use crate::followers::Follower;
 use crate::pages::Stop;
+use crate::pages::portal::home::DIRECTORIES_MAX;
+use crate::pages::visitor::{Opened, Visitor};
 
 /// How often it is looked whether there is something new.
 const LOOKING: Duration = Duration::from_secs(1);
@@ -41,10 +39,6 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    pub(super) fn of_all(inside: &Inside) -> Live {
-        Live { listen: format!("{}/live", inside.home), page: inside.home.clone() }
-    }
-
     /// Of a page below the address of a connection.
     pub(super) fn of_one(connection: &Connection, page: &str) -> Live {
         let address = &connection.address;
@@ -52,26 +46,23 @@ impl Live {
     }
 }
 
-/// `GET /portal/{link}/live`.
-pub(super) async fn of_all(portal: Portal) -> Result<Response, Stop> {
-    Ok(listen(portal, None))
+/// `GET …/live`.
+pub(super) async fn of_one(visitor: Visitor) -> Result<Response, Stop> {
+    let Visitor { store, counter, opened, connection, .. } = visitor;
+    Ok(listen(counter, &store, opened, Some(connection.id)))
 }
 
-/// `GET /portal/{link}/directories/{directory}/live`.
-pub(super) async fn of_one(
-    portal: Portal,
-    Path((_, directory)): Path<(String, String)>,
-) -> Result<Response, Stop> {
-    let connection = portal.connection(&directory).await?;
-    Ok(listen(portal, Some(connection.id)))
-}
-
-fn listen(portal: Portal, of: Option<DirectoryId>) -> Response {
-    let Ok(place) = portal.counter.followers.place(&portal.store) else {
+/// A stream of what is new of one directory, or of all that a link opens.
+pub(in crate::pages) fn listen(
+    counter: Arc<Counter>,
+    store: &ApiStore,
+    opened: Opened,
+    of: Option<DirectoryId>,
+) -> Response {
+    let Ok(place) = counter.followers.place(store) else {
         // The page says that it is not live, and tries again.
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    let Portal { counter, opened, .. } = portal;
     let listener = Listener { counter, opened, of, place, seen: None, looks: 0 };
     let mut response = Body::from_stream(stream::unfold(listener, Listener::next)).into_response();
     let headers = response.headers_mut();
@@ -83,7 +74,7 @@ fn listen(portal: Portal, of: Option<DirectoryId>) -> Response {
 /// Somebody whose page is live.
 struct Listener {
     counter: Arc<Counter>,
-    opened: (PortalLinkId, SecretHash),
+    opened: Opened,
     of: Option<DirectoryId>,
     place: Follower,
     seen: Option<Vec<Pulse>>,
@@ -99,8 +90,7 @@ impl Listener {
             if self.seen.is_some() && !self.place.rest(LOOKING).await {
                 return None;
             }
-            let (link, session) = &self.opened;
-            let store = self.counter.access.portal(*link, session).await.ok()??;
+            let store = self.opened.store(&self.counter.access).await.ok()??;
             let now = pulse(&store, self.of, self.counter.access.now()).await.ok()??;
             let before = self.seen.replace(now);
             self.looks += 1;

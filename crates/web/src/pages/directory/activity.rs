@@ -12,9 +12,9 @@ use store::{RequestFilter, RequestRecord, WholeRequest};
 
 use super::connection::Connection;
 use super::live::Live;
-use super::{Inside, Portal};
 use crate::api::requests::{curl, note, subjects};
 use crate::pages::parts::{Copyable, Frame, Sentence, When, with_query};
+use crate::pages::visitor::{Reader, Visitor};
 use crate::pages::{Stop, page};
 use crate::problem::Problem;
 
@@ -22,10 +22,10 @@ use crate::problem::Problem;
 const PAGE: u64 = 50;
 
 #[derive(Template)]
-#[template(path = "portal/activity.html")]
+#[template(path = "directory/activity.html")]
 pub(crate) struct Activity {
     pub(crate) frame: Frame,
-    pub(crate) inside: Inside,
+    pub(crate) reader: Reader,
     pub(crate) connection: Connection,
     pub(crate) live: Live,
     /// Who or which request is looked for.
@@ -90,23 +90,19 @@ impl Asked {
     }
 }
 
-/// `GET /portal/{link}/directories/{directory}/activity`: all of it, what failed, what is about somebody,
+/// `GET …/activity`: all of it, what failed, what is about somebody,
 /// or a request by its id.
-pub(super) async fn list(
-    portal: Portal,
-    Path((_, directory)): Path<(String, String)>,
-    Query(asked): Query<Asked>,
-) -> Result<Response, Stop> {
-    let connection = portal.connection(&directory).await?;
+pub(super) async fn list(visitor: Visitor, Query(asked): Query<Asked>) -> Result<Response, Stop> {
+    let connection = &visitor.connection;
     let (wanted, failed_only) = (asked.q.trim(), asked.show == "failed");
     let before = asked.before.parse().ok();
     let (found, next) = if let Ok(id) = wanted.parse::<RequestId>() {
-        (portal.request(&connection, id).await?.into_iter().collect(), None)
+        (visitor.request(id).await?.into_iter().collect(), None)
     } else {
         let about = if wanted.is_empty() {
             None
         } else {
-            let store = (&portal.store, &*portal.counter);
+            let store = (&visitor.store, &*visitor.counter);
             Some(subjects(store, Some(connection.id), (wanted, false)).await?)
         };
         let filter = RequestFilter {
@@ -116,59 +112,47 @@ pub(super) async fn list(
             before,
             ..RequestFilter::default()
         };
-        let found = portal.store.requests(filter, PAGE).await?;
+        let found = visitor.store.requests(filter, PAGE).await?;
         (found.requests, found.next)
     };
     let rows = found.into_iter().map(|it| Row::new(it, &connection.address)).collect();
-    let live = Live::of_one(&connection, &asked.address(before));
+    let live = Live::of_one(connection, &asked.address(before));
     let next = next.map(|place| format!("{}{}", connection.address, asked.address(Some(place))));
     let wanted = wanted.to_owned();
-    let Portal { frame, inside, .. } = portal;
-    Ok(page(&Activity { frame, inside, connection, live, wanted, failed_only, rows, next }))
+    let Visitor { frame, reader, connection, .. } = visitor;
+    Ok(page(&Activity { frame, reader, connection, live, wanted, failed_only, rows, next }))
 }
 
-impl Portal {
-    async fn request(
-        &self,
-        connection: &Connection,
-        id: RequestId,
-    ) -> Result<Option<RequestRecord>, Stop> {
-        Ok(self.whole_request(connection, id).await?.map(|it| it.record))
+impl Visitor {
+    async fn request(&self, id: RequestId) -> Result<Option<RequestRecord>, Stop> {
+        Ok(self.whole_request(id).await?.map(|it| it.record))
     }
 
-    async fn whole_request(
-        &self,
-        connection: &Connection,
-        id: RequestId,
-    ) -> Result<Option<WholeRequest>, Stop> {
+    async fn whole_request(&self, id: RequestId) -> Result<Option<WholeRequest>, Stop> {
         let found = self.store.request(id).await?;
-        Ok(found.filter(|it| it.record.directory_id == connection.id))
+        Ok(found.filter(|it| it.record.directory_id == self.connection.id))
     }
 
     /// What failed lately, where the link lets its reader see that.
-    pub(super) async fn failures(
-        &self,
-        connection: &Connection,
-        most: u64,
-    ) -> Result<Vec<Row>, Stop> {
-        if !self.inside.has(directory::PortalFeature::Activity) {
+    pub(super) async fn failures(&self, most: u64) -> Result<Vec<Row>, Stop> {
+        if !self.reader.sees(directory::PortalFeature::Activity) {
             return Ok(Vec::new());
         }
         let filter = RequestFilter {
-            directory_id: Some(connection.id),
+            directory_id: Some(self.connection.id),
             status: Some((400, 599)),
             ..RequestFilter::default()
         };
         let found = self.store.requests(filter, most).await?.requests;
-        Ok(found.into_iter().map(|it| Row::new(it, &connection.address)).collect())
+        Ok(found.into_iter().map(|it| Row::new(it, &self.connection.address)).collect())
     }
 }
 
 #[derive(Template)]
-#[template(path = "portal/request.html")]
+#[template(path = "directory/request.html")]
 pub(crate) struct RequestPage {
     pub(crate) frame: Frame,
-    pub(crate) inside: Inside,
+    pub(crate) reader: Reader,
     pub(crate) connection: Connection,
     pub(crate) live: Live,
     pub(crate) row: Row,
@@ -207,16 +191,15 @@ fn indented(text: &str) -> String {
     indented.unwrap_or_else(|_| text.to_owned())
 }
 
-/// `GET /portal/{link}/directories/{directory}/activity/{request}`.
+/// `GET …/activity/{request}`.
 pub(super) async fn show(
-    portal: Portal,
-    Path((_, directory, request)): Path<(String, String, String)>,
+    visitor: Visitor,
+    Path((_, _, request)): Path<(String, String, String)>,
 ) -> Result<Response, Stop> {
-    let connection = portal.connection(&directory).await?;
     let unknown = || Stop::from(Problem::not_found("request"));
     let id: RequestId = request.parse().map_err(|_| unknown())?;
-    let whole = portal.whole_request(&connection, id).await?.ok_or_else(unknown)?;
-    let command = curl(&whole, portal.counter.settings.public_url());
+    let whole = visitor.whole_request(id).await?.ok_or_else(unknown)?;
+    let command = curl(&whole, visitor.counter.settings.public_url());
     let command = command.map(|it| Copyable::new("command", it));
     let WholeRequest { record, request_body, answer_body } = whole;
     let entry = &record.entry;
@@ -225,10 +208,10 @@ pub(super) async fn show(
     };
     let query = entry.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
     let straightened = entry.straightened.iter().filter_map(|name| Quirk::from_name(name));
-    let Portal { frame, inside, .. } = portal;
+    let Visitor { frame, reader, connection, .. } = visitor;
     Ok(page(&RequestPage {
         frame,
-        inside,
+        reader,
         live: Live::of_one(&connection, &format!("/activity/{}", record.request_id)),
         id: Copyable::new("request-id", record.request_id.as_str()),
         method: entry.method.clone(),

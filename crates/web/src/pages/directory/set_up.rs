@@ -3,7 +3,7 @@
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use axum::extract::{Path, Query};
+use axum::extract::Query;
 use axum::response::Response;
 use directory::Provider;
 use directory::client::{Client, Known, Span};
@@ -15,17 +15,17 @@ use store::RequestFilter;
 use super::activity::Row;
 use super::connection::Connection;
 use super::live::Live;
-use super::{Inside, Portal};
 use crate::api::tokens::lifetime;
 use crate::guides::{self, Filled, Guide, Sighting, Text, Values};
 use crate::pages::parts::{Copyable, Frame, Sentence, When};
+use crate::pages::visitor::{Reader, Visitor};
 use crate::pages::{Stop, page};
 
 #[derive(Template)]
-#[template(path = "portal/set-up.html")]
+#[template(path = "directory/set-up.html")]
 pub(crate) struct SetUp {
     pub(crate) frame: Frame,
-    pub(crate) inside: Inside,
+    pub(crate) reader: Reader,
     pub(crate) connection: Connection,
     pub(crate) live: Live,
     pub(crate) guide: Instructions,
@@ -157,35 +157,22 @@ pub(super) struct Asked {
     guide: String,
 }
 
-/// `GET /portal/{link}/directories/{directory}/set-up`.
-pub(super) async fn show(
-    portal: Portal,
-    Path((_, directory)): Path<(String, String)>,
-    Query(asked): Query<Asked>,
-) -> Result<Response, Stop> {
-    let connection = portal.connection(&directory).await?;
-    set_up(portal, connection, &asked.guide, None).await
+/// `GET …/set-up`.
+pub(super) async fn show(visitor: Visitor, Query(asked): Query<Asked>) -> Result<Response, Stop> {
+    set_up(visitor, &asked.guide, None).await
 }
 
-/// `POST /portal/{link}/directories/{directory}/set-up`: a token, which is shown there and nowhere else.
-pub(super) async fn give_token(
-    portal: Portal,
-    Path((_, directory)): Path<(String, String)>,
-) -> Result<Response, Stop> {
-    let connection = portal.connection(&directory).await?;
-    let secret = Secret::new(SecretKind::ScimToken, (portal.counter.entropy)());
-    portal.store.create_token(connection.id, &secret, lifetime(None)?).await?;
-    let guide = portal.form.text("guide").to_owned();
-    set_up(portal, connection, &guide, Some(&secret)).await
+/// `POST …/set-up`: a token, which is shown there and nowhere else.
+pub(super) async fn give_token(visitor: Visitor) -> Result<Response, Stop> {
+    let secret = Secret::new(SecretKind::ScimToken, (visitor.counter.entropy)());
+    visitor.store.create_token(visitor.connection.id, &secret, lifetime(None)?).await?;
+    let guide = visitor.form.text("guide").to_owned();
+    set_up(visitor, &guide, Some(&secret)).await
 }
 
-async fn set_up(
-    portal: Portal,
-    connection: Connection,
-    guide: &str,
-    secret: Option<&Secret>,
-) -> Result<Response, Stop> {
-    let (store, now) = (&portal.store, portal.counter.access.now());
+async fn set_up(visitor: Visitor, guide: &str, secret: Option<&Secret>) -> Result<Response, Stop> {
+    let connection = &visitor.connection;
+    let (store, now) = (&visitor.store, visitor.counter.access.now());
     let known = store.speaker(connection.id).await?;
     let guide = chosen(guide, connection.provider, &known);
     let filter = RequestFilter { directory_id: Some(connection.id), ..RequestFilter::default() };
@@ -198,14 +185,14 @@ async fn set_up(
             None => TokenShown::None,
         },
     };
-    let base_url = portal.counter.settings.directory_base_url(connection.id);
+    let base_url = visitor.counter.settings.directory_base_url(connection.id);
     let id = connection.id.to_string();
     let shown = Shown {
         values: Values {
             url: &base_url,
             token: secret.map(Secret::reveal),
-            organization: &portal.inside.organization,
-            vendor: portal.frame.vendor(),
+            organization: &visitor.reader.organization,
+            vendor: visitor.frame.vendor(),
             directory: &id,
         },
         known: &known,
@@ -214,12 +201,12 @@ async fn set_up(
     let mut heard = shown.heard(guide, connection.provider);
     heard.failed = latest.filter(|it| it.status >= 400).map(|it| Row::new(it, &connection.address));
     let others = guides::of(connection.provider).filter(|it| it.name != guide.name).collect();
-    let live = Live::of_one(&connection, &format!("/set-up?guide={}", guide.name));
+    let live = Live::of_one(connection, &format!("/set-up?guide={}", guide.name));
     let base_url = Copyable::new("base-url", base_url);
-    let Portal { frame, inside, .. } = portal;
+    let Visitor { frame, reader, connection, .. } = visitor;
     Ok(page(&SetUp {
         frame,
-        inside,
+        reader,
         connection,
         live,
         guide: instructions,

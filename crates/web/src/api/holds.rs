@@ -178,7 +178,7 @@ async fn ask_what_was_seen(
         "not-looked-at",
         "It is not said what was looked at",
         format!(
-            "while this hold waits, more may be lost: by now it is {} accounts and memberships",
+            "while this hold waits, more may be lost; accounts and memberships by now: {}",
             hold.lost
         ),
         "Read the hold and what is lost, and send its `ETag` as `If-Match`: it is approved as far as \

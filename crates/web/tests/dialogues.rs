@@ -274,7 +274,7 @@ impl Dialogue {
             } else {
                 self.server.call("GET", path, &[("Authorization", &token)], b"")
             };
-            answers.push(reply.body);
+            answers.push(reply.unnamed().into_bytes());
         }
         answers
     }

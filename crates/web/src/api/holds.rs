@@ -11,7 +11,7 @@ use directory::{
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
-use store::{HeldChange, HoldRecord, Verdict};
+use store::{ApiStore, HeldChange, HoldRecord, Verdict};
 use utoipa::ToSchema;
 
 use super::events::{CauseView, cause_view};
@@ -85,7 +85,7 @@ impl From<Hold> for HoldView {
 }
 
 /// What brings back what was lost, in the words of the provider's own pages.
-fn instructions(provider: Provider) -> &'static str {
+pub(crate) fn instructions(provider: Provider) -> &'static str {
     match provider {
         Provider::Okta => {
             "In the Okta Admin Console open Applications, then the app. Under Assignments, assign \
@@ -178,7 +178,7 @@ async fn ask_what_was_seen(
         "not-looked-at",
         "It is not said what was looked at",
         format!(
-            "while this hold waits, more may be lost: by now it is {} accounts and memberships",
+            "while this hold waits, more may be lost; accounts and memberships by now: {}",
             hold.lost
         ),
         "Read the hold and what is lost, and send its `ETag` as `If-Match`: it is approved as far as \
@@ -308,10 +308,20 @@ pub(super) async fn lost_table(
 ) -> Result<Response, Problem> {
     let (directory, hold): (DirectoryId, HoldId) =
         (id(&directory, "directory")?, id(&hold, "hold")?);
+    let table = lost_as_csv(&vendor.store, directory, hold).await?;
+    Ok(table_response(table))
+}
+
+/// The whole list, as a table (RFC 4180).
+async fn lost_as_csv(
+    store: &ApiStore,
+    directory: DirectoryId,
+    hold: HoldId,
+) -> Result<String, Problem> {
     let mut table = "kind,id,name,group_id,group_name,to_do\r\n".to_owned();
     let mut after = Some(0);
     while let Some(place) = after {
-        let found = vendor.store.lost(directory, hold, place, LOST_AT_ONCE).await?;
+        let found = store.lost(directory, hold, place, LOST_AT_ONCE).await?;
         let found = found.ok_or_else(|| Problem::not_found("hold"))?;
         let is_full = found.len() as u64 == LOST_AT_ONCE;
         after = found.last().filter(|_| is_full).map(|(place, _)| *place);
@@ -324,10 +334,26 @@ pub(super) async fn lost_table(
             table += "\r\n";
         }
     }
+    Ok(table)
+}
+
+/// The list as it is downloaded, also from a page.
+pub(crate) async fn lost_download(
+    store: &ApiStore,
+    directory: DirectoryId,
+    hold: HoldId,
+) -> Result<Response, Problem> {
+    let mut response = table_response(lost_as_csv(store, directory, hold).await?);
+    let name = HeaderValue::from_static("attachment; filename=\"lost.csv\"");
+    response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
+    Ok(response)
+}
+
+fn table_response(table: String) -> Response {
     let media_type = HeaderValue::from_static("text/csv; charset=utf-8");
     // It may be long.
     let parts = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from(table))]);
-    Ok(([(header::CONTENT_TYPE, media_type)], Body::from_stream(parts)).into_response())
+    ([(header::CONTENT_TYPE, media_type)], Body::from_stream(parts)).into_response()
 }
 
 /// A cell of a table (RFC 4180). A name that a spreadsheet would take for a formula is text.

@@ -68,7 +68,7 @@ struct ProtectedView {
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RoleMappingInput {
+pub(crate) struct RoleMappingInput {
     #[serde(default)]
     strategy: StrategyView,
     #[serde(default)]
@@ -200,7 +200,7 @@ pub(super) async fn preview(
 }
 
 /// By which name their provider knows somebody.
-pub(super) fn user_name(user: &UserRecord) -> String {
+pub(crate) fn user_name(user: &UserRecord) -> String {
     #[derive(Deserialize)]
     struct Named {
         #[serde(rename = "userName")]
@@ -228,7 +228,7 @@ pub(super) fn assigned(
 }
 
 /// A group that does not exist yet.
-fn group_named(store: &DirectoryStore, name: &str) -> Result<Document, Problem> {
+pub(crate) fn group_named(store: &DirectoryStore, name: &str) -> Result<Document, Problem> {
     let name = check_name("new_default_group", name)?;
     let body = json!({ "displayName": name });
     let admitted = admit(body, store.types().group(), Preset::Lenient, &mut Quirks::new());
@@ -238,7 +238,8 @@ fn group_named(store: &DirectoryStore, name: &str) -> Result<Document, Problem> 
     Ok(Document::new(admitted.resource))
 }
 
-fn refused(error: Error) -> Problem {
+/// What is to be said where a mapping is refused.
+pub(crate) fn refused(error: Error) -> Problem {
     match error {
         Error::Rejected(Rejection::WrongMapping(faults)) => {
             let more = faults.len().saturating_sub(FAULTS_SAID_MAX);
@@ -266,7 +267,7 @@ fn refused(error: Error) -> Problem {
 }
 
 impl RoleMappingInput {
-    fn mapping(self) -> Result<RoleMapping, Problem> {
+    pub(crate) fn mapping(self) -> Result<RoleMapping, Problem> {
         let rules = (1..).zip(self.rules).map(|(number, rule)| rule.rule(number));
         let protected = self.protected.into_iter().map(|it| {
             Ok(Protection {

@@ -18,8 +18,10 @@
 pub(super) mod activity;
 pub(super) mod connection;
 pub(super) mod groups;
+pub(super) mod holds;
 pub(super) mod live;
 pub(super) mod people;
+pub(super) mod roles;
 pub(super) mod set_up;
 pub(super) mod status;
 pub(super) mod tokens;
@@ -51,16 +53,18 @@ pub(crate) struct Tab {
 
 /// All of them, in their order.
 #[rustfmt::skip]
-const TABS: [Tab; 6] = {
-    use PortalFeature::{Activity, People, SetUp, Tokens};
+const TABS: [Tab; 8] = {
+    use PortalFeature::{Activity, People, Roles, SetUp, Status, Tokens};
 
     [
         Tab { word: "", titles: (Some("Status"), Some("Status")), feature: None },
         Tab { word: "set-up", titles: (Some("Set up"), Some("Set-up")), feature: Some(SetUp) },
         Tab { word: "people", titles: (Some("People"), Some("Users")), feature: Some(People) },
         Tab { word: "groups", titles: (Some("Groups"), Some("Groups")), feature: Some(People) },
+        Tab { word: "roles", titles: (Some("Roles"), Some("Roles")), feature: Some(Roles) },
         Tab { word: "activity", titles: (Some("Activity"), Some("Requests")), feature: Some(Activity) },
         Tab { word: "tokens", titles: (Some("Tokens"), Some("Tokens")), feature: Some(Tokens) },
+        Tab { word: "holds", titles: (Some("Holds"), Some("Holds")), feature: Some(Status) },
     ]
 };
 
@@ -83,7 +87,6 @@ enum Portal {
     /// Whoever has a link that opens this part.
     With(PortalFeature),
     /// Nobody: it is for the vendor.
-    #[expect(dead_code, reason = "pages for members alone come next")]
     Nobody,
 }
 
@@ -119,7 +122,7 @@ where
 fn rows() -> Vec<Row> {
     use ApiScope::{DirectoriesRead, DirectoriesWrite, TokensRead, TokensWrite, UsersRead};
     use Portal::{Whoever, With};
-    use PortalFeature::{Activity, People, SetUp, Status, Tokens};
+    use PortalFeature::{Activity, People, Roles, SetUp, Status, Tokens};
 
     vec![
         get("", status::show, Whoever, DirectoriesRead),
@@ -138,6 +141,15 @@ fn rows() -> Vec<Row> {
         post("/tokens", tokens::create, With(Tokens), TokensWrite),
         post("/tokens/{token}/rotate", tokens::rotate, With(Tokens), TokensWrite),
         post("/tokens/{token}/revoke", tokens::revoke, With(Tokens), TokensWrite),
+        get("/roles", roles::show, With(Roles), DirectoriesRead),
+        post("/roles/preview", roles::preview, With(Roles), DirectoriesWrite),
+        post("/roles", roles::save, With(Roles), DirectoriesWrite),
+        get("/holds", holds::list, With(Status), DirectoriesRead),
+        get("/holds/{hold}", holds::show, With(Status), DirectoriesRead),
+        get("/holds/{hold}/lost.csv", holds::table, With(Status), DirectoriesRead),
+        post("/holds/{hold}/approve", holds::approve, With(Status), DirectoriesWrite),
+        post("/holds/{hold}/reject", holds::reject, With(Status), DirectoriesWrite),
+        post("/shadow", holds::begin_shadow, Portal::Nobody, DirectoriesWrite),
     ]
 }
 

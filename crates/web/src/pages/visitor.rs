@@ -100,7 +100,6 @@ impl Reader {
     }
 
     /// The same of what the portal has not.
-    #[expect(dead_code, reason = "what is for members alone comes next")]
     pub(crate) fn may_as_member(&self, scope: ApiScope) -> bool {
         matches!(&self.within, Within::Dashboard(signed_in, _) if signed_in.may(scope))
     }

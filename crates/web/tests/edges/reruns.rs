@@ -66,7 +66,7 @@ fn by_the_detail_of_an_error_its_explanation_is_found() {
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],
         "Operations": [{ "method": "POST", "path": "/Users", "bulkId": "1", "data": {} }],
     });
-    let bad = json!({ "userName": 7 });
+    let bad = json!({ "title": "nameless" });
     let replies = [
         scim(&server, &to, ("GET", "/Users?filter=shoe"), "", &Value::Null),
         scim(&server, &to, ("GET", "/Users/7"), "", &Value::Null),

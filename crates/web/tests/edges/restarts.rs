@@ -13,6 +13,7 @@ fn scim(server: &Server, to: &Connection, method: &str, path: &str, body: &Value
     let path = format!("{}{path}", to.base);
     let mut reply =
         server.call(method, &path, &[("Authorization", &authorization)], body.as_bytes());
+    reply.body = reply.unnamed().into_bytes();
     reply.headers.retain(|(name, _)| name != "x-request-id" && name != "date");
     reply
 }

@@ -10,8 +10,8 @@ use super::{at, frame, signed_in};
 use crate::pages::dashboard::simulator::{
     EventRow, RunningRow, SimulationPage, SimulatorPage, Used, Wrong,
 };
-use crate::pages::parts::Sentence;
 use crate::pages::directory::live::Live;
+use crate::pages::parts::Sentence;
 use crate::simulations::{
     About, Account, Exchange, Group, Kind, Person, Picture, Profile, Push, Spoken, Standing, Step,
 };

@@ -362,6 +362,7 @@ async fn leave_in_order(company: &mut Company<'_>, after: &str) {
 
 /// Plays a story once as it is, and then with deaths: the app is told the same.
 #[expect(clippy::print_stdout, reason = "whoever waits wants to see how far it is")]
+#[expect(clippy::disallowed_methods, reason = "how many there are is said from outside")]
 async fn play(preset: Preset, story: impl AsyncFn(&mut Company<'_>)) {
     let number = |name: &str| -> u64 {
         std::env::var(name).map_or(1, |number| number.parse().expect("it is a number"))

@@ -21,6 +21,7 @@ const KILLS: usize = 5;
 /// What the provider says of somebody, and what follows.
 const TYPES: [(&str, &str); 3] = [("Admin", "admin"), ("Editor", "editor"), ("Other", "viewer")];
 
+#[expect(clippy::disallowed_methods, reason = "how many there are is said from outside")]
 #[expect(clippy::print_stdout, reason = "whoever waits wants to see how far it is")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_while_everybody_is_looked_at_change_nothing_in_the_end() {

@@ -65,6 +65,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0023_portal_links" lives with "0008_leases_and_forgotten_events"),
     migration!("0024_members" lives with "0008_leases_and_forgotten_events"),
     migration!("0025_erasures" lives with "0008_leases_and_forgotten_events"),
+    migration!("0029_replays" lives with "0008_leases_and_forgotten_events"),
 ];
 
 /// How often to begin again where another node creates the same things at the same time.

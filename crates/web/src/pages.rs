@@ -12,6 +12,7 @@ mod dashboard;
 mod form;
 mod parts;
 mod password;
+mod pictures;
 mod portal;
 #[cfg(test)]
 mod samples;

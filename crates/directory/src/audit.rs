@@ -142,6 +142,8 @@ actions! {
     MemberReset "member.reset",
     /// It was said by what members sign in.
     TeamUpdated "team.updated",
+    /// They may do more or less than before.
+    MemberRoleChanged "member.role_changed",
     /// A webhook endpoint was made.
     WebhookCreated "webhook.created",
     /// It was changed, or switched off or on.
@@ -476,6 +478,12 @@ pub fn of_member(action: Action, id: MemberId, role: MemberRole) -> Entry {
     let is_over = action == Action::MemberRemoved;
     let (before, after) = if is_over { (state, None) } else { (None, state) };
     Entry::new(action, id.to_string()).states(before, after)
+}
+
+/// Of a member who may do more or less than before.
+pub fn of_member_role(id: MemberId, before: MemberRole, after: MemberRole) -> Entry {
+    let state = |role: MemberRole| Some(json!({ "role": role.as_str() }));
+    Entry::new(Action::MemberRoleChanged, id.to_string()).states(state(before), state(after))
 }
 
 /// Of a session of a member that has begun or ended.

@@ -1429,6 +1429,46 @@ impl ApiStore {
         self.0.readers.read(move |session| quirks::read(session, directory_id)).await
     }
 
+    /// Tokens that providers were given and that end before a moment, the first to end first, with their
+    /// directories.
+    pub async fn tokens_ending_before(
+        &self,
+        moment: Timestamp,
+        count_max: u64,
+    ) -> Result<Vec<(DirectoryId, TokenSummary)>, Error> {
+        let (bound_to, now) = (self.bound_to().map(|id| id.to_string()), self.now());
+        let read = move |session: &mut Session| {
+            finish(session.all(
+                "looking for tokens that end",
+                "select t.directory_id, t.token_id, t.last_four, t.scope, t.created_at,
+                        t.expires_at, t.last_used_at
+                 from tokens t join directories d on d.directory_id = t.directory_id
+                 where t.expires_at > $1 and t.expires_at <= $2 and t.client_secret_id is null
+                     and d.deleted_at is null
+                     and (cast($3 as text) is null or d.organization_id = $3)
+                 order by t.expires_at, t.token_id limit $4",
+                &[
+                    Value::Time(now),
+                    Value::Time(moment),
+                    Value::OptionalText(bound_to.as_deref()),
+                    count(count_max),
+                ],
+                |row| {
+                    let token = TokenSummary {
+                        id: row.parsed(1)?,
+                        last_four: row.text(2)?,
+                        scope: row.parsed(3)?,
+                        created_at: row.time(4)?,
+                        expires_at: row.time(5)?,
+                        last_used_at: row.optional_time(6)?,
+                    };
+                    Ok((row.parsed(0)?, token))
+                },
+            ))
+        };
+        self.0.readers.read(read).await
+    }
+
     /// The keys of the management API that the key may know of, in the order of their creation.
     pub async fn api_keys(
         &self,

@@ -594,7 +594,10 @@ async fn read_in_one_state(
 
 /// All directories that an organization ever had: what happened in one that was deleted is told too,
 /// or nobody would hear that it was.
-async fn directories_of(session: &mut Session, id: OrganizationId) -> Result<Vec<String>, Error> {
+pub(crate) async fn directories_of(
+    session: &mut Session,
+    id: OrganizationId,
+) -> Result<Vec<String>, Error> {
     session
         .all(
             "looking for the directories of an organization",
@@ -1129,8 +1132,18 @@ pub(crate) async fn part(
 /// The position of the last event before which all occurred before a moment, give or take what time
 /// differs from one directory to another.
 pub(crate) async fn position_at(session: &mut Session, moment: Timestamp) -> Result<u64, Error> {
-    let (mut low, _) = forgotten(session).await?;
-    let mut high = position(session).await?;
+    let (low, _) = forgotten(session).await?;
+    let high = position(session).await?;
+    position_between(session, moment, low, high).await
+}
+
+/// The same, where it is known between which positions that is.
+pub(crate) async fn position_between(
+    session: &mut Session,
+    moment: Timestamp,
+    mut low: u64,
+    mut high: u64,
+) -> Result<u64, Error> {
     while low < high {
         let middle = low + (high - low).div_ceil(2);
         match event_time_at(session, middle).await? {

@@ -21,6 +21,7 @@ mod feed;
 mod guards;
 mod held;
 mod holds;
+mod latest;
 mod lease;
 mod list;
 mod load;
@@ -75,6 +76,7 @@ pub use feed::{BadCursor, Cursor, EventFilter, EventPage, EventRecord, FeedPart,
 pub use guards::SafetyState;
 pub use held::{HeldChange, Told};
 pub use holds::{Held, HoldRecord, Verdict};
+pub use latest::LatestEvents;
 pub use list::{AnyRecord, ListRequest, Page, Represent, Start, Stretch, Window};
 pub use members::{Joining, MemberSignIn, NewSession, NotJoined, NotLetIn};
 pub use oauth::{Given, NotGiven};
@@ -85,7 +87,8 @@ pub use quirks::QuirkCount;
 pub use read::{GroupRecord, GroupReference, UserRecord};
 pub use receipts::{NotReceived, Receipt, ReceiptSummary, ReceiptsAsked};
 pub use requests::{
-    Captured, CapturedBody, RequestFilter, RequestPage, RequestRecord, RerunTarget, WholeRequest,
+    Captured, CapturedBody, MinuteOfRequests, RequestFilter, RequestPage, RequestRecord,
+    RerunTarget, WholeRequest,
 };
 pub use retention::Class;
 pub use roles::{
@@ -99,8 +102,8 @@ pub use timeline::Timeline;
 pub use transfer::{MovedTable, Phase, Progress};
 pub use webhooks::{
     Attempt, Claimed, DeliveryRecord, DeliveryState, Disabled, Endpoint, EndpointChange,
-    EndpointSummary, Endpoints, Health, Lane, Loaded, NewDelivery, NewEndpoint, Replay, Retried,
-    Settlement, TEST, WebhookStore,
+    EndpointSummary, Endpoints, Health, Lane, Loaded, NewDelivery, NewEndpoint, Replay,
+    ReplayProgress, Retried, Settlement, TEST, WebhookStore,
 };
 
 use crate::access::FoundToken;

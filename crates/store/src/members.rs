@@ -81,6 +81,8 @@ pub(crate) enum MemberAct {
     Seen(SessionId, MemberId, Timestamp),
     EndSession(MemberId, SessionId),
     Remove(MemberId),
+    /// Gives a member another role.
+    SetRole(MemberId, MemberRole),
 }
 
 /// What somebody says who joins.
@@ -485,6 +487,11 @@ impl ApiStore {
         self.administer(Administration::Member(MemberAct::Remove(id))).await.map(drop)
     }
 
+    /// Gives a member another role. Of what they have open, the next page knows it.
+    pub async fn set_member_role(&self, id: MemberId, role: MemberRole) -> Result<(), Error> {
+        self.administer(Administration::Member(MemberAct::SetRole(id, role))).await.map(drop)
+    }
+
     /// In which browsers a member is signed in, the latest first.
     pub async fn member_sessions(&self, id: MemberId) -> Result<Vec<MemberSession>, Error> {
         let now = self.now();
@@ -536,6 +543,7 @@ impl MemberAct {
                     | MemberAct::Enter { .. }
                     | MemberAct::Admit { .. }
                     | MemberAct::RequireProvider(..)
+                    | MemberAct::SetRole(..)
             )
         {
             // What is looked for stays so: the feed has one row, and whoever holds it is alone.
@@ -590,6 +598,7 @@ impl MemberAct {
                 Ok(Ok(Done::told_if_any(ended, entry)))
             }
             MemberAct::Remove(id) => remove(session, *id).await,
+            MemberAct::SetRole(id, role) => set_role(session, *id, *role).await,
         }
     }
 }
@@ -924,6 +933,31 @@ async fn remove(session: &mut Session, id: MemberId) -> Result<Result<Done, Reje
         session.run("removing a member", sql, &[Value::Text(&text)]).await?;
     }
     Ok(Ok(Done::told(1, audit::of_member(Action::MemberRemoved, id, role))))
+}
+
+async fn set_role(
+    session: &mut Session,
+    id: MemberId,
+    role: MemberRole,
+) -> Result<Result<Done, Rejection>, Error> {
+    let text = id.to_string();
+    let sql = "select role, joined_at,
+                      (select count(*) from members
+                       where role = 'owner' and joined_at is not null and member_id <> $1)
+               from members where member_id = $1";
+    let read =
+        |row: &Row<'_>| Ok((row.parsed::<MemberRole>(0)?, row.optional_time(1)?, row.number(2)?));
+    let found = session.first("looking for a member", sql, &[Value::Text(&text)], read).await?;
+    let before = match found {
+        None => return Ok(Err(Rejection::UnknownMember(id))),
+        Some((before, ..)) if before == role => return Ok(Ok(Done::bookkeeping(0))),
+        Some((MemberRole::Owner, Some(_), 0)) => return Ok(Err(Rejection::LastOwner)),
+        Some((before, ..)) => before,
+    };
+    let values = [Value::Text(&text), Value::Text(role.as_str())];
+    let sql = "update members set role = $2 where member_id = $1";
+    session.run("changing what a member may do", sql, &values).await?;
+    Ok(Ok(Done::told(1, audit::of_member_role(id, before, role))))
 }
 
 /// Lets sessions go that have ended; says how many.

@@ -1058,6 +1058,21 @@ pub struct WholeRequest {
     pub answer_body: Option<String>,
 }
 
+/// Requests of one minute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MinuteOfRequests {
+    /// All of them.
+    pub all: u64,
+    /// Those that were answered with an error.
+    pub failed: u64,
+}
+
+/// Places of a minute.
+const PLACES_OF_MINUTE: u64 = 60_000_000 * PLACES;
+
+/// Requests that are counted at once: some hundredths of a second.
+const COUNTED_MAX: u64 = 50_000;
+
 /// Some requests, the newest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestPage {
@@ -1183,6 +1198,44 @@ impl ApiStore {
             })
         };
         self.inner().readers.read(look).await
+    }
+
+    /// How many requests were answered in each of the minutes before a moment, the latest last. No more
+    /// than so many are looked at, the latest first; of minutes that were not come to, nothing is known.
+    pub async fn requests_by_minute(
+        &self,
+        until: Timestamp,
+        minutes: usize,
+    ) -> Result<Vec<Option<MinuteOfRequests>>, Error> {
+        let log = &self.inner().requests;
+        log.keep().await?;
+        let last = place(until) / PLACES_OF_MINUTE;
+        let first = last.saturating_sub(minutes.saturating_sub(1) as u64);
+        let read = move |session: &mut Session| {
+            let sql = "select place / $3, count(*),
+                              sum(case when class % 1000 >= 400 then 1 else 0 end)
+                       from (select place, class from requests where place >= $1
+                             order by place desc limit $2) it
+                       group by 1";
+            let values =
+                [count(first * PLACES_OF_MINUTE), count(COUNTED_MAX), count(PLACES_OF_MINUTE)];
+            finish(session.all("counting requests", sql, &values, |row| {
+                let minute = MinuteOfRequests { all: row.number(1)?, failed: row.number(2)? };
+                Ok((row.number(0)?, minute))
+            }))
+        };
+        let found = log.read(&self.inner().readers, read).await?.unwrap_or_default();
+        let counted: u64 = found.iter().map(|(_, it)| it.all).sum();
+        // Where there were more, the earliest minute was not counted to its beginning.
+        let known_from = match found.iter().map(|(minute, _)| *minute).min() {
+            Some(earliest) if counted == COUNTED_MAX => earliest + 1,
+            _ => first,
+        };
+        let of = |minute: u64| {
+            let found = found.iter().find(|(at, _)| *at == minute).map(|(_, it)| *it);
+            (minute >= known_from).then(|| found.unwrap_or_default())
+        };
+        Ok((first..=last).map(of).collect())
     }
 
     /// What is known of whoever speaks to a directory.

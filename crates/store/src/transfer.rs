@@ -198,7 +198,7 @@ const TABLES: &[Table] = &[
         "endpoint_id, secret, created_at, expires_at"
     ) by "endpoint_id, secret"),
     table!("webhook_lanes" (
-        "endpoint_id, lane_id, position, end_position, since, until"
+        "endpoint_id, lane_id, position, end_position, since, until, begin_position, begun_at"
     ) by "endpoint_id, lane_id"),
     table!("webhook_deliveries" (
         "endpoint_id, delivery_id, state, event_id, type, organization_id, directory_id, number, \

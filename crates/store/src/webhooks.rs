@@ -255,6 +255,21 @@ pub struct DeliveryRecord {
     pub modified_at: Timestamp,
 }
 
+/// How far a replay of a part of the feed is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplayProgress {
+    /// Events of the feed that are behind it.
+    pub done: u64,
+    /// Events of the feed that it goes through.
+    pub all: u64,
+    /// Only what occurred then or later.
+    pub since: Option<Timestamp>,
+    /// Only what occurred before.
+    pub until: Option<Timestamp>,
+    /// When it began; not known of one that an older program began.
+    pub begun_at: Option<Timestamp>,
+}
+
 /// A part of the feed that is brought beside the rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lane {
@@ -418,6 +433,7 @@ pub(crate) enum Write {
     ReplayPart {
         endpoint_id: EndpointId,
         lane: Lane,
+        at: Timestamp,
     },
     Claim {
         holder: String,
@@ -636,8 +652,29 @@ impl ApiStore {
     async fn replay(&self, id: EndpointId, position: u64, replay: Replay) -> Result<bool, Error> {
         let lane = DeliveryId::new(self.inner().environment.ids.as_ref()).to_string();
         let lane = Lane { id: lane, position, replay: Some(replay) };
-        let write = Write::ReplayPart { endpoint_id: id, lane };
+        let write = Write::ReplayPart { endpoint_id: id, lane, at: self.now() };
         Ok(self.write(write).await? > 0)
+    }
+
+    /// How far the replays of parts of the feed are, in the order in which they were asked for.
+    pub async fn replays(&self, id: EndpointId) -> Result<Vec<ReplayProgress>, Error> {
+        let read = move |session: &mut Session| {
+            let sql = "select position, end_position, since, until, begin_position, begun_at
+                       from webhook_lanes where endpoint_id = $1 and end_position is not null
+                       order by lane_id";
+            finish(session.all("loading replays", sql, &[Value::Text(&id.to_string())], |row| {
+                let (position, end) = (row.number(0)?, row.optional_number(1)?.unwrap_or(0));
+                let begin = row.optional_number(4)?.unwrap_or(position);
+                Ok(ReplayProgress {
+                    done: position.min(end).saturating_sub(begin),
+                    all: end.saturating_sub(begin),
+                    since: row.optional_time(2)?,
+                    until: row.optional_time(3)?,
+                    begun_at: row.optional_time(5)?,
+                })
+            }))
+        };
+        self.inner().readers.read(read).await
     }
 
     async fn write(&self, write: Write) -> Result<u64, Error> {
@@ -1175,7 +1212,7 @@ impl Write {
             Write::ReplayFailed { endpoint_id, is_first, at } => {
                 return replay_failed(session, *endpoint_id, *is_first, *at).await.map(Ok);
             }
-            Write::ReplayPart { endpoint_id, lane } => {
+            Write::ReplayPart { endpoint_id, lane, at } => {
                 let id = endpoint_id.to_string();
                 if revise(session, &id).await? == 0 {
                     return Ok(Ok(Done::bookkeeping(0)));
@@ -1185,8 +1222,9 @@ impl Write {
                     .run(
                         "replaying a part of the feed",
                         "insert into webhook_lanes
-                         (endpoint_id, lane_id, position, end_position, since, until)
-                         values ($1, $2, $3, $4, $5, $6)",
+                         (endpoint_id, lane_id, position, end_position, since, until,
+                          begin_position, begun_at)
+                         values ($1, $2, $3, $4, $5, $6, $3, $7)",
                         &[
                             Value::Text(&id),
                             Value::Text(&lane.id),
@@ -1194,6 +1232,7 @@ impl Write {
                             count(replay.end),
                             maybe(replay.since),
                             maybe(replay.until),
+                            Value::Time(*at),
                         ],
                     )
                     .await?;

@@ -1,7 +1,7 @@
 //! The management API, `/api/v1`: where the vendor makes organizations, directories and tokens,
 //! and reads what became of them. JSON in, JSON out, problem details for errors.
 
-mod audit;
+pub(crate) mod audit;
 mod catalogue;
 mod client;
 mod clients;
@@ -10,7 +10,7 @@ mod directories;
 mod erasures;
 mod events;
 pub(crate) mod holds;
-mod keys;
+pub(crate) mod keys;
 mod organizations;
 mod portal_links;
 mod receipts;
@@ -24,7 +24,7 @@ mod sign_in;
 mod snapshot;
 pub(crate) mod tokens;
 pub(crate) mod users;
-mod webhooks;
+pub(crate) mod webhooks;
 
 use std::marker::PhantomData;
 use std::sync::Arc;

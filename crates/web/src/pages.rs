@@ -13,6 +13,7 @@ mod directory;
 mod form;
 mod parts;
 mod password;
+mod pictures;
 mod portal;
 #[cfg(test)]
 mod samples;

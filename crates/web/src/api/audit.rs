@@ -245,8 +245,10 @@ pub(super) async fn csv(
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+pub(crate) enum Form {
+    /// A line of JSON for each.
     Lines,
+    /// RFC 4180.
     Table,
 }
 
@@ -267,15 +269,19 @@ struct BrokenOff;
 
 async fn export(vendor: Vendor, query: AuditQuery, form: Form) -> Result<Response, Problem> {
     let filter = query.filter(&vendor.store).await?;
+    Ok(exported(vendor.store, filter, form))
+}
+
+/// All entries that are meant, as a stream.
+pub(crate) fn exported(store: ApiStore, filter: AuditFilter, form: Form) -> Response {
     let (media_type, head) = match form {
         Form::Lines => ("application/x-ndjson", ""),
         Form::Table => ("text/csv", COLUMNS),
     };
-    let store = vendor.store;
     let export = Export { store, filter, after: None, form, head, is_over: false };
     let body = Body::from_stream(stream::unfold(export, Export::next));
     let media_type = HeaderValue::from_static(media_type);
-    Ok(([(header::CONTENT_TYPE, media_type)], body).into_response())
+    ([(header::CONTENT_TYPE, media_type)], body).into_response()
 }
 
 impl Export {

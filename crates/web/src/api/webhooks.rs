@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::http::StatusCode;
-use directory::webhook::{EndpointUrl, FILTER_MAX, Filter, SigningSecret};
+use directory::webhook::{EndpointUrl, FILTER_MAX, Filter, Networks, SigningSecret};
 use directory::{DeliveryId, EndpointId};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -298,8 +298,7 @@ impl From<DeliveryRecord> for DeliveryView {
     }
 }
 
-fn check_url(vendor: &Vendor, text: &str) -> Result<String, Problem> {
-    let allowed = &vendor.counter.settings.webhook_networks;
+pub(crate) fn check_url(allowed: &Networks, text: &str) -> Result<String, Problem> {
     let url = EndpointUrl::parse(text, allowed).map_err(|bad| {
         Problem::invalid(
             format!("`url` cannot be used: {bad}"),
@@ -310,12 +309,12 @@ fn check_url(vendor: &Vendor, text: &str) -> Result<String, Problem> {
     Ok(url.as_str().to_owned())
 }
 
-fn check_description(text: Option<String>) -> Result<Option<String>, Problem> {
+pub(crate) fn check_description(text: Option<String>) -> Result<Option<String>, Problem> {
     let given = text.filter(|text| !text.trim().is_empty());
     given.map(|text| check_name("description", &text)).transpose()
 }
 
-fn check_types(types: Vec<String>) -> Result<Vec<String>, Problem> {
+pub(crate) fn check_types(types: Vec<String>) -> Result<Vec<String>, Problem> {
     match types.iter().find(|it| !Filter::is_type(it)) {
         _ if types.len() > FILTER_MAX => Err(too_many("event_types")),
         None => Ok(types),
@@ -327,7 +326,10 @@ fn check_types(types: Vec<String>) -> Result<Vec<String>, Problem> {
     }
 }
 
-fn check_ids<T: std::str::FromStr>(field: &str, ids: &[String]) -> Result<Vec<T>, Problem> {
+pub(crate) fn check_ids<T: std::str::FromStr>(
+    field: &str,
+    ids: &[String],
+) -> Result<Vec<T>, Problem> {
     if ids.len() > FILTER_MAX {
         return Err(too_many(field));
     }
@@ -356,7 +358,7 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Tagged<WebhookView>), Problem> {
     let secret = SigningSecret::new((vendor.counter.entropy)());
     let new = NewEndpoint {
-        url: check_url(&vendor, &new.url)?,
+        url: check_url(&vendor.counter.settings.webhook_networks, &new.url)?,
         description: check_description(new.description)?,
         filter: Filter {
             types: check_types(new.event_types)?,
@@ -367,15 +369,7 @@ pub(super) async fn create(
         from_the_beginning: new.begin == Begin::Beginning,
         secret: secret.clone(),
     };
-    let made = vendor.store.create_endpoint(new).await?.ok_or_else(|| {
-        Problem::new(
-            StatusCode::CONFLICT,
-            "webhooks-full",
-            "There are as many webhook endpoints as there may be",
-            format!("there are {}", directory::webhook::ENDPOINTS_MAX),
-            "Delete one that is not needed any more, or have one endpoint hand events on",
-        )
-    })?;
+    let made = vendor.store.create_endpoint(new).await?.ok_or_else(full)?;
     let mut made = load(&vendor, made).await?;
     made.view.secret = Some(secret.reveal().to_owned());
     Ok((StatusCode::CREATED, made))
@@ -410,8 +404,9 @@ pub(super) async fn patch(
     let (organizations, directories) = (&patch.organization_ids, &patch.directory_ids);
     let organizations = organizations.as_ref().map(|ids| check_ids("organization_ids", ids));
     let directories = directories.as_ref().map(|ids| check_ids("directory_ids", ids));
+    let allowed = &vendor.counter.settings.webhook_networks;
     let change = EndpointChange {
-        url: patch.url.map(|url| check_url(&vendor, &url)).transpose()?,
+        url: patch.url.map(|url| check_url(allowed, &url)).transpose()?,
         description: patch.description.map(|text| check_description(Some(text))).transpose()?,
         types: patch.event_types.map(check_types).transpose()?,
         organizations: organizations.transpose()?,
@@ -523,13 +518,17 @@ pub(super) async fn replay_one(
         // Asked twice, it is still brought once.
         return Ok((StatusCode::ACCEPTED, Json(view)));
     }
-    Err(Problem::new(
+    Err(event_is_gone())
+}
+
+pub(crate) fn event_is_gone() -> Problem {
+    Problem::new(
         StatusCode::GONE,
         "event-is-gone",
         "The event of this delivery is not kept any more",
         "events are kept for as long as the server is told to",
         "Read users and groups anew; have events kept for longer with `--keep-events-days`",
-    ))
+    )
 }
 
 /// `POST /webhooks/{webhook}/replay`: has several brought again.
@@ -576,11 +575,21 @@ pub(super) async fn replay(
     Ok((StatusCode::ACCEPTED, Json(Replayed { deliveries })))
 }
 
-fn endpoint_id(text: &str) -> Result<EndpointId, Problem> {
+pub(crate) fn full() -> Problem {
+    Problem::new(
+        StatusCode::CONFLICT,
+        "webhooks-full",
+        "There are as many webhook endpoints as there may be",
+        format!("there are {}", directory::webhook::ENDPOINTS_MAX),
+        "Delete one that is not needed any more, or have one endpoint hand events on",
+    )
+}
+
+pub(crate) fn endpoint_id(text: &str) -> Result<EndpointId, Problem> {
     id(text, "webhook endpoint")
 }
 
-fn unknown() -> Problem {
+pub(crate) fn unknown() -> Problem {
     Problem::not_found("webhook endpoint")
 }
 

@@ -1,13 +1,18 @@
 //! The dashboard: where people of the vendor sign in, and see and do what the management API has.
 
 pub(super) mod account;
+pub(super) mod api_keys;
+pub(super) mod audit;
 pub(super) mod by_provider;
+pub(super) mod events;
 pub(super) mod join;
+pub(super) mod live;
 pub(super) mod members;
 pub(super) mod organizations;
 pub(super) mod overview;
 pub(super) mod sign_in;
 pub(super) mod simulator;
+pub(super) mod webhooks;
 
 use std::sync::Arc;
 
@@ -47,7 +52,10 @@ impl Place {
 
 #[rustfmt::skip]
 pub(super) fn places() -> Vec<Place> {
-    use ApiScope::{DirectoriesRead, DirectoriesWrite, OrganizationsRead, OrganizationsWrite, PortalWrite};
+    use ApiScope::{
+        AuditRead, DirectoriesRead, DirectoriesWrite, EventsRead, KeysRead, KeysWrite, OrganizationsRead,
+        OrganizationsWrite, PortalWrite, WebhooksRead, WebhooksWrite,
+    };
     use Needs::{Nothing, Owner, Scope};
 
     let own = vec![
@@ -70,9 +78,29 @@ pub(super) fn places() -> Vec<Place> {
         Place::get("/dashboard/simulator/{simulation}/live", simulator::live).needs(Scope(DirectoriesRead)),
         Place::post("/dashboard/simulator/{simulation}/act", simulator::act).needs(Scope(DirectoriesWrite)),
         Place::post("/dashboard/simulator/{simulation}/end", simulator::end).needs(Scope(DirectoriesWrite)),
+        Place::post("/dashboard/members/sign-in", members::require_provider).needs(Owner),
+        Place::get("/dashboard/live", live::listen).needs(Nothing),
+        Place::get("/dashboard/events", events::list).needs(Scope(EventsRead)),
+        Place::get("/dashboard/events/{position}", events::show).needs(Scope(EventsRead)),
+        Place::get("/dashboard/webhooks", webhooks::list).needs(Scope(WebhooksRead)),
+        Place::post("/dashboard/webhooks", webhooks::create).needs(Scope(WebhooksWrite)),
+        Place::get("/dashboard/webhooks/{webhook}", webhooks::show).needs(Scope(WebhooksRead)),
+        Place::post("/dashboard/webhooks/{webhook}", webhooks::edit).needs(Scope(WebhooksWrite)),
+        Place::post("/dashboard/webhooks/{webhook}/switch", webhooks::switch).needs(Scope(WebhooksWrite)),
+        Place::post("/dashboard/webhooks/{webhook}/delete", webhooks::delete).needs(Scope(WebhooksWrite)),
+        Place::post("/dashboard/webhooks/{webhook}/secret", webhooks::rotate).needs(Scope(WebhooksWrite)),
+        Place::post("/dashboard/webhooks/{webhook}/test", webhooks::test).needs(Scope(WebhooksWrite)),
+        Place::post("/dashboard/webhooks/{webhook}/replay", webhooks::replay).needs(Scope(WebhooksWrite)),
+        Place::get("/dashboard/webhooks/{webhook}/deliveries/{delivery}", webhooks::delivery).needs(Scope(WebhooksRead)),
+        Place::post("/dashboard/webhooks/{webhook}/deliveries/{delivery}/replay", webhooks::bring_again).needs(Scope(WebhooksWrite)),
+        Place::get("/dashboard/api-keys", api_keys::show).needs(Scope(KeysRead)),
+        Place::post("/dashboard/api-keys", api_keys::create).needs(Scope(KeysWrite)),
+        Place::post("/dashboard/api-keys/{key}/revoke", api_keys::revoke).needs(Scope(KeysWrite)),
+        Place::get("/dashboard/audit", audit::list).needs(Scope(AuditRead)),
+        Place::get("/dashboard/audit/export/{form}", audit::export).needs(Scope(AuditRead)),
         Place::get("/dashboard/members", members::show).needs(Nothing),
         Place::post("/dashboard/members", members::invite).needs(Owner),
-        Place::post("/dashboard/members/sign-in", members::require_provider).needs(Owner),
+        Place::post("/dashboard/members/{member}/role", members::set_role).needs(Owner),
         Place::post("/dashboard/members/{member}/remove", members::remove).needs(Owner),
         Place::get("/dashboard/account", account::show).needs(Nothing),
         Place::post("/dashboard/account/sessions/{session}/end", account::end).needs(Nothing),

@@ -2,6 +2,7 @@
 //! which photographs what the test has written.
 
 mod by_provider;
+mod desk;
 mod portal;
 mod simulator;
 
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use askama::Template;
-use directory::{DirectoryState, MemberRole, PortalLinkState};
+use directory::{MemberRole, PortalLinkState};
 use jiff::Timestamp;
 
 use crate::pages::brand::{Brand, Logo};
@@ -21,7 +22,6 @@ use crate::pages::dashboard::members::{MemberRow, MembersPage, Standing, WrongIn
 use crate::pages::dashboard::organizations::{
     DirectoryRow, LinkRow, OrganizationPage, OrganizationsPage, Row,
 };
-use crate::pages::dashboard::overview::{Overview, Troubled};
 use crate::pages::dashboard::sign_in::{SignInPage, Wrong};
 use crate::pages::directory::connection::Connection;
 use crate::pages::parts::{Copyable, Frame, When};
@@ -81,6 +81,7 @@ fn samples() -> Vec<Sample> {
     of_dashboard(&mut add);
     by_provider::add_all(&mut add);
     simulator::add_all(&mut add);
+    desk::add_all(&mut add);
     all
 }
 
@@ -119,30 +120,6 @@ fn of_dashboard(add: &mut impl FnMut(&str, &str, Result<String, askama::Error>))
         add("dashboard/join", special, join.render());
     }
     add("dashboard/no-invitation", "ended", NoInvitation { frame: frame() }.render());
-
-    let overview = |special, counts: [usize; 5], troubled: Vec<Troubled>| Overview {
-        frame: frame(),
-        signed_in: signed_in("", MemberRole::Owner),
-        counts: DirectoryState::ALL.into_iter().zip(counts).collect(),
-        active_users: counts.iter().sum::<usize>() as u64 * 311,
-        groups: counts.iter().sum::<usize>() as u64 * 9,
-        troubled,
-        has_more: special,
-    };
-    add("dashboard/overview", "empty", overview(false, [0; 5], Vec::new()).render());
-    let troubled = |name: &str, state, refused_with| Troubled {
-        name: "Okta".to_owned(),
-        organization: name.to_owned(),
-        organization_id: "org-01kc2x4n0s0000000000000001".to_owned(),
-        state,
-        last_contact_at: Some(at("2026-11-22T15:58:00Z")),
-        refused_with,
-    };
-    let some = vec![
-        troubled("Acme Industries", DirectoryState::Failing, Some(403)),
-        troubled("Globex", DirectoryState::Silent, None),
-    ];
-    add("dashboard/overview", "filled", overview(true, [3, 41, 1, 1, 2], some).render());
 
     let organizations = |wanted: &str, organizations: Vec<Row>, role| OrganizationsPage {
         frame: frame(),

@@ -6,6 +6,7 @@ mod bulk;
 mod conditions;
 mod credentials;
 mod dashboard;
+mod desk;
 mod disk;
 mod edits;
 mod feed;

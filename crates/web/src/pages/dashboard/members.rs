@@ -151,6 +151,17 @@ pub(super) async fn invite(dashboard: Dashboard) -> Result<Response, Stop> {
     everybody(dashboard, Some(Copyable::new("invitation", url)), None).await
 }
 
+/// `POST /dashboard/members/{member}/role`.
+pub(super) async fn set_role(
+    dashboard: Dashboard,
+    Path(member): Path<String>,
+) -> Result<Response, Stop> {
+    let member: MemberId = member.parse().map_err(|_| Problem::not_found("member"))?;
+    let role: MemberRole = dashboard.form.text("role").parse().map_err(|_| Stop::Unreadable)?;
+    dashboard.store.set_member_role(member, role).await?;
+    Ok(go_to("/dashboard/members"))
+}
+
 /// `POST /dashboard/members/{member}/remove`.
 pub(super) async fn remove(
     dashboard: Dashboard,

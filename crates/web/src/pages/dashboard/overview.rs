@@ -1,38 +1,130 @@
-//! The first page of the dashboard: how it goes.
+//! The first page of the dashboard: how it goes, and what is wrong now.
+
+use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::response::Response;
-use directory::DirectoryState;
+use directory::{DirectoryId, DirectoryState, HoldState, OrganizationId};
+use jiff::SignedDuration;
+use store::{ApiStore, DirectorySummary, EndpointSummary, MinuteOfRequests};
 
-use super::{Dashboard, SignedIn};
+use super::webhooks::Standing;
+use super::{Dashboard, SignedIn, live};
+use crate::pages::directory::live::Live;
 use crate::pages::parts::{Frame, When};
+use crate::pages::pictures::{Bars, Stretch};
 use crate::pages::{Stop, page};
 
 /// Directories that are looked at for the overview: beyond that, it says that there are more.
 const DIRECTORIES_MAX: u64 = 1_000;
+
+/// Lines of each kind of what somebody should look at.
+const LINES_MAX: usize = 50;
+
+/// Minutes that are pictured.
+const MINUTES: usize = 60;
+
+/// How long before its end a token is told of.
+const SOON: SignedDuration = SignedDuration::from_hours(24 * 30);
 
 #[derive(Template)]
 #[template(path = "dashboard/overview.html")]
 pub(crate) struct Overview {
     pub(crate) frame: Frame,
     pub(crate) signed_in: SignedIn,
+    pub(crate) live: Live,
     pub(crate) counts: Vec<(DirectoryState, usize)>,
     pub(crate) active_users: u64,
     pub(crate) groups: u64,
+    pub(crate) requests: Bars,
+    pub(crate) events: Bars,
+    /// Events that the endpoint is behind which is furthest behind.
+    pub(crate) behind: u64,
     /// What somebody should look at.
     pub(crate) troubled: Vec<Troubled>,
+    pub(crate) held: Vec<Held>,
+    pub(crate) ending: Vec<Ending>,
+    pub(crate) endpoints: Vec<Endpoint>,
     /// Whether there are more directories than were looked at.
     pub(crate) has_more: bool,
 }
 
-/// A directory that does not go as it should.
-pub(crate) struct Troubled {
+impl Overview {
+    pub(crate) fn is_well(&self) -> bool {
+        self.troubled.is_empty()
+            && self.held.is_empty()
+            && self.ending.is_empty()
+            && self.endpoints.is_empty()
+    }
+}
+
+/// Where something is.
+#[derive(Clone)]
+pub(crate) struct Of {
     pub(crate) name: String,
     pub(crate) organization: String,
     pub(crate) organization_id: String,
+    pub(crate) address: String,
+}
+
+/// A directory that does not go as it should.
+pub(crate) struct Troubled {
+    pub(crate) of: Of,
     pub(crate) state: DirectoryState,
     pub(crate) last_contact_at: Option<When>,
     pub(crate) refused_with: Option<u16>,
+}
+
+/// A directory whose changes wait.
+pub(crate) struct Held {
+    pub(crate) of: Of,
+    /// Whether they are being let out already.
+    pub(crate) is_let_out: bool,
+}
+
+/// A token that ends soon.
+pub(crate) struct Ending {
+    pub(crate) of: Of,
+    pub(crate) last_four: String,
+    pub(crate) expires_at: When,
+    /// Whether the provider has used it: then something fails when it ends.
+    pub(crate) is_used: bool,
+}
+
+/// An endpoint to which events do not come as they should.
+pub(crate) struct Endpoint {
+    pub(crate) address: String,
+    pub(crate) url: String,
+    pub(crate) standing: Standing,
+    pub(crate) events_behind: u64,
+    pub(crate) failed: u64,
+}
+
+/// What organizations are called that were asked for.
+struct Names<'s> {
+    store: &'s ApiStore,
+    known: BTreeMap<OrganizationId, String>,
+}
+
+impl Names<'_> {
+    async fn of(&mut self, summary: &DirectorySummary) -> Result<Of, Stop> {
+        let (id, directory) = (summary.directory.organization_id, summary.directory.id);
+        let organization = match self.known.get(&id) {
+            Some(name) => name.clone(),
+            None => {
+                let found = self.store.organization(id).await?;
+                let name = found.map(|it| it.name).unwrap_or_default();
+                self.known.insert(id, name.clone());
+                name
+            }
+        };
+        Ok(Of {
+            name: summary.directory.name.clone(),
+            organization,
+            organization_id: id.to_string(),
+            address: format!("/dashboard/organizations/{id}/directories/{directory}"),
+        })
+    }
 }
 
 /// `GET /dashboard`.
@@ -48,22 +140,118 @@ pub(super) async fn show(dashboard: Dashboard) -> Result<Response, Stop> {
     let (active_users, groups) = found.iter().fold((0, 0), |(users, groups), it| {
         (users + it.active_user_count, groups + it.group_count)
     });
-    let mut troubled = Vec::new();
+    let mut names = Names { store: &store, known: BTreeMap::new() };
+    let (mut troubled, mut held) = (Vec::new(), Vec::new());
     for summary in &found {
         let state = summary.state(now);
-        if !matches!(state, DirectoryState::Failing | DirectoryState::Silent) {
-            continue;
+        let is_wrong = matches!(state, DirectoryState::Failing | DirectoryState::Silent);
+        if is_wrong && troubled.len() < LINES_MAX {
+            let refused_with = summary.contact.refused_with;
+            troubled.push(Troubled {
+                of: names.of(summary).await?,
+                state,
+                last_contact_at: summary.contact.last_at.map(When),
+                refused_with: refused_with.filter(|_| state == DirectoryState::Failing),
+            });
         }
-        let organization_id = summary.directory.organization_id;
-        let organization = store.organization(organization_id).await?;
-        troubled.push(Troubled {
-            name: summary.directory.name.clone(),
-            organization: organization.map(|it| it.name).unwrap_or_default(),
-            organization_id: organization_id.to_string(),
-            state,
-            last_contact_at: summary.contact.last_at.map(When),
-            refused_with: summary.contact.refused_with.filter(|_| state == DirectoryState::Failing),
+        if let Some((_, _, state)) = summary.hold
+            && held.len() < LINES_MAX
+        {
+            let is_let_out = state == HoldState::LettingOut;
+            held.push(Held { of: names.of(summary).await?, is_let_out });
+        }
+    }
+    let mut ending = Vec::new();
+    for (id, token) in store.tokens_ending_before(now + SOON, LINES_MAX as u64).await? {
+        let known = found.iter().find(|it| it.directory.id == id);
+        let of: Of = match known {
+            Some(summary) => names.of(summary).await?,
+            None => match directory(&store, id).await? {
+                Some(summary) => names.of(&summary).await?,
+                None => continue,
+            },
+        };
+        ending.push(Ending {
+            of,
+            last_four: token.last_four,
+            expires_at: When(token.expires_at),
+            is_used: token.last_used_at.is_some(),
         });
     }
-    Ok(page(&Overview { frame, signed_in, counts, active_users, groups, troubled, has_more }))
+    let endpoints = store.endpoints(None, directory::webhook::ENDPOINTS_MAX).await?;
+    let is_on = |it: &&EndpointSummary| it.endpoint.disabled.is_none();
+    let behind = endpoints.iter().filter(is_on).map(|it| it.events_behind).max().unwrap_or(0);
+    let endpoint = |it: EndpointSummary| Endpoint {
+        address: format!("/dashboard/webhooks/{}", it.endpoint.id),
+        standing: Standing::of(&it, now),
+        url: it.endpoint.url,
+        events_behind: it.events_behind,
+        failed: it.failed_count,
+    };
+    let is_wrong =
+        |it: &Endpoint| it.failed > 0 || !matches!(it.standing, Standing::Well | Standing::Unused);
+    let endpoints = endpoints.into_iter().map(endpoint).filter(is_wrong).take(LINES_MAX);
+    let requests = store.requests_by_minute(now, MINUTES).await?;
+    let events = store.events_by_minute(now, MINUTES).await?;
+    Ok(page(&Overview {
+        frame,
+        signed_in,
+        live: live::of_overview(),
+        counts,
+        active_users,
+        groups,
+        requests: requests_pictured(&requests),
+        events: events_pictured(&events),
+        behind,
+        troubled,
+        held,
+        ending,
+        endpoints: endpoints.collect(),
+        has_more,
+    }))
+}
+
+async fn directory(
+    store: &ApiStore,
+    id: DirectoryId,
+) -> Result<Option<DirectorySummary>, store::Error> {
+    store.directory(id).await
+}
+
+fn ago(place: usize) -> String {
+    match MINUTES - 1 - place {
+        0 => "now".to_owned(),
+        1 => "a minute ago".to_owned(),
+        minutes => format!("{minutes} minutes ago"),
+    }
+}
+
+fn requests_pictured(minutes: &[Option<MinuteOfRequests>]) -> Bars {
+    let stretches: Vec<_> =
+        minutes.iter().map(|it| it.map(|it| Stretch { all: it.all, bad: it.failed })).collect();
+    let known = || stretches.iter().flatten();
+    let (all, bad): (u64, u64) = (known().map(|it| it.all).sum(), known().map(|it| it.bad).sum());
+    let most = known().map(|it| it.all).max().unwrap_or(0);
+    let of = if known().count() == MINUTES {
+        "in the last hour".to_owned()
+    } else {
+        format!("in the last {} minutes", known().count())
+    };
+    let said = format!("{all} {of}, {bad} of them failed; {most} in the busiest minute.");
+    Bars::new(said, &stretches, |place, it| {
+        format!("{}: {}, {} failed", ago(place), it.all, it.bad)
+    })
+}
+
+fn events_pictured(minutes: &[u64]) -> Bars {
+    let stretches: Vec<_> = minutes.iter().map(|it| Some(Stretch { all: *it, bad: 0 })).collect();
+    let (all, most) = (minutes.iter().sum::<u64>(), minutes.iter().max().copied().unwrap_or(0));
+    let said = format!("{all} in the last hour; {most} in the busiest minute.");
+    Bars::new(said, &stretches, |place, it| format!("{}: {}", ago(place), it.all))
+}
+
+#[cfg(test)]
+pub(crate) fn pictured(minutes: &[u64]) -> [Bars; 2] {
+    let of = |all: &u64| Some(MinuteOfRequests { all: *all, failed: all / 5 });
+    [requests_pictured(&minutes.iter().map(of).collect::<Vec<_>>()), events_pictured(minutes)]
 }

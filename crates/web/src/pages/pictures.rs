@@ -1,0 +1,161 @@
+//! Pictures for what people would rather look at than read: drawn on the server, as SVG, and said in words
+//! for whoever does not see them. Their colours stand in the stylesheet.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+/// How wide and high a picture is, in units of its own: it is as wide as there is room.
+const WIDTH: f64 = 600.0;
+const HEIGHT: f64 = 64.0;
+
+/// Bars beside each other, one for each stretch of time. Of what is not known there is none.
+#[derive(Clone, Debug, Template)]
+#[template(
+    source = r#"<svg class="picture" role="img" viewBox="0 0 600 64" preserveAspectRatio="none" aria-label="{{ said }}">{% for bar in bars %}<rect class="{{ bar.class }}" x="{{ bar.x }}" y="{{ bar.y }}" width="{{ bar.width }}" height="{{ bar.height }}"><title>{{ bar.title }}</title></rect>{% endfor %}<line class="base" x1="0" y1="64" x2="600" y2="64"/></svg>"#,
+    ext = "html"
+)]
+pub(crate) struct Bars {
+    /// The same in words.
+    said: String,
+    bars: Vec<Bar>,
+}
+
+impl HtmlSafe for Bars {}
+
+#[derive(Clone, Debug)]
+struct Bar {
+    class: &'static str,
+    title: String,
+    x: String,
+    y: String,
+    width: String,
+    height: String,
+}
+
+/// One stretch of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    pub(crate) all: u64,
+    /// How many of them went wrong.
+    pub(crate) bad: u64,
+}
+
+impl Bars {
+    /// The same in words.
+    pub(crate) fn said(&self) -> &str {
+        &self.said
+    }
+
+    /// `said`: the same in words. `title` says what one of them is, by its place.
+    pub(crate) fn new(
+        said: String,
+        stretches: &[Option<Stretch>],
+        title: impl Fn(usize, Stretch) -> String,
+    ) -> Bars {
+        let most = stretches.iter().flatten().map(|it| it.all).max().unwrap_or(0).max(1);
+        let step = WIDTH / as_f64(stretches.len().max(1) as u64);
+        let bar = |class, place: usize, stretch: Stretch, count: u64| {
+            // What is there at all is seen.
+            let height = (as_f64(count) / as_f64(most) * HEIGHT).max(1.5);
+            Bar {
+                class,
+                title: title(place, stretch),
+                x: short(as_f64(place as u64) * step + step * 0.1),
+                y: short(HEIGHT - height),
+                width: short(step * 0.8),
+                height: short(height),
+            }
+        };
+        let mut bars = Vec::new();
+        for (place, stretch) in stretches.iter().enumerate() {
+            let Some(stretch) = *stretch else { continue };
+            if stretch.all > 0 {
+                bars.push(bar("all", place, stretch, stretch.all));
+            }
+            if stretch.bad > 0 {
+                bars.push(bar("bad", place, stretch, stretch.bad));
+            }
+        }
+        Bars { said, bars }
+    }
+}
+
+/// How something rises and falls: a line, with the ground below it filled.
+#[derive(Clone, Debug, Template)]
+#[template(
+    source = r#"<svg class="picture" role="img" viewBox="0 0 600 64" preserveAspectRatio="none" aria-label="{{ said }}">{% if !area.is_empty() %}<path class="area" d="{{ area }}"/><path class="line" d="{{ line }}" vector-effect="non-scaling-stroke"/>{% endif %}<line class="base" x1="0" y1="64" x2="600" y2="64"/></svg>"#,
+    ext = "html"
+)]
+pub(crate) struct Line {
+    said: String,
+    line: String,
+    area: String,
+}
+
+impl HtmlSafe for Line {}
+
+impl Line {
+    /// The same in words.
+    pub(crate) fn said(&self) -> &str {
+        &self.said
+    }
+
+    pub(crate) fn new(said: String, values: &[f64]) -> Line {
+        let most = values.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+        let step = WIDTH / as_f64(values.len().saturating_sub(1).max(1) as u64);
+        let point = |(place, value): (usize, &f64)| {
+            let y = HEIGHT - (value / most).clamp(0.0, 1.0) * (HEIGHT - 4.0) - 2.0;
+            format!("{} {}", short(as_f64(place as u64) * step), short(y))
+        };
+        let points: Vec<_> = values.iter().enumerate().map(point).collect();
+        if points.is_empty() {
+            return Line { said, line: String::new(), area: String::new() };
+        }
+        let line = format!("M{}", points.join("L"));
+        let end = short(as_f64(values.len().saturating_sub(1) as u64) * step);
+        let area = format!("{line}L{end} 64L0 64Z");
+        Line { said, line, area }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a picture is not that exact")]
+pub(crate) fn as_f64(number: u64) -> f64 {
+    number as f64
+}
+
+fn short(number: f64) -> String {
+    let text = format!("{number:.1}");
+    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_is_not_drawn_and_what_is_little_is_seen() {
+        let stretches = [
+            None,
+            Some(Stretch::default()),
+            Some(Stretch { all: 1, bad: 0 }),
+            Some(Stretch { all: 1_000, bad: 1_000 }),
+        ];
+        let bars =
+            Bars::new("said".to_owned(), &stretches, |place, it| format!("{place}: {}", it.all));
+        let titles: Vec<_> = bars.bars.iter().map(|it| it.title.as_str()).collect();
+        assert_eq!(titles, ["2: 1", "3: 1000", "3: 1000"]);
+        assert_eq!(bars.bars[0].height, "1.5");
+        assert_eq!(bars.bars[1].y, "0");
+        let html = bars.render().unwrap();
+        assert!(html.contains("aria-label=\"said\""), "{html}");
+    }
+
+    #[test]
+    fn a_line_goes_from_one_side_to_the_other() {
+        let line = Line::new("said".to_owned(), &[0.0, 2.0, 1.0]);
+        assert_eq!(line.line, "M0 62L300 2L600 32");
+        assert_eq!(line.area, "M0 62L300 2L600 32L600 64L0 64Z");
+        assert!(Line::new(String::new(), &[]).line.is_empty());
+        assert_eq!(Line::new(String::new(), &[1.0]).line, "M0 2");
+    }
+}

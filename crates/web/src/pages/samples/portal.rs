@@ -91,7 +91,7 @@ fn looking(section: &str) -> Inside {
 }
 
 /// The same, before a page of a directory.
-fn reader(section: &str) -> Reader {
+pub(super) fn reader(section: &str) -> Reader {
     of_inside(inside(section))
 }
 
@@ -108,7 +108,7 @@ fn of_inside(inside: Inside) -> Reader {
 }
 
 /// The page itself, as the photographer serves it.
-fn live(name: &str, special: &str) -> Live {
+pub(super) fn live(name: &str, special: &str) -> Live {
     Live { listen: "/news".to_owned(), page: format!("/{name}-{special}.html") }
 }
 
@@ -138,7 +138,7 @@ pub(super) fn connections() -> Vec<Connection> {
 }
 
 /// One that was heard of lately.
-fn connection() -> Connection {
+pub(super) fn connection() -> Connection {
     Connection {
         id: DIRECTORY.parse().expect("an id"),
         address: format!("{HOME}/directories/{DIRECTORY}"),

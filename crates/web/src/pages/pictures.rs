@@ -83,12 +83,12 @@ impl Bars {
 /// How something rises and falls: a line, with the ground below it filled.
 #[derive(Clone, Debug, Template)]
 #[template(
-    source = r#"<svg class="picture" role="img" viewBox="0 0 600 64" preserveAspectRatio="none" aria-label="{{ said }}">{% if !area.is_empty() %}<path class="area" d="{{ area }}"/><path class="line" d="{{ line }}" vector-effect="non-scaling-stroke"/>{% endif %}<line class="base" x1="0" y1="64" x2="600" y2="64"/></svg>"#,
+    source = r#"<svg class="picture" role="img" viewBox="0 0 600 64" preserveAspectRatio="none" aria-label="{{ said }}">{% if !area.is_empty() %}<path class="area" d="{{ area }}"/><path class="line" d="{{ path }}" vector-effect="non-scaling-stroke"/>{% endif %}<line class="base" x1="0" y1="64" x2="600" y2="64"/></svg>"#,
     ext = "html"
 )]
 pub(crate) struct Line {
     said: String,
-    line: String,
+    path: String,
     area: String,
 }
 
@@ -109,12 +109,12 @@ impl Line {
         };
         let points: Vec<_> = values.iter().enumerate().map(point).collect();
         if points.is_empty() {
-            return Line { said, line: String::new(), area: String::new() };
+            return Line { said, path: String::new(), area: String::new() };
         }
-        let line = format!("M{}", points.join("L"));
+        let path = format!("M{}", points.join("L"));
         let end = short(as_f64(values.len().saturating_sub(1) as u64) * step);
-        let area = format!("{line}L{end} 64L0 64Z");
-        Line { said, line, area }
+        let area = format!("{path}L{end} 64L0 64Z");
+        Line { said, path, area }
     }
 }
 
@@ -153,9 +153,9 @@ mod tests {
     #[test]
     fn a_line_goes_from_one_side_to_the_other() {
         let line = Line::new("said".to_owned(), &[0.0, 2.0, 1.0]);
-        assert_eq!(line.line, "M0 62L300 2L600 32");
+        assert_eq!(line.path, "M0 62L300 2L600 32");
         assert_eq!(line.area, "M0 62L300 2L600 32L600 64L0 64Z");
-        assert!(Line::new(String::new(), &[]).line.is_empty());
-        assert_eq!(Line::new(String::new(), &[1.0]).line, "M0 2");
+        assert!(Line::new(String::new(), &[]).path.is_empty());
+        assert_eq!(Line::new(String::new(), &[1.0]).path, "M0 2");
     }
 }

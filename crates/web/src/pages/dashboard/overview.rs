@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::response::Response;
-use directory::{DirectoryId, DirectoryState, HoldState, OrganizationId};
+use directory::{DirectoryState, HoldState, OrganizationId};
 use jiff::SignedDuration;
 use store::{ApiStore, DirectorySummary, EndpointSummary, MinuteOfRequests};
 
@@ -109,14 +109,13 @@ struct Names<'s> {
 impl Names<'_> {
     async fn of(&mut self, summary: &DirectorySummary) -> Result<Of, Stop> {
         let (id, directory) = (summary.directory.organization_id, summary.directory.id);
-        let organization = match self.known.get(&id) {
-            Some(name) => name.clone(),
-            None => {
-                let found = self.store.organization(id).await?;
-                let name = found.map(|it| it.name).unwrap_or_default();
-                self.known.insert(id, name.clone());
-                name
-            }
+        let organization = if let Some(name) = self.known.get(&id) {
+            name.clone()
+        } else {
+            let found = self.store.organization(id).await?;
+            let name = found.map(|it| it.name).unwrap_or_default();
+            self.known.insert(id, name.clone());
+            name
         };
         Ok(Of {
             name: summary.directory.name.clone(),
@@ -166,7 +165,7 @@ pub(super) async fn show(dashboard: Dashboard) -> Result<Response, Stop> {
         let known = found.iter().find(|it| it.directory.id == id);
         let of: Of = match known {
             Some(summary) => names.of(summary).await?,
-            None => match directory(&store, id).await? {
+            None => match store.directory(id).await? {
                 Some(summary) => names.of(&summary).await?,
                 None => continue,
             },
@@ -209,13 +208,6 @@ pub(super) async fn show(dashboard: Dashboard) -> Result<Response, Stop> {
         endpoints: endpoints.collect(),
         has_more,
     }))
-}
-
-async fn directory(
-    store: &ApiStore,
-    id: DirectoryId,
-) -> Result<Option<DirectorySummary>, store::Error> {
-    store.directory(id).await
 }
 
 fn ago(place: usize) -> String {

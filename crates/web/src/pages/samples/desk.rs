@@ -26,16 +26,17 @@ const DIRECTORY: &str = "dir-01kc2x4n0s0000000000000001";
 const REQUEST: &str = "req-01kc2x4n0s0000000000000001";
 const ENDPOINT: &str = "wh-01kc2x4n0s0000000000000001";
 
-fn live(of: &str) -> Live {
-    Live { listen: format!("/dashboard/live?of={of}"), page: format!("/dashboard/{of}") }
+/// As the photographer's server has it.
+fn live(name: &str, special: &str) -> Live {
+    Live { listen: "/news".to_owned(), page: format!("/{name}-{special}.html") }
 }
 
-fn refused() -> Option<Refused> {
+fn refused() -> Refused {
     let problem = Problem::invalid(
         "`url` cannot be used: it is within a network of your own",
         "Give an `https` URL of the internet; `roster serve --webhook-allow` names networks of your own",
     );
-    Some((&problem).into())
+    (&problem).into()
 }
 
 pub(super) fn add_all(add: &mut impl FnMut(&str, &str, Result<String, askama::Error>)) {
@@ -88,7 +89,7 @@ fn of_overview(add: &mut impl FnMut(&str, &str, Result<String, askama::Error>)) 
         let page = Overview {
             frame: frame(),
             signed_in: signed_in("", MemberRole::Owner),
-            live: live("overview"),
+            live: live("dashboard/overview", special),
             counts: DirectoryState::ALL.into_iter().zip(counts).collect(),
             active_users: counts.iter().sum::<usize>() as u64 * 311,
             groups: counts.iter().sum::<usize>() as u64 * 9,
@@ -139,7 +140,7 @@ fn of_events(add: &mut impl FnMut(&str, &str, Result<String, askama::Error>)) {
         let page = EventsPage {
             frame: frame(),
             signed_in: signed_in("events", MemberRole::Support),
-            live: live("events"),
+            live: live("dashboard/events", special),
             asked,
             wrong,
             kinds: kinds(),
@@ -253,11 +254,11 @@ fn of_webhooks(add: &mut impl FnMut(&str, &str, Result<String, askama::Error>)) 
         let page = WebhooksPage {
             frame: frame(),
             signed_in: signed_in("webhooks", role),
-            live: live("webhooks"),
+            live: live("dashboard/webhooks", special),
             endpoints: standings.into_iter().filter(|_| is_filled).map(endpoint).collect(),
             kinds: kinds(),
             typed: if is_refused { typed() } else { Typed::default() },
-            refused: refused().filter(|_| is_refused),
+            refused: is_refused.then(refused),
         };
         add("dashboard/webhooks", special, page.render());
     }
@@ -285,12 +286,12 @@ fn of_webhooks(add: &mut impl FnMut(&str, &str, Result<String, askama::Error>)) 
         let page = WebhookPage {
             frame: frame(),
             signed_in: signed_in("webhooks", role),
-            live: live("webhooks"),
+            live: live("dashboard/webhook", special),
             endpoint: endpoint(standing),
             kinds: kinds(),
             typed: typed(),
             made: (special == "made").then_some(made),
-            refused: refused().filter(|_| is_refused),
+            refused: is_refused.then(refused),
             replays: if is_filled { vec![replay] } else { Vec::new() },
             lag: is_filled.then(|| Line::new(said, &values)),
             state: is_refused.then_some(DeliveryState::Failed),
@@ -320,7 +321,7 @@ fn of_webhooks(add: &mut impl FnMut(&str, &str, Result<String, askama::Error>)) 
         let page = DeliveryPage {
             frame: frame(),
             signed_in: signed_in("webhooks", MemberRole::Owner),
-            live: live("webhooks"),
+            live: live("dashboard/delivery", special),
             endpoint: endpoint(Standing::Failing),
             delivery: delivery(state),
             attempts: if is_kept { vec![attempt(2), attempt(1)] } else { Vec::new() },
@@ -357,7 +358,7 @@ fn of_keys(add: &mut impl FnMut(&str, &str, Result<String, askama::Error>)) {
             signed_in: signed_in("api-keys", role),
             keys: if is_filled { keys } else { Vec::new() },
             made: is_made.then(|| Copyable::new("api-key", "roster-api-4f1d0c9b2e7a8d6f3c5b1a0e")),
-            refused: refused().filter(|_| is_refused),
+            refused: is_refused.then(refused),
             name: if is_refused { "nightly".to_owned() } else { String::new() },
             organization: String::new(),
             scopes: Scope::all(if is_refused { &["read"] } else { &[] }),
@@ -396,7 +397,7 @@ fn of_audit(add: &mut impl FnMut(&str, &str, Result<String, askama::Error>)) {
             frame: frame(),
             signed_in: signed_in("audit", MemberRole::Support),
             asked,
-            refused: refused().filter(|_| is_refused),
+            refused: is_refused.then(refused),
             actions: Action::ALL.iter().map(|it| it.as_str()).collect(),
             rows: if is_filled { rows } else { Vec::new() },
             next: is_filled.then(|| "/dashboard/audit?after=aud-1".to_owned()),

@@ -41,7 +41,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve SCIM and the management API
-    Serve(serve::Arguments),
+    Serve(Box<serve::Arguments>),
     /// Show everything at once: a fresh server, and a simulated Okta that provisions people into it
     Demo(demo::Arguments),
     /// Move everything from the embedded database to PostgreSQL
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         match arguments.command {
-            Command::Serve(arguments) => serve::run(arguments).await,
+            Command::Serve(arguments) => serve::run(*arguments).await,
             Command::Demo(arguments) => demo::run(arguments).await,
             Command::MigrateTo(arguments) => migrate_to::run(arguments).await,
             Command::Simulate(command) => simulate::run(command).await,

@@ -9,6 +9,7 @@ use web::SignInProvider;
 
 /// The provider, and who is let in by it.
 #[derive(Args, Clone)]
+#[expect(clippy::struct_field_names, reason = "they are the names of the options")]
 pub(crate) struct SignIn {
     /// Your OpenID Connect provider, by which members may sign in to the dashboard: its issuer, as it
     /// writes it, such as `https://login.example.com`

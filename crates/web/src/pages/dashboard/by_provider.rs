@@ -169,10 +169,8 @@ fn cookie_name(counter: &Counter) -> &'static str {
 
 /// `SameSite=Lax`: it is the provider's site that sends the browser back.
 fn set_cookie(counter: &Counter, value: &str, seconds: u32) -> HeaderValue {
-    let (name, secure) = match counter.settings.is_encrypted() {
-        true => (COOKIE, "; Secure"),
-        false => (PLAIN_COOKIE, ""),
-    };
+    let secure = if counter.settings.is_encrypted() { "; Secure" } else { "" };
+    let name = cookie_name(counter);
     let cookie =
         format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
     HeaderValue::try_from(cookie).expect("what is kept is plain ASCII")

@@ -23,6 +23,7 @@ mod problem;
 mod scim;
 pub mod settings;
 mod shares;
+mod table;
 mod taken;
 mod unreadable;
 

@@ -5,6 +5,7 @@ pub(super) mod join;
 pub(super) mod members;
 pub(super) mod organizations;
 pub(super) mod overview;
+pub(super) mod requests;
 pub(super) mod sign_in;
 
 use std::sync::Arc;
@@ -45,7 +46,9 @@ impl Place {
 
 #[rustfmt::skip]
 pub(super) fn places() -> Vec<Place> {
-    use ApiScope::{DirectoriesRead, OrganizationsRead, OrganizationsWrite, PortalWrite};
+    use ApiScope::{
+        DirectoriesRead, DirectoriesWrite, OrganizationsRead, OrganizationsWrite, PortalWrite, UsersRead,
+    };
     use Needs::{Nothing, Owner, Scope};
 
     let own = vec![
@@ -57,6 +60,11 @@ pub(super) fn places() -> Vec<Place> {
         Place::get("/dashboard/organizations", organizations::list).needs(Scope(OrganizationsRead)),
         Place::post("/dashboard/organizations", organizations::create).needs(Scope(OrganizationsWrite)),
         Place::get("/dashboard/organizations/{organization}", organizations::show).needs(Scope(OrganizationsRead)),
+        Place::post("/dashboard/organizations/{organization}", organizations::edit).needs(Scope(OrganizationsWrite)),
+        Place::post("/dashboard/organizations/{organization}/safety", organizations::guard).needs(Scope(OrganizationsWrite)),
+        Place::post("/dashboard/organizations/{organization}/delete", organizations::delete).needs(Scope(OrganizationsWrite)),
+        Place::post("/dashboard/organizations/{organization}/directories", organizations::connect).needs(Scope(DirectoriesWrite)),
+        Place::get("/dashboard/requests", requests::show).needs(Scope(UsersRead)),
         Place::post("/dashboard/organizations/{organization}/portal-links", organizations::invite).needs(Scope(PortalWrite)),
         Place::post("/dashboard/organizations/{organization}/portal-links/{link}/revoke", organizations::revoke).needs(Scope(PortalWrite)),
         Place::get("/dashboard/members", members::show).needs(Nothing),

@@ -17,10 +17,12 @@
 
 pub(super) mod activity;
 pub(super) mod connection;
+pub(super) mod events;
 pub(super) mod groups;
 pub(super) mod live;
 pub(super) mod people;
 pub(super) mod set_up;
+pub(super) mod settings;
 pub(super) mod status;
 pub(super) mod tokens;
 
@@ -51,7 +53,7 @@ pub(crate) struct Tab {
 
 /// All of them, in their order.
 #[rustfmt::skip]
-const TABS: [Tab; 6] = {
+const TABS: [Tab; 8] = {
     use PortalFeature::{Activity, People, SetUp, Tokens};
 
     [
@@ -60,7 +62,9 @@ const TABS: [Tab; 6] = {
         Tab { word: "people", titles: (Some("People"), Some("Users")), feature: Some(People) },
         Tab { word: "groups", titles: (Some("Groups"), Some("Groups")), feature: Some(People) },
         Tab { word: "activity", titles: (Some("Activity"), Some("Requests")), feature: Some(Activity) },
+        Tab { word: "events", titles: (None, Some("Events")), feature: None },
         Tab { word: "tokens", titles: (Some("Tokens"), Some("Tokens")), feature: Some(Tokens) },
+        Tab { word: "settings", titles: (None, Some("Settings")), feature: None },
     ]
 };
 
@@ -83,7 +87,6 @@ enum Portal {
     /// Whoever has a link that opens this part.
     With(PortalFeature),
     /// Nobody: it is for the vendor.
-    #[expect(dead_code, reason = "pages for members alone come next")]
     Nobody,
 }
 
@@ -117,8 +120,10 @@ where
 /// Everything of a directory.
 #[rustfmt::skip]
 fn rows() -> Vec<Row> {
-    use ApiScope::{DirectoriesRead, DirectoriesWrite, TokensRead, TokensWrite, UsersRead};
-    use Portal::{Whoever, With};
+    use ApiScope::{
+        DirectoriesRead, DirectoriesWrite, EventsRead, TokensRead, TokensWrite, UsersRead, UsersWrite,
+    };
+    use Portal::{Nobody, Whoever, With};
     use PortalFeature::{Activity, People, SetUp, Status, Tokens};
 
     vec![
@@ -129,15 +134,29 @@ fn rows() -> Vec<Row> {
         get("/set-up", set_up::show, With(SetUp), DirectoriesRead),
         post("/set-up", set_up::give_token, With(SetUp), TokensWrite),
         get("/people", people::list, With(People), UsersRead),
+        get("/people.csv", people::table, With(People), UsersRead),
         get("/people/{user}", people::show, With(People), UsersRead),
+        post("/people/{user}/erase", people::erase, Nobody, UsersWrite),
+        get("/erasures/{erasure}", people::receipt, Nobody, UsersRead),
         get("/groups", groups::list, With(People), UsersRead),
+        get("/groups.csv", groups::table, With(People), UsersRead),
         get("/groups/{group}", groups::show, With(People), UsersRead),
         get("/activity", activity::list, With(Activity), UsersRead),
         get("/activity/{request}", activity::show, With(Activity), UsersRead),
+        post("/activity/{request}/rerun", activity::rerun, Nobody, DirectoriesWrite),
+        get("/events", events::list, Nobody, EventsRead),
+        get("/events/{number}", events::show, Nobody, EventsRead),
         get("/tokens", tokens::list, With(Tokens), TokensRead),
         post("/tokens", tokens::create, With(Tokens), TokensWrite),
         post("/tokens/{token}/rotate", tokens::rotate, With(Tokens), TokensWrite),
         post("/tokens/{token}/revoke", tokens::revoke, With(Tokens), TokensWrite),
+        post("/clients", tokens::create_client, Nobody, TokensWrite),
+        post("/clients/{client}/delete", tokens::delete_client, Nobody, TokensWrite),
+        post("/clients/{client}/secrets", tokens::create_secret, Nobody, TokensWrite),
+        post("/clients/{client}/secrets/{secret}/delete", tokens::delete_secret, Nobody, TokensWrite),
+        get("/settings", settings::show, Nobody, DirectoriesRead),
+        post("/settings", settings::save, Nobody, DirectoriesWrite),
+        post("/settings/delete", settings::delete, Nobody, DirectoriesWrite),
     ]
 }
 

@@ -37,6 +37,22 @@ impl Form {
         found.map_or("", |(_, value)| value)
     }
 
+    /// Whether there is such a field.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(of, _)| of == name)
+    }
+
+    /// All that was chosen of several fields of one name.
+    pub(crate) fn texts<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f str> {
+        self.0.iter().filter(move |(of, _)| of == name).map(|(_, value)| value.trim())
+    }
+
+    /// What was typed into a field for several things, with spaces, commas or lines between them.
+    pub(crate) fn list(&self, name: &str) -> Vec<String> {
+        let parts = self.exact(name).split([',', ' ', '\n', '\r', '\t']);
+        parts.filter(|it| !it.is_empty()).map(str::to_owned).collect()
+    }
+
     /// Whether it stood on a page that was shown to whoever has this session.
     pub(crate) fn is_proved_by(&self, session: &str) -> bool {
         // Both are hashes: how long a comparison takes says nothing of the session.

@@ -10,6 +10,7 @@ use crate::Counter;
 use crate::pages::assets;
 use crate::pages::brand::{Brand, Logo};
 use crate::pages::form::{PROOF, proof};
+use crate::problem::Problem;
 
 /// What all pages have.
 #[derive(Clone)]
@@ -113,6 +114,20 @@ impl Copyable {
 }
 
 impl HtmlSafe for Copyable {}
+
+/// Why something that was typed was not taken, for the page on which it was typed.
+#[derive(Clone, Debug)]
+pub(crate) struct Refused {
+    pub(crate) detail: Sentence,
+    pub(crate) hint: Sentence,
+}
+
+impl From<&Problem> for Refused {
+    fn from(problem: &Problem) -> Refused {
+        let [_, detail, hint] = problem.said().map(str::to_owned);
+        Refused { detail: Sentence(detail), hint: Sentence(hint) }
+    }
+}
 
 /// A sentence in which names stand between backticks, as what people are told is written everywhere.
 #[derive(Clone, Debug, Template)]

@@ -30,7 +30,6 @@ pub(crate) struct Visitor {
     pub(crate) reader: Reader,
     /// The directory.
     pub(crate) connection: Connection,
-    #[expect(dead_code, reason = "what is for members alone comes next")]
     pub(crate) organization_id: OrganizationId,
     /// What let them in.
     pub(crate) opened: Opened,
@@ -100,7 +99,6 @@ impl Reader {
     }
 
     /// The same of what the portal has not.
-    #[expect(dead_code, reason = "what is for members alone comes next")]
     pub(crate) fn may_as_member(&self, scope: ApiScope) -> bool {
         matches!(&self.within, Within::Dashboard(signed_in, _) if signed_in.may(scope))
     }

@@ -21,8 +21,8 @@ use crate::server::{Reply, Server, text};
 const PASSWORD: &str = "correct horse battery";
 
 /// A server, and what time it is there.
-struct Scene {
-    server: Server,
+pub(crate) struct Scene {
+    pub(crate) server: Server,
     passed: Cell<i64>,
     invitations: Cell<u8>,
 }
@@ -49,7 +49,7 @@ impl Ids for OtherIds {
 }
 
 impl Scene {
-    fn begin(name: &str) -> Scene {
+    pub(crate) fn begin(name: &str) -> Scene {
         let limits = Limits { guesses: None, rate: None, ..Limits::default() };
         let server = Server::start(name, limits);
         Scene { server, passed: Cell::new(0), invitations: Cell::new(0) }
@@ -88,7 +88,7 @@ impl Scene {
         is_invited.then(|| format!("/dashboard/join/{}", secret.reveal()))
     }
 
-    fn first(&self) -> Member {
+    pub(crate) fn first(&self) -> Member {
         let path = self.invite_first().expect("nobody has joined");
         Member::join(self, &path, "Ana", "ana@vendor.example")
     }
@@ -121,7 +121,7 @@ impl Scene {
 }
 
 /// Somebody who is signed in.
-struct Member {
+pub(crate) struct Member {
     session: String,
     /// What their codes are made from.
     key: String,
@@ -153,7 +153,7 @@ fn cookie_of(reply: &Reply) -> String {
 }
 
 /// What stands in an element of a page.
-fn element<'p>(page: &'p str, id: &str) -> &'p str {
+pub(crate) fn element<'p>(page: &'p str, id: &str) -> &'p str {
     let (_, rest) = page.split_once(&format!("id=\"{id}\">")).expect("the element is there");
     rest.split_once('<').expect("its end").0
 }
@@ -176,12 +176,12 @@ impl Member {
         SecretHash::of(&format!("form of {}", self.session)).as_str()[..32].to_owned()
     }
 
-    fn get(&self, scene: &Scene, path: &str) -> Reply {
+    pub(crate) fn get(&self, scene: &Scene, path: &str) -> Reply {
         let cookie = format!("dashboard={}", self.session);
         scene.server.call("GET", path, &[("Cookie", &cookie)], b"")
     }
 
-    fn post(&self, scene: &Scene, path: &str, fields: &[(&str, &str)]) -> Reply {
+    pub(crate) fn post(&self, scene: &Scene, path: &str, fields: &[(&str, &str)]) -> Reply {
         let (cookie, proof) = (format!("dashboard={}", self.session), self.proof());
         let mut all = vec![("proof", proof.as_str())];
         all.extend(fields);
@@ -197,7 +197,7 @@ impl Member {
     }
 
     /// Invites somebody, who joins.
-    fn invite(&self, scene: &Scene, email: &str, role: &str) -> Member {
+    pub(crate) fn invite(&self, scene: &Scene, email: &str, role: &str) -> Member {
         let reply = self.post(scene, "/dashboard/members", &[("email", email), ("role", role)]);
         let (status, page) = shown(&reply);
         assert_eq!(status, 200, "{page}");

@@ -6,6 +6,7 @@ mod bulk;
 mod conditions;
 mod credentials;
 mod dashboard;
+mod directory_pages;
 mod disk;
 mod edits;
 mod feed;

@@ -28,6 +28,8 @@ pub(crate) struct Overview {
 /// A directory that does not go as it should.
 pub(crate) struct Troubled {
     pub(crate) name: String,
+    /// Of its page.
+    pub(crate) address: String,
     pub(crate) organization: String,
     pub(crate) organization_id: String,
     pub(crate) state: DirectoryState,
@@ -57,6 +59,10 @@ pub(super) async fn show(dashboard: Dashboard) -> Result<Response, Stop> {
         let organization_id = summary.directory.organization_id;
         let organization = store.organization(organization_id).await?;
         troubled.push(Troubled {
+            address: format!(
+                "/dashboard/organizations/{organization_id}/directories/{}",
+                summary.directory.id
+            ),
             name: summary.directory.name.clone(),
             organization: organization.map(|it| it.name).unwrap_or_default(),
             organization_id: organization_id.to_string(),

@@ -6,6 +6,7 @@ use askama::Template;
 use axum::extract::Query;
 use axum::response::Response;
 use directory::{DirectoryId, OrganizationId};
+use store::{ApiStore, RequestRecord};
 
 use super::{Dashboard, SignedIn};
 use crate::pages::directory::activity::{Asked, Row};
@@ -41,6 +42,22 @@ pub(crate) struct Directory {
     pub(crate) organization_address: String,
 }
 
+impl Directory {
+    async fn of(store: &ApiStore, record: &RequestRecord) -> Result<Directory, Stop> {
+        let organization_address = format!("/dashboard/organizations/{}", record.organization_id);
+        let organization = store.organization(record.organization_id).await?;
+        let found = store.directory(record.directory_id).await?;
+        let address = format!("{organization_address}/directories/{}", record.directory_id);
+        Ok(Directory {
+            address: found.as_ref().map(|_| address).unwrap_or_default(),
+            name: found.map_or_else(|| record.directory_id.to_string(), |it| it.directory.name),
+            organization: organization
+                .map_or_else(|| record.organization_id.to_string(), |it| it.name),
+            organization_address,
+        })
+    }
+}
+
 /// `GET /dashboard/requests`.
 pub(super) async fn show(
     dashboard: Dashboard,
@@ -66,25 +83,11 @@ pub(super) async fn show(
     let mut known: BTreeMap<DirectoryId, Directory> = BTreeMap::new();
     let mut rows = Vec::new();
     for record in found {
-        let id = record.directory_id;
-        if !known.contains_key(&id) {
-            let organization_address =
-                format!("/dashboard/organizations/{}", record.organization_id);
-            let organization = store.organization(record.organization_id).await?;
-            let summary = store.directory(id).await?;
-            let address = format!("{organization_address}/directories/{id}");
-            known.insert(
-                id,
-                Directory {
-                    address: summary.as_ref().map(|_| address).unwrap_or_default(),
-                    name: summary.map_or_else(|| id.to_string(), |it| it.directory.name),
-                    organization: organization
-                        .map_or_else(|| record.organization_id.to_string(), |it| it.name),
-                    organization_address,
-                },
-            );
-        }
-        let directory = known[&id].clone();
+        let directory = match known.get(&record.directory_id) {
+            Some(directory) => directory.clone(),
+            None => Directory::of(&store, &record).await?,
+        };
+        known.insert(record.directory_id, directory.clone());
         rows.push(Of { row: Row::new(record, &directory.address), directory });
     }
     let next = next.map(|place| asked.address("/dashboard/requests", &place.to_string()));

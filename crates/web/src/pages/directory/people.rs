@@ -348,16 +348,13 @@ impl Happened {
         };
         let group = || text(&data["group"]["displayName"]).unwrap_or_default();
         let what = match event.kind.parse() {
-            Ok(EventKind::UserCreated) => What::Created,
-            Ok(EventKind::UserUpdated) => What::Changed(changed()),
+            Ok(EventKind::UserCreated | EventKind::GroupCreated) => What::Created,
+            Ok(EventKind::UserUpdated | EventKind::GroupUpdated) => What::Changed(changed()),
             Ok(EventKind::UserDeactivated) => What::Deactivated,
             Ok(EventKind::UserReactivated) => What::Reactivated,
-            Ok(EventKind::UserDeleted) => What::Deleted,
+            Ok(EventKind::UserDeleted | EventKind::GroupDeleted) => What::Deleted,
             Ok(EventKind::GroupMemberAdded) => What::Joined(group()),
             Ok(EventKind::GroupMemberRemoved) => What::Left(group()),
-            Ok(EventKind::GroupCreated) => What::Created,
-            Ok(EventKind::GroupUpdated) => What::Changed(changed()),
-            Ok(EventKind::GroupDeleted) => What::Deleted,
             _ => What::Other(event.kind),
         };
         let request = text(&cause["request_id"]).zip(activity);

@@ -34,7 +34,7 @@ pub(crate) struct SettingsPage {
 impl SettingsPage {
     /// One below the other, as they are typed.
     pub(crate) fn addresses(&self) -> String {
-        let ranges = self.settings.allowed_addresses.iter().cloned();
+        let ranges = self.settings.allowed_addresses.iter().copied();
         ranges.map(String::from).collect::<Vec<_>>().join("\n")
     }
 }

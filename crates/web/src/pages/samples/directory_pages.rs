@@ -26,7 +26,7 @@ use crate::problem::Problem;
 
 const HOME: &str = "/dashboard/organizations/org-01kc2x4n0s0000000000000001";
 
-fn reader(section: &str, role: MemberRole) -> Reader {
+pub(super) fn reader(section: &str, role: MemberRole) -> Reader {
     Reader {
         organization: "Acme Industries".to_owned(),
         section: section.to_owned(),

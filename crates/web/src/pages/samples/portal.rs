@@ -3,7 +3,7 @@
 use askama::{Error, Template};
 use directory::client::{Known, Span};
 use directory::requests::{BodyKept, Entry};
-use directory::{DirectoryState, PortalFeature, PortalFeatures, Provider, UserId};
+use directory::{DirectoryState, MemberRole, PortalFeature, PortalFeatures, Provider, UserId};
 use serde_json::json;
 use store::{RequestRecord, Standing, UserRecord};
 
@@ -247,6 +247,7 @@ fn of_setting_up(add: &mut impl FnMut(&str, &str, Html)) {
         ("skipped", "okta-template", known(&skipped, &[], &okta), connection(), before(), None),
         ("done", "okta-template", known(&all, &[], &okta), connection(), before(), None),
         ("mistaken", "okta-template", mistaken.clone(), connection(), before(), None),
+        ("member", "okta-template", mistaken.clone(), connection(), before(), None),
         ("another", "entra", mistaken, of(Provider::Entra), before(), None),
         ("custom", "any", nothing(), of(Provider::Custom), once(), None),
     ] {
@@ -265,7 +266,10 @@ fn of_setting_up(add: &mut impl FnMut(&str, &str, Html)) {
         heard.failed = failed;
         let set_up = SetUp {
             frame: frame(),
-            reader: reader("set-up"),
+            reader: match special {
+                "member" => super::directory_pages::reader("set-up", MemberRole::Owner),
+                _ => reader("set-up"),
+            },
             live: live("directory/set-up", special),
             guide: shown.instructions(guide),
             others: guides::of(connection.provider).filter(|it| it.name != name).collect(),

@@ -25,6 +25,7 @@ mod scim;
 pub mod settings;
 mod shares;
 pub mod simulations;
+mod table;
 mod taken;
 mod unreadable;
 

@@ -1,8 +1,5 @@
 //! The audit log: who did what, with what, from where and when; page by page, or all of it as a stream.
 
-use std::borrow::Cow;
-use std::fmt::Write as _;
-
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
@@ -19,6 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{PageOf, PageQuery, Query, Vendor, id, page_of};
 use crate::problem::Problem;
 use crate::scim::cut;
+use crate::table;
 
 /// Entries that are read at once for an export.
 const EXPORTED_AT_ONCE: u64 = 500;
@@ -351,30 +349,5 @@ fn write_row(text: &mut String, record: AuditRecord) {
         record.before,
         record.after,
     ];
-    let cells: Vec<_> = cells.iter().map(|it| cell(it.as_deref().unwrap_or_default())).collect();
-    write!(text, "{}\r\n", cells.join(",")).expect("a string takes it");
-}
-
-/// A cell of a table. A spreadsheet takes what begins so for a formula, and names are anybody's.
-fn cell(value: &str) -> Cow<'_, str> {
-    let is_formula = value.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    if !is_formula && !value.contains([',', '"', '\n', '\r']) {
-        return Cow::Borrowed(value);
-    }
-    let guard = if is_formula { "'" } else { "" };
-    Cow::Owned(format!("\"{guard}{}\"", value.replace('"', "\"\"")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cell_is_a_text_whatever_is_in_it() {
-        assert_eq!(cell("Acme"), "Acme");
-        assert_eq!(cell("Acme, Inc."), "\"Acme, Inc.\"");
-        assert_eq!(cell("the \"A\""), "\"the \"\"A\"\"\"");
-        assert_eq!(cell("=cmd()"), "\"'=cmd()\"");
-        assert_eq!(cell("a\nb"), "\"a\nb\"");
-    }
+    table::write_row(text, cells.iter().map(|it| it.as_deref().unwrap_or_default()));
 }

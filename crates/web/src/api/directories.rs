@@ -54,7 +54,7 @@ pub(super) struct DirectoryEdit {
 /// How a directory is to behave, as far as anybody says.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
-struct SettingsInput {
+pub(crate) struct SettingsInput {
     /// `lenient`: what providers really send is straightened. `strict`: what the RFCs do not allow
     /// is refused.
     #[schema(schema_with = describe::preset_if_any, required = false)]
@@ -139,7 +139,7 @@ fn check_range<N: PartialOrd + std::fmt::Display + Copy>(
 
 impl SettingsInput {
     /// Checks them, beside those that hold now.
-    fn check(self, now: &Settings) -> Result<SettingsEdit, Problem> {
+    pub(crate) fn check(self, now: &Settings) -> Result<SettingsEdit, Problem> {
         if let Some(minutes) = self.access_token_minutes
             && !ACCESS_TOKEN_MINUTES.contains(&minutes)
         {

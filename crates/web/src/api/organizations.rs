@@ -168,7 +168,7 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn metadata(entries: BTreeMap<String, String>) -> Result<Metadata, Problem> {
+pub(crate) fn metadata(entries: BTreeMap<String, String>) -> Result<Metadata, Problem> {
     Metadata::new(entries).map_err(|why| {
         Problem::invalid(
             format!("`metadata` cannot be kept: {why}"),

@@ -1,9 +1,11 @@
 //! The request log: what came in, what was answered, why, and what to do now; and a request carried out
 //! once more when its cause is mended.
 
+use std::sync::Arc;
+
 use ::scim::dialect::Quirk;
 use axum::Json;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{Method, Request, StatusCode, header};
 use directory::requests::{BodyKept, Entry, HIDDEN, Place as Named, explain, subject};
 use directory::{DirectoryId, OrganizationId, RequestId, ResourceId};
@@ -287,7 +289,7 @@ impl std::str::FromStr for Place {
     }
 }
 
-fn read_status(text: &str) -> Result<(u16, u16), Problem> {
+pub(crate) fn read_status(text: &str) -> Result<(u16, u16), Problem> {
     let class = text.strip_suffix("xx").and_then(|it| it.parse::<u16>().ok());
     match (class, text.parse::<u16>()) {
         (Some(class @ 1..=5), _) => Ok((class * 100, class * 100 + 99)),
@@ -299,7 +301,7 @@ fn read_status(text: &str) -> Result<(u16, u16), Problem> {
     }
 }
 
-fn read_time(name: &str, text: &str) -> Result<Timestamp, Problem> {
+pub(crate) fn read_time(name: &str, text: &str) -> Result<Timestamp, Problem> {
     ::scim::datetime::parse(text).ok_or_else(|| {
         Problem::invalid(
             format!("`{name}` is `{}`, which is not a time", cut(text, 40)),
@@ -444,10 +446,37 @@ pub(super) async fn rerun(
     Path(request): Path<String>,
 ) -> Result<Json<RerunView>, Problem> {
     let whole = find(&vendor, &request).await?;
-    let of: RequestId = id(&request, "request")?;
+    let again = again(&vendor.store, &vendor.counter, own, &whole).await?;
+    Ok(Json(RerunView {
+        request_id: own.to_string(),
+        status: again.status.as_u16(),
+        answer: serde_json::from_slice(&again.answer).ok(),
+        explanation: explanation(&again.entry, again.status.as_u16()),
+    }))
+}
+
+/// What became of a request that was carried out once more.
+pub(crate) struct Again {
+    pub(crate) status: StatusCode,
+    answer: Bytes,
+    entry: Entry,
+}
+
+/// Carries a request out once more, as the request that is named `own`.
+///
+/// # Errors
+///
+/// Where that cannot be done safely: why.
+pub(crate) async fn again(
+    store: &ApiStore,
+    counter: &Arc<Counter>,
+    own: RequestId,
+    whole: &WholeRequest,
+) -> Result<Again, Problem> {
+    let of: RequestId = id(&whole.record.request_id, "request")?;
     let entry = &whole.record.entry;
-    let body = repeatable(&whole).map_err(|(why, hint)| not_repeatable(why, hint))?;
-    let summary = vendor.store.directory(whole.record.directory_id).await?;
+    let body = repeatable(whole).map_err(|(why, hint)| not_repeatable(why, hint))?;
+    let summary = store.directory(whole.record.directory_id).await?;
     let summary = summary.ok_or_else(|| Problem::not_found("directory"))?;
     if summary.standing != Standing::Open {
         return Err(not_repeatable(
@@ -457,7 +486,7 @@ pub(super) async fn rerun(
     }
     let targets = entry.targets.clone();
     let changed =
-        vendor.store.changed_since(whole.record.directory_id, targets, whole.record.place).await?;
+        store.changed_since(whole.record.directory_id, targets, whole.record.place).await?;
     if let Some(since) = changed {
         return Err(not_repeatable(
             format!("the same was changed since, by the request {since}"),
@@ -465,8 +494,7 @@ pub(super) async fn rerun(
         ));
     }
     if let Some(target) = rerun_target(&entry.path, &body)
-        && vendor
-            .store
+        && store
             .is_other_since(whole.record.directory_id, target, whole.record.begun_at)
             .await?
     {
@@ -475,33 +503,26 @@ pub(super) async fn rerun(
             "Look whether anything is left to be done; the provider can send it anew",
         ));
     }
-    let store = vendor.store.open(whole.record.directory_id).await?;
-    let store = store.ok_or_else(|| Problem::not_found("directory"))?;
+    let opened = store.open(whole.record.directory_id).await?;
+    let opened = opened.ok_or_else(|| Problem::not_found("directory"))?;
     let query = entry.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
-    let again = Request::builder()
+    let sent = Request::builder()
         .method(Method::from_bytes(entry.method.as_bytes()).unwrap_or(Method::GET))
         .uri(format!("{}{query}", entry.path))
         .header(header::CONTENT_TYPE, "application/scim+json")
         .body(Body::from(body));
-    let again = again.map_err(|_| {
+    let sent = sent.map_err(|_| {
         not_repeatable("its address cannot be made again", "Have the provider send it anew")
     })?;
-    vendor.store.note_rerun(of, whole.record.directory_id).await?;
-    let by = vendor.store.caused_by();
-    let store = store.as_rerun_of(of);
-    let (status, answer) =
-        carry_out_again(&vendor.counter, own, store, again, Rerun { of, by }).await;
-    let taken_down = vendor.store.request(own).await?;
+    store.note_rerun(of, whole.record.directory_id).await?;
+    let rerun = Rerun { of, by: store.caused_by() };
+    let (status, answer) = carry_out_again(counter, own, opened.as_rerun_of(of), sent, rerun).await;
+    let taken_down = store.request(own).await?;
     let mut entry = taken_down.map(|it| it.record.entry).unwrap_or_default();
     if entry.tried.is_empty() {
         entry.tried.clone_from(&whole.record.entry.tried);
     }
-    Ok(Json(RerunView {
-        request_id: own.to_string(),
-        status: status.as_u16(),
-        answer: serde_json::from_slice(&answer).ok(),
-        explanation: explanation(&entry, status.as_u16()),
-    }))
+    Ok(Again { status, answer, entry })
 }
 
 /// Whom or what a request is meant to change, by the names that they may be known by.
@@ -523,7 +544,7 @@ fn rerun_target(path: &str, body: &str) -> Option<RerunTarget> {
 }
 
 /// The body with which a request can be sent again, or why it cannot.
-fn repeatable(whole: &WholeRequest) -> Result<String, (&'static str, &'static str)> {
+pub(crate) fn repeatable(whole: &WholeRequest) -> Result<String, (&'static str, &'static str)> {
     let entry = &whole.record.entry;
     let anew = "Have the provider send it anew";
     if entry.erased_by.is_some() {

@@ -148,10 +148,10 @@ struct ExampleView {
 /// A role that somebody has, and why.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AssignedRole)]
-pub(super) struct AssignedView {
-    id: String,
+pub(crate) struct AssignedView {
+    pub(crate) id: String,
     /// In words: `because ana belongs to "Editors", rule 2`.
-    reason: String,
+    pub(crate) reason: String,
     /// The number of the rule, from 1 on, where it comes from one.
     rule: Option<usize>,
 }
@@ -211,7 +211,7 @@ pub(crate) fn user_name(user: &UserRecord) -> String {
 }
 
 /// The roles of somebody of this name, the highest first, with what groups are called.
-pub(super) fn assigned(
+pub(crate) fn assigned(
     roles: &[Granted],
     user_name: &str,
     groups: &BTreeMap<GroupId, String>,

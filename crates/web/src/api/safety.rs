@@ -18,7 +18,7 @@ use crate::scim::cut;
 /// What is to be otherwise; what is not named stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct EditSafety {
+pub(crate) struct EditSafety {
     #[serde(default, deserialize_with = "from_object")]
     seats: SeatsEdit,
     #[serde(default, deserialize_with = "from_object")]
@@ -147,7 +147,7 @@ impl From<SafetyState> for Tagged<SafetyView> {
 }
 
 impl EditSafety {
-    fn check(self) -> Result<SafetyEdit, Problem> {
+    pub(crate) fn check(self) -> Result<SafetyEdit, Problem> {
         if let Some(Some(limit)) = self.seats.limit
             && limit > SEATS_MAX
         {

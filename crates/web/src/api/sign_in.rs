@@ -26,14 +26,14 @@ pub(super) struct SignInQuery {
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SignIn)]
-pub(super) struct SignInView {
+pub(crate) struct SignInView {
     /// `active`: let them in. `held`: let them in; that they left waits in a hold. `pending`: do not let
     /// them in yet; that they came waits in a hold, or their directory is a shadow. `inactive`: they were
     /// deactivated. `gone`: they were deleted. `unknown`: no directory of the organization knows them.
     #[schema(schema_with = describe::sign_in_state)]
-    state: &'static str,
+    pub(crate) state: &'static str,
     /// The same in a sentence.
-    explanation: String,
+    pub(crate) explanation: String,
     user_id: Option<String>,
     directory_id: Option<String>,
     /// Since when it is so.
@@ -41,7 +41,7 @@ pub(super) struct SignInView {
 }
 
 impl SignInView {
-    fn new(answer: SignIn) -> SignInView {
+    pub(crate) fn new(answer: SignIn) -> SignInView {
         let SignIn { state, found, others } = answer;
         let state = match (state, &found) {
             (SignInState::Unknown, _) | (_, None) => "unknown",

@@ -6,6 +6,7 @@ use ::scim::Preset;
 use ::scim::ResourceType;
 use ::scim::dialect::Quirks;
 use ::scim::filter::{BoundFilter, Filter};
+use ::scim::sort::BoundSort;
 use axum::Json;
 use directory::ResourceId;
 use directory::event::kept_user;
@@ -322,10 +323,24 @@ pub(crate) fn searched<R: Represent + 'static>(
     limit: u64,
     after: Option<String>,
 ) -> ListRequest<R> {
-    let wanted: Vec<String> = filter.members().into_iter().map(str::to_owned).collect();
+    listed((Some(filter), None), resource_type, base, limit, after)
+}
+
+/// A page of those who are looked for, or of all, in an order.
+pub(crate) fn listed<R: Represent + 'static>(
+    (filter, sort): (Option<Arc<BoundFilter>>, Option<Arc<BoundSort>>),
+    resource_type: Arc<ResourceType>,
+    base: String,
+    limit: u64,
+    after: Option<String>,
+) -> ListRequest<R> {
+    let mut wanted: Vec<String> = Vec::new();
+    wanted.extend(filter.iter().flat_map(|it| it.members()).map(str::to_owned));
+    let by = sort.as_ref().and_then(|sort| sort.target()?.member());
+    wanted.extend(by.map(str::to_owned));
     ListRequest {
-        filter: Some(filter),
-        sort: None,
+        filter,
+        sort,
         window: Window { start: Start::Cursor(after), count: limit },
         with_related: wanted.iter().any(|name| name == R::RELATED),
         represent: Arc::new(move |record: &R| {

@@ -10,6 +10,7 @@ pub(super) mod live;
 pub(super) mod members;
 pub(super) mod organizations;
 pub(super) mod overview;
+pub(super) mod requests;
 pub(super) mod sign_in;
 pub(super) mod simulator;
 pub(super) mod webhooks;
@@ -54,7 +55,7 @@ impl Place {
 pub(super) fn places() -> Vec<Place> {
     use ApiScope::{
         AuditRead, DirectoriesRead, DirectoriesWrite, EventsRead, KeysRead, KeysWrite, OrganizationsRead,
-        OrganizationsWrite, PortalWrite, WebhooksRead, WebhooksWrite,
+        OrganizationsWrite, PortalWrite, UsersRead, WebhooksRead, WebhooksWrite,
     };
     use Needs::{Nothing, Owner, Scope};
 
@@ -69,6 +70,11 @@ pub(super) fn places() -> Vec<Place> {
         Place::get("/dashboard/organizations", organizations::list).needs(Scope(OrganizationsRead)),
         Place::post("/dashboard/organizations", organizations::create).needs(Scope(OrganizationsWrite)),
         Place::get("/dashboard/organizations/{organization}", organizations::show).needs(Scope(OrganizationsRead)),
+        Place::post("/dashboard/organizations/{organization}", organizations::edit).needs(Scope(OrganizationsWrite)),
+        Place::post("/dashboard/organizations/{organization}/safety", organizations::guard).needs(Scope(OrganizationsWrite)),
+        Place::post("/dashboard/organizations/{organization}/delete", organizations::delete).needs(Scope(OrganizationsWrite)),
+        Place::post("/dashboard/organizations/{organization}/directories", organizations::connect).needs(Scope(DirectoriesWrite)),
+        Place::get("/dashboard/requests", requests::show).needs(Scope(UsersRead)),
         Place::post("/dashboard/organizations/{organization}/portal-links", organizations::invite).needs(Scope(PortalWrite)),
         Place::post("/dashboard/organizations/{organization}/portal-links/{link}/revoke", organizations::revoke).needs(Scope(PortalWrite)),
         Place::get("/dashboard/simulator", simulator::list).needs(Scope(DirectoriesRead)),

@@ -17,12 +17,14 @@
 
 pub(super) mod activity;
 pub(super) mod connection;
+pub(super) mod events;
 pub(super) mod groups;
 pub(super) mod holds;
 pub(super) mod live;
 pub(super) mod people;
 pub(super) mod roles;
 pub(super) mod set_up;
+pub(super) mod settings;
 pub(super) mod status;
 pub(super) mod tokens;
 
@@ -53,7 +55,7 @@ pub(crate) struct Tab {
 
 /// All of them, in their order.
 #[rustfmt::skip]
-const TABS: [Tab; 8] = {
+const TABS: [Tab; 10] = {
     use PortalFeature::{Activity, People, Roles, SetUp, Status, Tokens};
 
     [
@@ -63,8 +65,10 @@ const TABS: [Tab; 8] = {
         Tab { word: "groups", titles: (Some("Groups"), Some("Groups")), feature: Some(People) },
         Tab { word: "roles", titles: (Some("Roles"), Some("Roles")), feature: Some(Roles) },
         Tab { word: "activity", titles: (Some("Activity"), Some("Requests")), feature: Some(Activity) },
+        Tab { word: "events", titles: (None, Some("Events")), feature: None },
         Tab { word: "tokens", titles: (Some("Tokens"), Some("Tokens")), feature: Some(Tokens) },
         Tab { word: "holds", titles: (Some("Holds"), Some("Holds")), feature: Some(Status) },
+        Tab { word: "settings", titles: (None, Some("Settings")), feature: None },
     ]
 };
 
@@ -120,8 +124,10 @@ where
 /// Everything of a directory.
 #[rustfmt::skip]
 fn rows() -> Vec<Row> {
-    use ApiScope::{DirectoriesRead, DirectoriesWrite, TokensRead, TokensWrite, UsersRead};
-    use Portal::{Whoever, With};
+    use ApiScope::{
+        DirectoriesRead, DirectoriesWrite, EventsRead, TokensRead, TokensWrite, UsersRead, UsersWrite,
+    };
+    use Portal::{Nobody, Whoever, With};
     use PortalFeature::{Activity, People, Roles, SetUp, Status, Tokens};
 
     vec![
@@ -132,11 +138,18 @@ fn rows() -> Vec<Row> {
         get("/set-up", set_up::show, With(SetUp), DirectoriesRead),
         post("/set-up", set_up::give_token, With(SetUp), TokensWrite),
         get("/people", people::list, With(People), UsersRead),
+        get("/people.csv", people::table, With(People), UsersRead),
         get("/people/{user}", people::show, With(People), UsersRead),
+        post("/people/{user}/erase", people::erase, Nobody, UsersWrite),
+        get("/erasures/{erasure}", people::receipt, Nobody, UsersRead),
         get("/groups", groups::list, With(People), UsersRead),
+        get("/groups.csv", groups::table, With(People), UsersRead),
         get("/groups/{group}", groups::show, With(People), UsersRead),
         get("/activity", activity::list, With(Activity), UsersRead),
         get("/activity/{request}", activity::show, With(Activity), UsersRead),
+        post("/activity/{request}/rerun", activity::rerun, Nobody, DirectoriesWrite),
+        get("/events", events::list, Nobody, EventsRead),
+        get("/events/{number}", events::show, Nobody, EventsRead),
         get("/tokens", tokens::list, With(Tokens), TokensRead),
         post("/tokens", tokens::create, With(Tokens), TokensWrite),
         post("/tokens/{token}/rotate", tokens::rotate, With(Tokens), TokensWrite),
@@ -149,7 +162,14 @@ fn rows() -> Vec<Row> {
         get("/holds/{hold}/lost.csv", holds::table, With(Status), DirectoriesRead),
         post("/holds/{hold}/approve", holds::approve, With(Status), DirectoriesWrite),
         post("/holds/{hold}/reject", holds::reject, With(Status), DirectoriesWrite),
-        post("/shadow", holds::begin_shadow, Portal::Nobody, DirectoriesWrite),
+        post("/shadow", holds::begin_shadow, Nobody, DirectoriesWrite),
+        post("/clients", tokens::create_client, Nobody, TokensWrite),
+        post("/clients/{client}/delete", tokens::delete_client, Nobody, TokensWrite),
+        post("/clients/{client}/secrets", tokens::create_secret, Nobody, TokensWrite),
+        post("/clients/{client}/secrets/{secret}/delete", tokens::delete_secret, Nobody, TokensWrite),
+        get("/settings", settings::show, Nobody, DirectoriesRead),
+        post("/settings", settings::save, Nobody, DirectoriesWrite),
+        post("/settings/delete", settings::delete, Nobody, DirectoriesWrite),
     ]
 }
 

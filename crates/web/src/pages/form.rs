@@ -37,6 +37,11 @@ impl Form {
         found.map_or("", |(_, value)| value)
     }
 
+    /// Whether there is such a field.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(of, _)| of == name)
+    }
+
     /// All that was chosen of several fields of one name.
     pub(crate) fn texts<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f str> {
         self.0.iter().filter(move |(of, _)| of == name).map(|(_, value)| value.trim())

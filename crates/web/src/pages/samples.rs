@@ -4,6 +4,7 @@
 mod by_provider;
 mod careful;
 mod desk;
+mod directory_pages;
 mod portal;
 mod simulator;
 
@@ -79,6 +80,7 @@ fn samples() -> Vec<Sample> {
         add("trouble", special, Trouble { frame: frame(), why }.render());
     }
     portal::add_all(&mut add);
+    directory_pages::add_all(&mut add);
     of_dashboard(&mut add);
     by_provider::add_all(&mut add);
     careful::add_all(&mut add);
@@ -139,13 +141,17 @@ fn of_dashboard(add: &mut impl FnMut(&str, &str, Result<String, askama::Error>))
     add(path, "wrong", organizations("", rows(), MemberRole::Developer).render());
     add(path, "support", organizations("", rows(), support).render());
 
-    let organization = |directories, links, made, role| OrganizationPage {
+    let organization = |directories: Vec<DirectoryRow>, links, made, role| OrganizationPage {
         frame: frame(),
         signed_in: signed_in("organizations", role),
         organization: rows().remove(0),
+        metadata: "plan: gold".to_owned(),
+        guards: directory_pages::guards(),
+        refused: (role == owner && directories.is_empty()).then(directory_pages::refused),
         directories,
         links,
         made,
+        done: if role == owner { directory_pages::done() } else { Vec::new() },
     };
     let url = "https://roster.example.com/portal/open/roster-portal-4f1d0c9b2e7a8d6f3c5b1a0e9d8c7b6a5f4e3d2c1b0a9f8e7d6c5b4a3f2e1d0c";
     let made = Some(Copyable::new("portal-link", url));
@@ -225,6 +231,7 @@ fn links() -> Vec<LinkRow> {
         id: format!("link-01kc2x4n0s000000000000000{number}"),
         state,
         is_whole: number != 1,
+        opens: "People, Activity".to_owned(),
         created_at: at("2026-11-20T08:12:00Z"),
         expires_at: at("2026-11-27T08:12:00Z"),
         last_used_at: (number > 0).then(|| at("2026-11-22T15:58:00Z")),

@@ -30,7 +30,6 @@ pub(crate) struct Visitor {
     pub(crate) reader: Reader,
     /// The directory.
     pub(crate) connection: Connection,
-    #[expect(dead_code, reason = "what is for members alone comes next")]
     pub(crate) organization_id: OrganizationId,
     /// What let them in.
     pub(crate) opened: Opened,

@@ -316,7 +316,7 @@ fn whoever_is_signed_out_is_led_to_sign_in_and_back() {
             scene.server.call(method, &path, &headers, body)
         };
         let next = if method == "GET" {
-            path.replace('/', "%2F").replace('-', "%2D")
+            path.replace('/', "%2F").replace('-', "%2D").replace('.', "%2E")
         } else {
             String::new()
         };

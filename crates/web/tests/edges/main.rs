@@ -7,6 +7,7 @@ mod conditions;
 mod credentials;
 mod dashboard;
 mod desk;
+mod directory_pages;
 mod disk;
 mod edits;
 mod feed;

@@ -62,9 +62,10 @@ impl Overview {
 #[derive(Clone)]
 pub(crate) struct Of {
     pub(crate) name: String,
+    /// Of its page.
+    pub(crate) address: String,
     pub(crate) organization: String,
     pub(crate) organization_id: String,
-    pub(crate) address: String,
 }
 
 /// A directory that does not go as it should.

@@ -3,19 +3,22 @@
 
 use askama::Template;
 use axum::extract::{Path, Query};
+use axum::http::StatusCode;
 use axum::response::Response;
-use directory::RequestId;
 use directory::requests::{BodyKept, Explanation, explain};
+use directory::{ApiScope, DirectoryId, OrganizationId, RequestId};
+use jiff::Timestamp;
 use scim::dialect::Quirk;
 use serde::Deserialize;
-use store::{RequestFilter, RequestRecord, WholeRequest};
+use store::{ApiStore, RequestFilter, RequestRecord, WholeRequest};
 
 use super::connection::Connection;
 use super::live::Live;
-use crate::api::requests::{curl, note, subjects};
-use crate::pages::parts::{Copyable, Frame, Sentence, When, with_query};
+use crate::Counter;
+use crate::api::requests::{again, curl, note, read_status, read_time, repeatable, subjects};
+use crate::pages::parts::{Copyable, Frame, Refused, Sentence, When, with_query};
 use crate::pages::visitor::{Reader, Visitor};
-use crate::pages::{Stop, page};
+use crate::pages::{Stop, go_to, page, page_with};
 use crate::problem::Problem;
 
 /// Requests of a page.
@@ -28,10 +31,7 @@ pub(crate) struct Activity {
     pub(crate) reader: Reader,
     pub(crate) connection: Connection,
     pub(crate) live: Live,
-    /// Who or which request is looked for.
-    pub(crate) wanted: String,
-    /// Whether only those are shown that failed.
-    pub(crate) failed_only: bool,
+    pub(crate) asked: Asked,
     pub(crate) rows: Vec<Row>,
     /// Where the list goes on.
     pub(crate) next: Option<String>,
@@ -72,62 +72,133 @@ impl Row {
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Asked {
-    #[serde(default)]
-    q: String,
-    #[serde(default)]
-    show: String,
-    #[serde(default)]
-    before: String,
+/// Which requests are looked for.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Asked {
+    /// A person, or a request by its id.
+    pub(crate) q: String,
+    /// A group.
+    pub(crate) group: String,
+    /// `failed`, or a status such as `409` or `4xx`.
+    pub(crate) show: String,
+    pub(crate) method: String,
+    /// From when to when, as `2026-01-05T09:00`.
+    pub(crate) since: String,
+    pub(crate) until: String,
+    /// Of all directories: of which organization.
+    pub(crate) organization: String,
+    pub(crate) before: String,
 }
 
 impl Asked {
     /// The same question, of requests before a place.
-    fn address(&self, before: Option<u64>) -> String {
-        let before = before.map(|before| before.to_string()).unwrap_or_default();
-        with_query("/activity", [("q", self.q.trim()), ("show", &self.show), ("before", &before)])
+    pub(in crate::pages) fn address(&self, page: &str, before: &str) -> String {
+        let asked = [
+            ("q", self.q.trim()),
+            ("group", self.group.trim()),
+            ("show", self.show.trim()),
+            ("method", &self.method),
+            ("since", &self.since),
+            ("until", &self.until),
+            ("organization", self.organization.trim()),
+            ("before", before),
+        ];
+        with_query(page, asked)
+    }
+
+    /// Whether more is asked than who, and whether it failed.
+    pub(crate) fn is_precise(&self) -> bool {
+        let is_class = !matches!(self.show.as_str(), "" | "failed");
+        let others = [&self.group, &self.method, &self.since, &self.until, &self.organization];
+        is_class || others.iter().any(|it| !it.is_empty())
+    }
+
+    /// Whether anything is asked at all.
+    pub(crate) fn is_anything(&self) -> bool {
+        !self.q.trim().is_empty() || !self.show.is_empty() || self.is_precise()
+    }
+
+    /// What is found, of one directory or of all of an organization, or of all; and before which place
+    /// there is more.
+    pub(in crate::pages) async fn find(
+        &self,
+        (store, counter): (&ApiStore, &Counter),
+        directory_id: Option<DirectoryId>,
+        organization_id: Option<OrganizationId>,
+    ) -> Result<(Vec<RequestRecord>, Option<u64>), Stop> {
+        let (person, group) = (self.q.trim(), self.group.trim());
+        if let Ok(id) = person.parse::<RequestId>() {
+            let found = store.request(id).await?.map(|it| it.record).filter(|it| {
+                directory_id.is_none_or(|of| of == it.directory_id)
+                    && organization_id.is_none_or(|of| of == it.organization_id)
+            });
+            return Ok((found.into_iter().collect(), None));
+        }
+        let about = match (person, group) {
+            ("", "") => None,
+            (person, "") => Some((person, false)),
+            ("", group) => Some((group, true)),
+            _ => {
+                let why = "a person and a group are both named";
+                return Err(Problem::invalid(why, "Look for one of them").into());
+            }
+        };
+        let about = match about {
+            Some(about) => Some(subjects((store, counter), directory_id, about).await?),
+            None => None,
+        };
+        let status = match self.show.trim() {
+            "" => None,
+            "failed" => Some((400, 599)),
+            text => Some(read_status(text)?),
+        };
+        let filter = RequestFilter {
+            directory_id,
+            organization_id,
+            subjects: about,
+            method: (!self.method.is_empty()).then(|| self.method.to_ascii_uppercase()),
+            status,
+            since: moment("since", &self.since)?,
+            until: moment("until", &self.until)?,
+            before: self.before.parse().ok(),
+        };
+        let found = store.requests(filter, PAGE).await?;
+        Ok((found.requests, found.next))
     }
 }
 
-/// `GET …/activity`: all of it, what failed, what is about somebody,
-/// or a request by its id.
-pub(super) async fn list(visitor: Visitor, Query(asked): Query<Asked>) -> Result<Response, Stop> {
-    let connection = &visitor.connection;
-    let (wanted, failed_only) = (asked.q.trim(), asked.show == "failed");
-    let before = asked.before.parse().ok();
-    let (found, next) = if let Ok(id) = wanted.parse::<RequestId>() {
-        (visitor.request(id).await?.into_iter().collect(), None)
-    } else {
-        let about = if wanted.is_empty() {
-            None
-        } else {
-            let store = (&visitor.store, &*visitor.counter);
-            Some(subjects(store, Some(connection.id), (wanted, false)).await?)
-        };
-        let filter = RequestFilter {
-            directory_id: Some(connection.id),
-            subjects: about,
-            status: failed_only.then_some((400, 599)),
-            before,
-            ..RequestFilter::default()
-        };
-        let found = visitor.store.requests(filter, PAGE).await?;
-        (found.requests, found.next)
+/// A time as browsers send it, which is without a zone: in UTC then; or a day.
+fn moment(name: &str, text: &str) -> Result<Option<Timestamp>, Stop> {
+    let text = text.trim();
+    let whole = match text.len() {
+        0 => return Ok(None),
+        10 => format!("{text}T00:00:00Z"),
+        16 => format!("{text}:00Z"),
+        19 => format!("{text}Z"),
+        _ => text.to_owned(),
     };
+    Ok(Some(read_time(name, &whole)?))
+}
+
+/// `GET …/activity`: all of it, what failed, what is about somebody, or a request by its id.
+pub(super) async fn list(
+    visitor: Visitor,
+    Query(mut asked): Query<Asked>,
+) -> Result<Response, Stop> {
+    asked.organization = String::new();
+    let connection = &visitor.connection;
+    let (store, counter) = (&visitor.store, &*visitor.counter);
+    let (found, next) = asked.find((store, counter), Some(connection.id), None).await?;
     let rows = found.into_iter().map(|it| Row::new(it, &connection.address)).collect();
-    let live = Live::of_one(connection, &asked.address(before));
-    let next = next.map(|place| format!("{}{}", connection.address, asked.address(Some(place))));
-    let wanted = wanted.to_owned();
+    let live = Live::of_one(connection, &asked.address("/activity", &asked.before));
+    let earlier = |place: u64| asked.address("/activity", &place.to_string());
+    let next = next.map(|place| format!("{}{}", connection.address, earlier(place)));
     let Visitor { frame, reader, connection, .. } = visitor;
-    Ok(page(&Activity { frame, reader, connection, live, wanted, failed_only, rows, next }))
+    Ok(page(&Activity { frame, reader, connection, live, asked, rows, next }))
 }
 
 impl Visitor {
-    async fn request(&self, id: RequestId) -> Result<Option<RequestRecord>, Stop> {
-        Ok(self.whole_request(id).await?.map(|it| it.record))
-    }
-
     async fn whole_request(&self, id: RequestId) -> Result<Option<WholeRequest>, Stop> {
         let found = self.store.request(id).await?;
         Ok(found.filter(|it| it.record.directory_id == self.connection.id))
@@ -168,6 +239,12 @@ pub(crate) struct RequestPage {
     pub(crate) answer: Option<BodyShown>,
     /// The same as a command.
     pub(crate) command: Option<Copyable>,
+    /// The request of the provider that this one repeats.
+    pub(crate) again_of: Option<String>,
+    /// Whether it can be carried out once more, by whoever looks at it.
+    pub(crate) can_be_repeated: bool,
+    /// Why it was not, and what to do.
+    pub(crate) refused: Option<Refused>,
 }
 
 /// A body, as far as it is kept.
@@ -196,9 +273,38 @@ pub(super) async fn show(
     visitor: Visitor,
     Path((_, _, request)): Path<(String, String, String)>,
 ) -> Result<Response, Stop> {
-    let unknown = || Stop::from(Problem::not_found("request"));
-    let id: RequestId = request.parse().map_err(|_| unknown())?;
-    let whole = visitor.whole_request(id).await?.ok_or_else(unknown)?;
+    let whole = visitor.named(&request).await?;
+    Ok(shown(visitor, whole, None))
+}
+
+/// `POST …/activity/{request}/rerun`: carries it out once more, and leads to the request that this is.
+pub(super) async fn rerun(
+    visitor: Visitor,
+    axum::Extension(crate::RequestId(own)): axum::Extension<crate::RequestId>,
+    Path((_, _, request)): Path<(String, String, String)>,
+) -> Result<Response, Stop> {
+    let whole = visitor.named(&request).await?;
+    match again(&visitor.store, &visitor.counter, own, &whole).await {
+        Ok(_) => Ok(go_to(&format!("{}/activity/{own}", visitor.connection.address))),
+        Err(problem) if problem.status() == StatusCode::CONFLICT => {
+            Ok(shown(visitor, whole, Some(&problem)))
+        }
+        Err(problem) => Err(problem.into()),
+    }
+}
+
+impl Visitor {
+    /// The request that the address of a page names.
+    async fn named(&self, request: &str) -> Result<WholeRequest, Stop> {
+        let unknown = || Stop::from(Problem::not_found("request"));
+        let id: RequestId = request.parse().map_err(|_| unknown())?;
+        self.whole_request(id).await?.ok_or_else(unknown)
+    }
+}
+
+/// `refused`: why it was not carried out once more, where somebody wanted that.
+fn shown(visitor: Visitor, whole: WholeRequest, refused: Option<&Problem>) -> Response {
+    let can_be_repeated = repeatable(&whole).is_ok();
     let command = curl(&whole, visitor.counter.settings.public_url());
     let command = command.map(|it| Copyable::new("command", it));
     let WholeRequest { record, request_body, answer_body } = whole;
@@ -209,9 +315,8 @@ pub(super) async fn show(
     let query = entry.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
     let straightened = entry.straightened.iter().filter_map(|name| Quirk::from_name(name));
     let Visitor { frame, reader, connection, .. } = visitor;
-    Ok(page(&RequestPage {
-        frame,
-        reader,
+    let status = refused.map_or(StatusCode::OK, Problem::status);
+    let shown = RequestPage {
         live: Live::of_one(&connection, &format!("/activity/{}", record.request_id)),
         id: Copyable::new("request-id", record.request_id.as_str()),
         method: entry.method.clone(),
@@ -223,9 +328,15 @@ pub(super) async fn show(
         request: body(&entry.request_body, request_body),
         answer: body(&entry.answer_body, answer_body),
         command,
+        again_of: entry.rerun_of.clone(),
+        can_be_repeated: can_be_repeated && reader.may_as_member(ApiScope::DirectoriesWrite),
+        refused: refused.map(Refused::from),
         row: Row::new(record, &connection.address),
+        frame,
+        reader,
         connection,
-    }))
+    };
+    page_with(status, &shown)
 }
 
 /// To a tenth: what takes less is nothing to anybody.

@@ -19,6 +19,8 @@ pub(crate) struct Connection {
     pub(crate) active_users: u64,
     pub(crate) users: u64,
     pub(crate) groups: u64,
+    /// Of the latest event.
+    pub(crate) event_number: u64,
     pub(crate) last_contact_at: Option<When>,
     pub(crate) last_change_at: Option<When>,
     pub(crate) refused_with: Option<u16>,
@@ -39,6 +41,7 @@ impl Connection {
             active_users: found.active_user_count,
             users: found.user_count,
             groups: found.group_count,
+            event_number: found.event_number,
             last_contact_at: contact.last_at.map(When),
             last_change_at: contact.changed_at.map(When),
             refused_with: contact.refused_with,

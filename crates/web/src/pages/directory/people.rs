@@ -5,26 +5,41 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Path, Query};
+use axum::http::StatusCode;
 use axum::response::Response;
-use directory::ResourceId;
 use directory::event::EventKind;
+use directory::{ErasureId, PortalFeature, ResourceId};
+use futures_util::stream;
+use scim::dialect::Quirks;
+use scim::list::{ListQuery, Sort};
+use scim::sort::BoundSort;
+use scim::{Preset, ResourceType};
 use serde::Deserialize;
 use serde_json::Value;
-use store::{DirectoryStore, EventRecord, UserRecord};
+use store::{DirectoryStore, EventRecord, RequestFilter, SoughtBy, UserRecord};
 
+use super::activity::Row as RequestRow;
 use super::connection::Connection;
 use super::live::Live;
-use crate::api::users::{filter, searched};
-use crate::pages::parts::{Copyable, Frame, When, with_query};
+use crate::api::requests::subjects;
+use crate::api::roles::assigned;
+use crate::api::sign_in::SignInView;
+use crate::api::users::{filter, listed};
+use crate::pages::parts::{Copyable, Frame, Sentence, When, with_query};
 use crate::pages::visitor::{Reader, Visitor};
-use crate::pages::{Stop, page};
+use crate::pages::{Stop, go_to, page, page_with};
 use crate::problem::Problem;
+use crate::scim::Represent as _;
+use crate::table;
 
 /// People of a page.
 pub(super) const PAGE: u64 = 50;
 
 /// Events of a page.
-const EVENTS: u64 = 50;
+pub(super) const EVENTS: u64 = 50;
+
+/// Requests that are shown of a person; all are on a page of their own.
+const REQUESTS: u64 = 5;
 
 #[derive(Template)]
 #[template(path = "directory/people.html")]
@@ -37,6 +52,8 @@ pub(crate) struct PeoplePage {
     pub(crate) people: Vec<Row>,
     /// Where the list goes on.
     pub(crate) next: Option<String>,
+    /// Where all of them are as a table for spreadsheets.
+    pub(crate) table: String,
 }
 
 /// Somebody, in a list.
@@ -73,6 +90,8 @@ pub(crate) struct Asked {
     pub(crate) q: String,
     /// `active`, `inactive`, or everybody.
     pub(crate) show: String,
+    /// `name`, `-name`, `changed`; otherwise as they came.
+    pub(crate) sort: String,
     pub(crate) after: String,
 }
 
@@ -94,8 +113,10 @@ impl Asked {
     }
 
     /// The same question, from a place on.
-    fn address(&self, after: &str) -> String {
-        with_query("/people", [("q", self.q.trim()), ("show", &self.show), ("after", after)])
+    fn address(&self, page: &str, after: &str) -> String {
+        let asked =
+            [("q", self.q.trim()), ("show", &self.show), ("sort", &self.sort), ("after", after)];
+        with_query(page, asked)
     }
 }
 
@@ -103,33 +124,139 @@ impl Asked {
 pub(super) async fn list(visitor: Visitor, Query(asked): Query<Asked>) -> Result<Response, Stop> {
     let connection = &visitor.connection;
     let store = visitor.open().await?;
-    let (found, next) = visitor.found(&store, asked.filter(), &asked.after).await?;
+    let base = visitor.counter.settings.directory_base_url(store.id());
+    let wanted = Wanted { filter: asked.filter(), order: order(&asked.sort, "userName") };
+    let (found, next) = found(&store, base, wanted, &asked.after, PAGE).await?;
     let people = found.iter().map(|user| Row::new(user, &connection.address)).collect();
-    let live = Live::of_one(connection, &asked.address(&asked.after));
-    let next = next.map(|after| format!("{}{}", connection.address, asked.address(&after)));
+    let live = Live::of_one(connection, &asked.address("/people", &asked.after));
+    let next =
+        next.map(|after| format!("{}{}", connection.address, asked.address("/people", &after)));
+    let table = format!("{}{}", connection.address, asked.address("/people.csv", ""));
     let Visitor { frame, reader, connection, .. } = visitor;
-    Ok(page(&PeoplePage { frame, reader, connection, live, asked, people, next }))
+    Ok(page(&PeoplePage { frame, reader, connection, live, asked, people, next, table }))
 }
 
-impl Visitor {
-    /// People for whom a filter holds, or all, and where more of them are.
-    pub(super) async fn found(
-        &self,
-        store: &DirectoryStore,
-        wanted: Option<String>,
-        after: &str,
-    ) -> Result<(Vec<UserRecord>, Option<String>), Stop> {
-        let Some(wanted) = filter([], wanted, store.types().user())? else {
-            let after = after.parse::<u32>().unwrap_or_default();
-            let found = store.users_after(after.into(), PAGE).await?;
-            return Ok((found.items, found.next.map(|ordinal| ordinal.to_string())));
-        };
-        let base = self.counter.settings.directory_base_url(store.id());
-        let after = (!after.is_empty()).then(|| after.to_owned());
-        let request = searched(wanted, Arc::clone(store.types().user()), base, PAGE, after);
-        let found = store.users(request).await?;
-        Ok((found.items, found.next))
+/// Who is wanted, and in which order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted {
+    /// As SCIM says it.
+    pub(super) filter: Option<String>,
+    pub(super) order: Option<Sort>,
+}
+
+/// An order, by the word that stands for it in an address.
+pub(super) fn order(word: &str, name: &str) -> Option<Sort> {
+    let (by, order) = match word {
+        "name" => (name, "ascending"),
+        "-name" => (name, "descending"),
+        "changed" => ("meta.lastModified", "descending"),
+        _ => return None,
+    };
+    ListQuery::parse([("sortBy", by), ("sortOrder", order)].into_iter()).ok()?.sort
+}
+
+/// The order on resources of a type.
+pub(super) fn bound(order: Option<Sort>, resource_type: &ResourceType) -> Option<Arc<BoundSort>> {
+    order?.bind(resource_type, Preset::Lenient, &mut Quirks::new()).ok().map(Arc::new)
+}
+
+/// Some people who are wanted, and where more of them are.
+pub(super) async fn found(
+    store: &DirectoryStore,
+    base: String,
+    wanted: Wanted,
+    after: &str,
+    most: u64,
+) -> Result<(Vec<UserRecord>, Option<String>), Stop> {
+    let kind = Arc::clone(store.types().user());
+    let filter = filter([], wanted.filter, &kind)?;
+    let order = bound(wanted.order, &kind);
+    if filter.is_none() && order.is_none() {
+        let after = after.parse::<u32>().unwrap_or_default();
+        let found = store.users_after(after.into(), most).await?;
+        return Ok((found.items, found.next.map(|ordinal| ordinal.to_string())));
     }
+    let after = (!after.is_empty()).then(|| after.to_owned());
+    let found = store.users(listed((filter, order), kind, base, most, after)).await?;
+    Ok((found.items, found.next))
+}
+
+/// `GET …/people.csv`: all who are looked for, for a spreadsheet.
+pub(super) async fn table(visitor: Visitor, Query(asked): Query<Asked>) -> Result<Response, Stop> {
+    const COLUMNS: [&str; 8] =
+        ["id", "user_name", "name", "email", "external_id", "active", "created_at", "changed_at"];
+
+    let store = visitor.open().await?;
+    let base = visitor.counter.settings.directory_base_url(store.id());
+    let wanted = Wanted { filter: asked.filter(), order: order(&asked.sort, "userName") };
+    // What cannot be read is said before the table begins.
+    filter([], wanted.filter.clone(), store.types().user())?;
+    let mut head = String::new();
+    table::write_row(&mut head, COLUMNS);
+    let piece = move |after: Option<String>| {
+        let (store, base, wanted) = (store.clone(), base.clone(), wanted.clone());
+        async move {
+            let after = after.unwrap_or_default();
+            let (people, next) = found(&store, base, wanted, &after, EXPORTED_AT_ONCE).await?;
+            let mut text = String::new();
+            for user in &people {
+                let said: Value = serde_json::from_str(&user.text).unwrap_or_default();
+                let text_of = |name: &str| said[name].as_str().unwrap_or_default();
+                table::write_row(
+                    &mut text,
+                    [
+                        user.id.to_string().as_str(),
+                        text_of("userName"),
+                        &name(&said).unwrap_or_default(),
+                        &email(&said).unwrap_or_default(),
+                        text_of("externalId"),
+                        if user.is_active { "true" } else { "false" },
+                        &scim::datetime::print(user.created_at),
+                        &scim::datetime::print(user.modified_at),
+                    ],
+                );
+            }
+            Ok((text, next))
+        }
+    };
+    Ok(table::answer(&format!("people-{}.csv", visitor.connection.id), pieces(head, piece)))
+}
+
+/// Entries that are read at once for a table.
+pub(super) const EXPORTED_AT_ONCE: u64 = 500;
+
+/// A table broke off, because it could not be read on.
+#[derive(Debug, thiserror::Error)]
+#[error("the table could not be read to its end")]
+pub(super) struct BrokenOff;
+
+/// A table, page by page: `piece` makes one, and says where the next begins.
+pub(super) fn pieces<F, P>(
+    head: String,
+    piece: F,
+) -> impl futures_util::Stream<Item = Result<String, BrokenOff>> + Send
+where
+    F: Fn(Option<String>) -> P + Send + Sync + 'static,
+    P: Future<Output = Result<(String, Option<String>), Stop>> + Send + 'static,
+{
+    enum At {
+        Page(String, Option<String>),
+        End,
+    }
+    let piece = Arc::new(piece);
+    stream::unfold(At::Page(head, None), move |at| {
+        let piece = Arc::clone(&piece);
+        async move {
+            let At::Page(head, after) = at else { return None };
+            match piece(after).await {
+                Ok((text, next)) => {
+                    let at = next.map_or(At::End, |next| At::Page(String::new(), Some(next)));
+                    Some((Ok(head + &text), at))
+                }
+                Err(_) => Some((Err(BrokenOff), At::End)),
+            }
+        }
+    })
 }
 
 #[derive(Template)]
@@ -151,6 +278,22 @@ pub(crate) struct Person {
     pub(crate) next: Option<String>,
     /// Where requests about them are, where the link opens that.
     pub(crate) activity: Option<String>,
+    /// The roles that they have in the app, each with its reason.
+    pub(crate) roles: Vec<(String, Sentence)>,
+    /// What is shown to members alone.
+    pub(crate) more: Option<More>,
+}
+
+/// What members see of a person.
+pub(crate) struct More {
+    /// As SCIM has it.
+    pub(crate) raw: String,
+    /// What the app would be answered if they signed in.
+    pub(crate) sign_in: Sentence,
+    /// The latest requests about them.
+    pub(crate) requests: Vec<RequestRow>,
+    /// What was typed to erase them, where that was not their name.
+    pub(crate) is_wrong: bool,
 }
 
 /// Something that happened to somebody.
@@ -173,11 +316,27 @@ pub(crate) enum What {
     /// Into this group.
     Joined(String),
     Left(String),
+    /// Into it, this person.
+    Taken(String),
+    Dropped(String),
     /// Something that a later version tells.
     Other(String),
 }
 
 impl Happened {
+    /// The same of a group: who came and went, not where to.
+    pub(super) fn of_group(event: EventRecord, activity: Option<&str>) -> Happened {
+        let data: Value = serde_json::from_str(&event.data).unwrap_or_default();
+        let who = text(&data["member"]["value"]).unwrap_or_default();
+        let mut happened = Happened::new(event, activity);
+        happened.what = match happened.what {
+            What::Joined(_) => What::Taken(who),
+            What::Left(_) => What::Dropped(who),
+            other => other,
+        };
+        happened
+    }
+
     /// `activity`: the address of requests, where they may be seen.
     fn new(event: EventRecord, activity: Option<&str>) -> Happened {
         let data: Value = serde_json::from_str(&event.data).unwrap_or_default();
@@ -187,13 +346,13 @@ impl Happened {
             let names = data["changes"].as_object().into_iter().flatten().map(|(name, _)| name);
             names.map(|name| short(name)).collect::<Vec<_>>().join(", ")
         };
-        let group = || text(&data["group"]["name"]).unwrap_or_default();
+        let group = || text(&data["group"]["displayName"]).unwrap_or_default();
         let what = match event.kind.parse() {
-            Ok(EventKind::UserCreated) => What::Created,
-            Ok(EventKind::UserUpdated) => What::Changed(changed()),
+            Ok(EventKind::UserCreated | EventKind::GroupCreated) => What::Created,
+            Ok(EventKind::UserUpdated | EventKind::GroupUpdated) => What::Changed(changed()),
             Ok(EventKind::UserDeactivated) => What::Deactivated,
             Ok(EventKind::UserReactivated) => What::Reactivated,
-            Ok(EventKind::UserDeleted) => What::Deleted,
+            Ok(EventKind::UserDeleted | EventKind::GroupDeleted) => What::Deleted,
             Ok(EventKind::GroupMemberAdded) => What::Joined(group()),
             Ok(EventKind::GroupMemberRemoved) => What::Left(group()),
             _ => What::Other(event.kind),
@@ -223,13 +382,20 @@ pub(super) async fn show(
     Path((_, _, user)): Path<(String, String, String)>,
     Query(asked): Query<AskedOfOne>,
 ) -> Result<Response, Stop> {
-    let connection = &visitor.connection;
+    one(visitor, &user, &asked, false).await
+}
+
+async fn one(
+    visitor: Visitor,
+    user: &str,
+    asked: &AskedOfOne,
+    is_wrong: bool,
+) -> Result<Response, Stop> {
     let store = visitor.open().await?;
-    let unknown = || Stop::from(Problem::not_found("user"));
-    let id = ResourceId::parse(&user).ok_or_else(unknown)?;
+    let id = ResourceId::parse(user).ok_or_else(unknown)?;
     let user = store.user(id, true).await?.ok_or_else(unknown)?;
     let address = visitor.connection.address.clone();
-    let sees_requests = visitor.reader.sees(directory::PortalFeature::Activity);
+    let sees_requests = visitor.reader.sees(PortalFeature::Activity);
     let activity = sees_requests.then(|| format!("{address}/activity"));
     let after = asked.after.parse::<u32>().unwrap_or_default();
     let timeline = store.timeline(id, after.into(), EVENTS).await?;
@@ -239,25 +405,138 @@ pub(super) async fn show(
     let groups =
         groups.map(|it| (format!("{address}/groups/{}", it.id), it.display_name.clone())).collect();
     let said: Value = serde_json::from_str(&user.text).unwrap_or_default();
+    let row = Row::new(&user, &address);
+    let explained = store.roles_of(vec![id]).await?;
+    let roles = assigned(explained.of(id), &row.user_name, &explained.groups);
+    let roles = roles.into_iter().map(|it| (it.id, Sentence(it.reason))).collect();
+    let more = if visitor.reader.is_member() {
+        let base = visitor.counter.settings.directory_base_url(store.id());
+        let raw = user.members(store.types().user(), &base, |_| true);
+        Some(More::new(&visitor, raw.into(), id, is_wrong).await?)
+    } else {
+        None
+    };
     let page_of = format!("/people/{}", user.id);
     let place = if after == 0 { page_of.clone() } else { format!("{page_of}?after={after}") };
-    let live = Live::of_one(connection, &place);
+    let live = Live::of_one(&visitor.connection, &place);
     let next = timeline.next.map(|number| format!("{address}{page_of}?after={number}"));
     let Visitor { frame, reader, connection, .. } = visitor;
-    Ok(page(&Person {
+    let status = if is_wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let shown = Person {
         frame,
         reader,
         live,
         id: Copyable::new("user-id", user.id.to_string()),
-        row: Row::new(&user, &address),
+        row,
         created_at: When(user.created_at),
         attributes: flat(&said),
         groups,
         happened,
         next,
         activity: activity.map(|it| format!("{it}?q={}", user.id)),
+        roles,
+        more,
         connection,
+    };
+    Ok(page_with(status, &shown))
+}
+
+impl More {
+    async fn new(
+        visitor: &Visitor,
+        raw: Value,
+        id: ResourceId,
+        is_wrong: bool,
+    ) -> Result<More, Stop> {
+        let (store, connection) = (&visitor.store, &visitor.connection);
+        let known = store.sign_in(visitor.organization_id, SoughtBy::Id(id)).await?;
+        let sign_in = known.map(|it| SignInView::new(it).explanation).unwrap_or_default();
+        let name = id.to_string();
+        let asked = (store, &*visitor.counter);
+        let filter = RequestFilter {
+            directory_id: Some(connection.id),
+            subjects: Some(subjects(asked, Some(connection.id), (&name, false)).await?),
+            ..RequestFilter::default()
+        };
+        let requests = store.requests(filter, REQUESTS).await?.requests.into_iter();
+        Ok(More {
+            raw: serde_json::to_string_pretty(&raw).unwrap_or_default(),
+            sign_in: Sentence(sign_in),
+            requests: requests.map(|it| RequestRow::new(it, &connection.address)).collect(),
+            is_wrong,
+        })
+    }
+}
+
+/// `POST …/people/{user}/erase`: for good, where their user name was typed.
+pub(super) async fn erase(
+    visitor: Visitor,
+    Path((_, _, user)): Path<(String, String, String)>,
+) -> Result<Response, Stop> {
+    let store = visitor.open().await?;
+    let id = ResourceId::parse(&user).ok_or_else(unknown)?;
+    let found = store.user(id, false).await?.ok_or_else(unknown)?;
+    let row = Row::new(&found, "");
+    if visitor.form.text("user_name") != row.user_name.trim() {
+        return one(visitor, &user, &AskedOfOne::default(), true).await;
+    }
+    let erasure = visitor.store.erase_user(visitor.connection.id, id).await?;
+    Ok(go_to(&format!("{}/erasures/{}", visitor.connection.address, erasure.id)))
+}
+
+#[derive(Template)]
+#[template(path = "directory/erasure.html")]
+pub(crate) struct ErasurePage {
+    pub(crate) frame: Frame,
+    pub(crate) reader: Reader,
+    pub(crate) connection: Connection,
+    pub(crate) live: Live,
+    pub(crate) id: Copyable,
+    pub(crate) user_ids: Vec<String>,
+    pub(crate) begun_at: When,
+    pub(crate) finished_at: Option<When>,
+    /// Who asked for it.
+    pub(crate) by: String,
+    /// What was erased, and how much of it.
+    pub(crate) erased: [(&'static str, u64); 5],
+}
+
+/// `GET …/erasures/{erasure}`: how far it is, and the receipt.
+pub(super) async fn receipt(
+    visitor: Visitor,
+    Path((_, _, erasure)): Path<(String, String, String)>,
+) -> Result<Response, Stop> {
+    let unknown = || Stop::from(Problem::not_found("erasure"));
+    let id: ErasureId = erasure.parse().map_err(|_| unknown())?;
+    let found = visitor.store.erasure(id).await?;
+    let here = visitor.connection.id;
+    let found = found.filter(|it| it.directory_id == here).ok_or_else(unknown)?;
+    let live = Live::of_one(&visitor.connection, &format!("/erasures/{id}"));
+    let Visitor { frame, reader, connection, .. } = visitor;
+    let (kind, by, name) = found.asked_by;
+    let erased = found.erased;
+    Ok(page(&ErasurePage {
+        frame,
+        reader,
+        connection,
+        live,
+        id: Copyable::new("erasure-id", found.id.to_string()),
+        user_ids: found.user_ids.iter().map(ToString::to_string).collect(),
+        begun_at: When(found.begun_at),
+        finished_at: found.finished_at.map(When),
+        by: name.or(by).unwrap_or(kind),
+        erased: [
+            ("People deleted", erased.users),
+            ("Former entries", erased.former_users),
+            ("Events emptied", erased.events),
+            ("Deliveries emptied", erased.deliveries),
+            ("Requests emptied", erased.requests),
+        ],
     }))
+}
+
+fn unknown() -> Stop {
+    Problem::not_found("user").into()
 }
 
 /// What somebody is called.
@@ -385,7 +664,7 @@ mod tests {
         let asked = |q: &str, show: &str| Asked {
             q: q.to_owned(),
             show: show.to_owned(),
-            after: String::new(),
+            ..Asked::default()
         };
         assert_eq!(asked(" ", "").filter(), None);
         assert_eq!(asked("", "inactive").filter().as_deref(), Some("active eq false"));

@@ -131,6 +131,8 @@ pub(crate) struct Heard {
     pub(crate) warnings: Vec<Warning>,
     /// The latest request, where it failed.
     pub(crate) failed: Option<Row>,
+    /// Each kind of traffic, and when it was seen for the last time.
+    pub(crate) kinds: [(&'static str, Option<When>); 8],
 }
 
 /// A mistake that somebody seems to have made.
@@ -141,6 +143,18 @@ pub(crate) struct Warning {
     /// The trap of the guide that says more.
     pub(crate) trap: Option<&'static str>,
 }
+
+/// Kinds of traffic, as people call them.
+const KINDS: [(&str, &str); 8] = [
+    ("credentials", "Test of base URL and token"),
+    ("person", "People who are added"),
+    ("update", "Changes of people"),
+    ("deactivation", "People who leave"),
+    ("reactivation", "People who come back"),
+    ("group", "Groups"),
+    ("membership", "Members of groups"),
+    ("import", "Reading everybody (import)"),
+];
 
 /// A mistake as it is known: its name, what is seen, what to do, and when it was seen.
 type Mistake<'a> = (&'static str, &'static str, &'static str, Option<&'a Span>);
@@ -325,6 +339,10 @@ impl Shown<'_> {
             warnings: self.sprung().map(warning).collect(),
             detected: detected.client.map(|_| detected.name()),
             failed: None,
+            kinds: KINDS.map(|(name, title)| {
+                let last = self.known.sightings.get(name).map(|it| it.last_at);
+                (title, last.and_then(time).map(When))
+            }),
         }
     }
 }

@@ -3,13 +3,14 @@
 use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
-use directory::TokenId;
 use directory::secret::{Secret, SecretKind};
+use directory::{ClientId, ClientSecret, OAuthClient, TokenId};
 use jiff::{SignedDuration, Timestamp};
 use store::TokenSummary;
 
 use super::connection::Connection;
 use super::live::Live;
+use crate::api::check_name;
 use crate::api::tokens::lifetime;
 use crate::pages::parts::{Copyable, Frame, When};
 use crate::pages::visitor::{Reader, Visitor};
@@ -30,6 +31,57 @@ pub(crate) struct TokensPage {
     pub(crate) tokens: Vec<Row>,
     /// The one that was just made: it is shown here and nowhere else.
     pub(crate) made: Option<Made>,
+    /// Clients of OAuth, for members alone.
+    pub(crate) clients: Option<Clients>,
+}
+
+/// Clients of OAuth, for providers that ask for access tokens.
+pub(crate) struct Clients {
+    /// Where those are given.
+    pub(crate) token_url: Copyable,
+    pub(crate) all: Vec<ClientRow>,
+    /// The id and the secret that were just made: the secret is shown here and nowhere else.
+    pub(crate) made: Option<(Copyable, Copyable)>,
+}
+
+pub(crate) struct ClientRow {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) created_at: When,
+    pub(crate) secrets: Vec<SecretRow>,
+}
+
+pub(crate) struct SecretRow {
+    pub(crate) id: String,
+    pub(crate) last_four: String,
+    pub(crate) expires_at: When,
+    pub(crate) last_used_at: Option<When>,
+    pub(crate) is_good: bool,
+}
+
+impl ClientRow {
+    fn new((client, secrets): (OAuthClient, Vec<ClientSecret>), now: Timestamp) -> ClientRow {
+        let row = |secret: ClientSecret| SecretRow {
+            id: secret.id.to_string(),
+            is_good: secret.expires_at > now,
+            last_four: secret.last_four,
+            expires_at: When(secret.expires_at),
+            last_used_at: secret.last_used_at.map(When),
+        };
+        ClientRow {
+            id: client.id.to_string(),
+            name: client.name,
+            created_at: When(client.created_at),
+            secrets: secrets.into_iter().map(row).collect(),
+        }
+    }
+}
+
+/// What was just made, to be shown once.
+#[derive(Default)]
+struct New {
+    token: Option<Made>,
+    client: Option<(Copyable, Copyable)>,
 }
 
 pub(crate) struct Made {
@@ -102,16 +154,27 @@ impl TokensPage {
 
 /// `GET …/tokens`.
 pub(super) async fn list(visitor: Visitor) -> Result<Response, Stop> {
-    shown(visitor, None).await
+    shown(visitor, New::default()).await
 }
 
-async fn shown(visitor: Visitor, made: Option<Made>) -> Result<Response, Stop> {
+async fn shown(visitor: Visitor, made: New) -> Result<Response, Stop> {
     let found = visitor.store.tokens(visitor.connection.id).await?;
     let mut tokens = Row::all(&found, visitor.counter.access.now());
     tokens.reverse();
     let live = Live::of_one(&visitor.connection, "/tokens");
+    let clients = if visitor.reader.is_member() {
+        let found = visitor.store.clients(visitor.connection.id).await?.into_iter();
+        let now = visitor.counter.access.now();
+        let token_url = visitor.counter.settings.oauth_token_url();
+        let token_url = Copyable::new("token-url", token_url);
+        let all = found.map(|it| ClientRow::new(it, now)).collect();
+        Some(Clients { token_url, all, made: made.client })
+    } else {
+        None
+    };
     let Visitor { frame, reader, connection, .. } = visitor;
-    Ok(page(&TokensPage { frame, reader, connection, live, tokens, made }))
+    let made = made.token;
+    Ok(page(&TokensPage { frame, reader, connection, live, tokens, made, clients }))
 }
 
 /// `POST …/tokens`.
@@ -120,7 +183,7 @@ pub(super) async fn create(visitor: Visitor) -> Result<Response, Stop> {
     let secret = Secret::new(SecretKind::ScimToken, (visitor.counter.entropy)());
     visitor.store.create_token(connection.id, &secret, lifetime(None)?).await?;
     let made = Made { token: Copyable::new("token", secret.reveal()), instead_of: None };
-    shown(visitor, Some(made)).await
+    shown(visitor, New { token: Some(made), ..New::default() }).await
 }
 
 /// `POST …/tokens/{token}/rotate`: a new one in its place; the old one
@@ -145,7 +208,7 @@ pub(super) async fn rotate(
         token: Copyable::new("token", secret.reveal()),
         instead_of: old.map(|it| (it.last_four, When(it.expires_at))),
     };
-    shown(visitor, Some(made)).await
+    shown(visitor, New { token: Some(made), ..New::default() }).await
 }
 
 /// `POST …/tokens/{token}/revoke`.
@@ -157,6 +220,57 @@ pub(super) async fn revoke(
     let id: TokenId = token.parse().map_err(|_| unknown())?;
     visitor.store.revoke_token(connection.id, id).await?;
     Ok(go_to(&format!("{}/tokens", connection.address)))
+}
+
+/// `POST …/clients`: a client of OAuth, with its first secret.
+pub(super) async fn create_client(visitor: Visitor) -> Result<Response, Stop> {
+    let name = check_name("name", visitor.form.text("name"))?;
+    let secret = Secret::new(SecretKind::ClientSecret, (visitor.counter.entropy)());
+    let of = visitor.connection.id;
+    let (client, _) = visitor.store.create_client(of, name, &secret, lifetime(None)?).await?;
+    once(visitor, client.id, &secret).await
+}
+
+/// `POST …/clients/{client}/secrets`: one more, so that it can be exchanged.
+pub(super) async fn create_secret(
+    visitor: Visitor,
+    Path((_, _, client)): Path<(String, String, String)>,
+) -> Result<Response, Stop> {
+    let client = client_id(&client)?;
+    let secret = Secret::new(SecretKind::ClientSecret, (visitor.counter.entropy)());
+    let of = visitor.connection.id;
+    visitor.store.create_client_secret(of, client, &secret, lifetime(None)?).await?;
+    once(visitor, client, &secret).await
+}
+
+async fn once(visitor: Visitor, id: ClientId, secret: &Secret) -> Result<Response, Stop> {
+    let id = Copyable::new("client-id", id.to_string());
+    let secret = Copyable::new("client-secret", secret.reveal());
+    shown(visitor, New { client: Some((id, secret)), ..New::default() }).await
+}
+
+/// `POST …/clients/{client}/delete`: it, its secrets, and what was given for them.
+pub(super) async fn delete_client(
+    visitor: Visitor,
+    Path((_, _, client)): Path<(String, String, String)>,
+) -> Result<Response, Stop> {
+    visitor.store.delete_client(visitor.connection.id, client_id(&client)?).await?;
+    Ok(go_to(&format!("{}/tokens#clients", visitor.connection.address)))
+}
+
+/// `POST …/clients/{client}/secrets/{secret}/delete`.
+pub(super) async fn delete_secret(
+    visitor: Visitor,
+    Path((_, _, client, secret)): Path<(String, String, String, String)>,
+) -> Result<Response, Stop> {
+    let secret: TokenId = secret.parse().map_err(|_| Problem::not_found("secret"))?;
+    let (of, client) = (visitor.connection.id, client_id(&client)?);
+    visitor.store.delete_client_secret(of, client, secret).await?;
+    Ok(go_to(&format!("{}/tokens#clients", visitor.connection.address)))
+}
+
+fn client_id(text: &str) -> Result<ClientId, Stop> {
+    text.parse().map_err(|_| Problem::not_found("client").into())
 }
 
 fn unknown() -> Stop {

@@ -3,15 +3,17 @@
 use askama::{Error, Template};
 use directory::client::{Known, Span};
 use directory::requests::{BodyKept, Entry};
-use directory::{DirectoryState, PortalFeature, PortalFeatures, Provider, UserId};
+use directory::{DirectoryState, MemberRole, PortalFeature, PortalFeatures, Provider, UserId};
 use serde_json::json;
 use store::{RequestRecord, Standing, UserRecord};
 
 use super::{at, branded, frame, framed};
 use crate::guides::{self, Values};
-use crate::pages::directory::activity::{Activity, BodyShown, RequestPage, Row as RequestRow};
+use crate::pages::directory::activity::{
+    Activity, Asked as RequestsAsked, BodyShown, RequestPage, Row as RequestRow,
+};
 use crate::pages::directory::connection::Connection;
-use crate::pages::directory::groups::{Group, GroupsPage, Row as GroupRow};
+use crate::pages::directory::groups::{Asked as GroupsAsked, Group, GroupsPage, Row as GroupRow};
 use crate::pages::directory::live::Live;
 use crate::pages::directory::people::{
     Asked, Happened, PeoplePage, Person, Row as PersonRow, What, flat,
@@ -28,13 +30,14 @@ use crate::pages::portal::home::Home;
 use crate::pages::portal::open::{Closed, Welcome, Why};
 use crate::pages::visitor::{Reader, Within};
 
-const HOME: &str = "/portal/link-01kc2x4n0s0000000000000001";
-const DIRECTORY: &str = "dir-01kc2x4n0s0000000000000001";
-const URL: &str = "https://roster.example.com/scim/v2/dir-01kc2x4n0s0000000000000001";
-const TOKEN: &str = "roster-scim-4f1d0c9b2e7a8d6f3c5b1a0e9d8c7b6a5f4e3d2c1b0a9f8e7d6c5b4a3f2e1d0c";
-const USER: &str = "019b8d4a-0000-7000-8000-000000000021";
+pub(super) const HOME: &str = "/portal/link-01kc2x4n0s0000000000000001";
+pub(super) const DIRECTORY: &str = "dir-01kc2x4n0s0000000000000001";
+pub(super) const URL: &str = "https://roster.example.com/scim/v2/dir-01kc2x4n0s0000000000000001";
+pub(super) const TOKEN: &str =
+    "roster-scim-4f1d0c9b2e7a8d6f3c5b1a0e9d8c7b6a5f4e3d2c1b0a9f8e7d6c5b4a3f2e1d0c";
+pub(super) const USER: &str = "019b8d4a-0000-7000-8000-000000000021";
 
-type Html = Result<String, Error>;
+pub(super) type Html = Result<String, Error>;
 
 pub(super) fn add_all(add: &mut impl FnMut(&str, &str, Html)) {
     let welcome = |frame: Frame, hours, features| Welcome {
@@ -149,6 +152,7 @@ pub(super) fn connection() -> Connection {
         active_users: 1_204,
         users: 1_311,
         groups: 38,
+        event_number: 4_711,
         last_contact_at: Some(at("2026-11-22T15:58:00Z")),
         last_change_at: Some(at("2026-11-22T15:40:00Z")),
         refused_with: None,
@@ -156,7 +160,7 @@ pub(super) fn connection() -> Connection {
 }
 
 /// One that was never heard of.
-fn waiting() -> Connection {
+pub(super) fn waiting() -> Connection {
     Connection {
         state: DirectoryState::Waiting,
         active_users: 0,
@@ -243,6 +247,7 @@ fn of_setting_up(add: &mut impl FnMut(&str, &str, Html)) {
         ("skipped", "okta-template", known(&skipped, &[], &okta), connection(), before(), None),
         ("done", "okta-template", known(&all, &[], &okta), connection(), before(), None),
         ("mistaken", "okta-template", mistaken.clone(), connection(), before(), None),
+        ("member", "okta-template", mistaken.clone(), connection(), before(), None),
         ("another", "entra", mistaken, of(Provider::Entra), before(), None),
         ("custom", "any", nothing(), of(Provider::Custom), once(), None),
     ] {
@@ -261,7 +266,10 @@ fn of_setting_up(add: &mut impl FnMut(&str, &str, Html)) {
         heard.failed = failed;
         let set_up = SetUp {
             frame: frame(),
-            reader: reader("set-up"),
+            reader: match special {
+                "member" => super::directory_pages::reader("set-up", MemberRole::Owner),
+                _ => reader("set-up"),
+            },
             live: live("directory/set-up", special),
             guide: shown.instructions(guide),
             others: guides::of(connection.provider).filter(|it| it.name != name).collect(),
@@ -302,7 +310,7 @@ fn of_status(add: &mut impl FnMut(&str, &str, Html)) {
     }
 }
 
-fn request(status: u16, tried: &str, detail: Option<&str>) -> RequestRow {
+pub(super) fn request(status: u16, tried: &str, detail: Option<&str>) -> RequestRow {
     let record = RequestRecord {
         place: 1,
         request_id: "req-01kc2x4n0s0000000000000001".to_owned(),
@@ -322,7 +330,7 @@ fn request(status: u16, tried: &str, detail: Option<&str>) -> RequestRow {
     RequestRow::new(record, &connection().address)
 }
 
-fn failures() -> Vec<RequestRow> {
+pub(super) fn failures() -> Vec<RequestRow> {
     let taken = "`userName` is already taken by another user of this directory. Link or rename one \
                  of the two, then retry the task";
     vec![
@@ -345,6 +353,7 @@ fn of_people(add: &mut impl FnMut(&str, &str, Html)) {
             live: live("directory/people", special),
             asked: Asked { q: q.to_owned(), ..Asked::default() },
             next: people.first().map(|_| HOME.to_owned()),
+            table: format!("{HOME}/people.csv"),
             people,
         };
         add("directory/people", special, people.render());
@@ -387,6 +396,8 @@ fn of_people(add: &mut impl FnMut(&str, &str, Html)) {
             next: sees_requests.then(|| format!("{address}/people/{USER}?after=50")),
             activity: sees_requests.then(|| format!("{address}/activity?q={USER}")),
             happened,
+            roles: Vec::new(),
+            more: None,
         };
         add("directory/person", special, person.render());
     }
@@ -395,7 +406,7 @@ fn of_people(add: &mut impl FnMut(&str, &str, Html)) {
 const PEOPLE: [(&str, &str); 4] =
     [("Ana", "Lima"), ("Bo", "Lind"), ("Chidi", "Okafor"), ("Dunja", "Weißenberger-Hohenstein")];
 
-fn user(number: usize) -> UserRecord {
+pub(super) fn user(number: usize) -> UserRecord {
     let (given, family) = PEOPLE[number];
     let address = format!("{}.{}@acme.test", given.to_lowercase(), family.to_lowercase());
     let said = json!({
@@ -423,12 +434,12 @@ fn user(number: usize) -> UserRecord {
     }
 }
 
-fn people() -> Vec<PersonRow> {
+pub(super) fn people() -> Vec<PersonRow> {
     let address = connection().address;
     (0..PEOPLE.len()).map(|number| PersonRow::new(&user(number), &address)).collect()
 }
 
-fn groups() -> Vec<GroupRow> {
+pub(super) fn groups() -> Vec<GroupRow> {
     let row = |(members, name): (u64, &str)| GroupRow {
         address: format!("{}/groups/{name}", connection().address),
         name: name.to_owned(),
@@ -449,8 +460,9 @@ fn of_groups(add: &mut impl FnMut(&str, &str, Html)) {
             reader: reader("groups"),
             connection,
             live: live("directory/groups", special),
-            wanted: wanted.to_owned(),
+            asked: GroupsAsked { q: wanted.to_owned(), ..GroupsAsked::default() },
             next: groups.first().map(|_| HOME.to_owned()),
+            table: format!("{HOME}/groups.csv"),
             groups,
         };
         add("directory/groups", special, groups.render());
@@ -467,6 +479,14 @@ fn of_groups(add: &mut impl FnMut(&str, &str, Html)) {
             external_id: people.first().map(|_| "00g1abcdefghijklmnop".to_owned()),
             next: people.first().map(|_| HOME.to_owned()),
             people,
+            happened: vec![Happened {
+                at: at("2026-11-20T09:00:00Z"),
+                what: What::Taken("Ana Lima".to_owned()),
+                by: "token".to_owned(),
+                request: None,
+            }],
+            later: None,
+            activity: None,
         };
         add("directory/group", special, group.render());
     }
@@ -491,8 +511,11 @@ fn of_activity(add: &mut impl FnMut(&str, &str, Html)) {
             reader: reader("activity"),
             connection: connection(),
             live: live("directory/activity", special),
-            wanted: wanted.to_owned(),
-            failed_only,
+            asked: RequestsAsked {
+                q: wanted.to_owned(),
+                show: if failed_only { "failed" } else { "" }.to_owned(),
+                ..RequestsAsked::default()
+            },
             next: rows.first().map(|_| HOME.to_owned()),
             rows,
         };
@@ -522,6 +545,9 @@ fn of_activity(add: &mut impl FnMut(&str, &str, Html)) {
             user_agent: Some("Okta SCIM Client 1.0.0".to_owned()),
             straightened: answer.iter().map(|_| "wrote `active` as text").collect(),
             command: answer.as_ref().map(|_| Copyable::new("command", command.clone())),
+            again_of: None,
+            can_be_repeated: false,
+            refused: None,
             row,
             request,
             answer,
@@ -559,6 +585,7 @@ fn of_tokens(add: &mut impl FnMut(&str, &str, Html)) {
             live: live("directory/tokens", special),
             tokens: standings.into_iter().enumerate().map(token).collect(),
             made,
+            clients: None,
         };
         add("directory/tokens", special, page.render());
     }

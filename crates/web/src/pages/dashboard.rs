@@ -2,10 +2,12 @@
 
 pub(super) mod account;
 pub(super) mod by_provider;
+pub(super) mod holds;
 pub(super) mod join;
 pub(super) mod members;
 pub(super) mod organizations;
 pub(super) mod overview;
+pub(super) mod roles;
 pub(super) mod sign_in;
 pub(super) mod simulator;
 
@@ -47,7 +49,7 @@ impl Place {
 
 #[rustfmt::skip]
 pub(super) fn places() -> Vec<Place> {
-    use ApiScope::{DirectoriesRead, DirectoriesWrite, OrganizationsRead, OrganizationsWrite, PortalWrite};
+    use ApiScope::{CatalogueRead, CatalogueWrite, DirectoriesRead, DirectoriesWrite, OrganizationsRead, OrganizationsWrite, PortalWrite};
     use Needs::{Nothing, Owner, Scope};
 
     let own = vec![
@@ -63,6 +65,11 @@ pub(super) fn places() -> Vec<Place> {
         Place::get("/dashboard/organizations/{organization}", organizations::show).needs(Scope(OrganizationsRead)),
         Place::post("/dashboard/organizations/{organization}/portal-links", organizations::invite).needs(Scope(PortalWrite)),
         Place::post("/dashboard/organizations/{organization}/portal-links/{link}/revoke", organizations::revoke).needs(Scope(PortalWrite)),
+        Place::get("/dashboard/holds", holds::show).needs(Scope(DirectoriesRead)),
+        Place::get("/dashboard/roles", roles::show).needs(Scope(CatalogueRead)),
+        Place::post("/dashboard/roles", roles::add).needs(Scope(CatalogueWrite)),
+        Place::post("/dashboard/roles/{role}", roles::change).needs(Scope(CatalogueWrite)),
+        Place::post("/dashboard/roles/{role}/delete", roles::delete).needs(Scope(CatalogueWrite)),
         Place::get("/dashboard/simulator", simulator::list).needs(Scope(DirectoriesRead)),
         Place::post("/dashboard/simulator", simulator::begin).needs(Scope(DirectoriesWrite)),
         Place::post("/dashboard/simulator/connect", simulator::connect).needs(Scope(DirectoriesWrite)),

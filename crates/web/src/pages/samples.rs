@@ -2,6 +2,7 @@
 //! which photographs what the test has written.
 
 mod by_provider;
+mod desk_roles;
 mod portal;
 mod simulator;
 
@@ -80,6 +81,7 @@ fn samples() -> Vec<Sample> {
     portal::add_all(&mut add);
     of_dashboard(&mut add);
     by_provider::add_all(&mut add);
+    desk_roles::add_all(&mut add);
     simulator::add_all(&mut add);
     all
 }

@@ -511,6 +511,42 @@ impl ApiStore {
         self.inner().readers.read(find).await
     }
 
+    /// Holds of all directories, the latest first; those that have not ended alone, where `open` says so.
+    pub async fn all_holds(
+        &self,
+        open: bool,
+        before: Option<HoldId>,
+        count_max: u64,
+    ) -> Result<Vec<Hold>, Error> {
+        // Behind every id.
+        let before = before.map_or_else(|| "z".to_owned(), |id| id.to_string());
+        let organization = self.bound_to().map(|id| id.to_string()).unwrap_or_default();
+        let find = move |session: &mut Session| {
+            let values = [Value::Text(&before), Value::Text(&organization), count(count_max)];
+            let sql = if open {
+                holds!(
+                    "where state <> 'ended' and hold_id < $1 and ($2 = '' or directory_id in \
+                     (select directory_id from directories where organization_id = $2)) \
+                     order by hold_id desc limit $3"
+                )
+            } else {
+                holds!(
+                    "where hold_id < $1 and ($2 = '' or directory_id in \
+                     (select directory_id from directories where organization_id = $2)) \
+                     order by hold_id desc limit $3"
+                )
+            };
+            finish(async {
+                let mut found = session.all("loading holds", sql, &values, read).await?;
+                for hold in &mut found {
+                    learn_lost(session, hold).await?;
+                }
+                Ok(found)
+            })
+        };
+        self.inner().readers.read(find).await
+    }
+
     /// A hold, with how much waits because of it.
     pub async fn hold(
         &self,

@@ -2,7 +2,7 @@
 //! and reads what became of them. JSON in, JSON out, problem details for errors.
 
 pub(crate) mod audit;
-mod catalogue;
+pub(crate) mod catalogue;
 mod client;
 mod clients;
 mod describe;

@@ -141,11 +141,25 @@ async fn put(
     when: When,
     input: EntryInput,
 ) -> Result<Tagged<EntryView>, Problem> {
+    let EntryInput { name, description, rank } = input;
+    let entry = new_entry(kind, id, &name, description, rank)?;
+    let entry = vendor.store.put_entry(when.guard(entry)).await?;
+    Ok(entry.ok_or_else(|| unknown(kind))?.into())
+}
+
+/// What somebody says of an entry, where it can be so.
+pub(crate) fn new_entry(
+    kind: CatalogueKind,
+    id: &str,
+    name: &str,
+    description: Option<String>,
+    rank: Option<u16>,
+) -> Result<NewEntry, Problem> {
     let id: EntryId = id.parse().map_err(|error: directory::NotAnEntryId| {
         Problem::invalid(error.to_string(), "Choose another id; it is what users have in `roles`")
     })?;
-    let display_name = check_name("name", &input.name)?;
-    let description = input.description.map(|it| it.trim().to_owned()).filter(|it| !it.is_empty());
+    let display_name = check_name("name", name)?;
+    let description = description.map(|it| it.trim().to_owned()).filter(|it| !it.is_empty());
     let is_long = |it: &String| it.chars().count() > DESCRIPTION_MAX;
     if description.as_ref().is_some_and(is_long) {
         return Err(Problem::invalid(
@@ -153,16 +167,13 @@ async fn put(
             "Shorten it; Okta would not read it",
         ));
     }
-    let rank = input.rank;
     if kind != CatalogueKind::Role && rank.is_some() {
         return Err(Problem::invalid(
             "`rank` is of a role, and this is an entitlement",
             "Leave `rank` out",
         ));
     }
-    let entry = NewEntry { kind, id, display_name, description, rank };
-    let entry = vendor.store.put_entry(when.guard(entry)).await?;
-    Ok(entry.ok_or_else(|| unknown(kind))?.into())
+    Ok(NewEntry { kind, id, display_name, description, rank })
 }
 
 async fn delete(

@@ -494,9 +494,7 @@ pub(crate) async fn again(
         ));
     }
     if let Some(target) = rerun_target(&entry.path, &body)
-        && store
-            .is_other_since(whole.record.directory_id, target, whole.record.begun_at)
-            .await?
+        && store.is_other_since(whole.record.directory_id, target, whole.record.begun_at).await?
     {
         return Err(not_repeatable(
             "the same was changed, deactivated or deleted since",

@@ -5,12 +5,14 @@ pub(super) mod api_keys;
 pub(super) mod audit;
 pub(super) mod by_provider;
 pub(super) mod events;
+pub(super) mod holds;
 pub(super) mod join;
 pub(super) mod live;
 pub(super) mod members;
 pub(super) mod organizations;
 pub(super) mod overview;
 pub(super) mod requests;
+pub(super) mod roles;
 pub(super) mod sign_in;
 pub(super) mod simulator;
 pub(super) mod webhooks;
@@ -54,8 +56,8 @@ impl Place {
 #[rustfmt::skip]
 pub(super) fn places() -> Vec<Place> {
     use ApiScope::{
-        AuditRead, DirectoriesRead, DirectoriesWrite, EventsRead, KeysRead, KeysWrite, OrganizationsRead,
-        OrganizationsWrite, PortalWrite, UsersRead, WebhooksRead, WebhooksWrite,
+        AuditRead, CatalogueRead, CatalogueWrite, DirectoriesRead, DirectoriesWrite, EventsRead, KeysRead,
+        KeysWrite, OrganizationsRead, OrganizationsWrite, PortalWrite, UsersRead, WebhooksRead, WebhooksWrite,
     };
     use Needs::{Nothing, Owner, Scope};
 
@@ -77,6 +79,11 @@ pub(super) fn places() -> Vec<Place> {
         Place::get("/dashboard/requests", requests::show).needs(Scope(UsersRead)),
         Place::post("/dashboard/organizations/{organization}/portal-links", organizations::invite).needs(Scope(PortalWrite)),
         Place::post("/dashboard/organizations/{organization}/portal-links/{link}/revoke", organizations::revoke).needs(Scope(PortalWrite)),
+        Place::get("/dashboard/holds", holds::show).needs(Scope(DirectoriesRead)),
+        Place::get("/dashboard/roles", roles::show).needs(Scope(CatalogueRead)),
+        Place::post("/dashboard/roles", roles::add).needs(Scope(CatalogueWrite)),
+        Place::post("/dashboard/roles/{role}", roles::change).needs(Scope(CatalogueWrite)),
+        Place::post("/dashboard/roles/{role}/delete", roles::delete).needs(Scope(CatalogueWrite)),
         Place::get("/dashboard/simulator", simulator::list).needs(Scope(DirectoriesRead)),
         Place::post("/dashboard/simulator", simulator::begin).needs(Scope(DirectoriesWrite)),
         Place::post("/dashboard/simulator/connect", simulator::connect).needs(Scope(DirectoriesWrite)),

@@ -4,6 +4,7 @@
 mod by_provider;
 mod careful;
 mod desk;
+mod desk_roles;
 mod directory_pages;
 mod portal;
 mod simulator;
@@ -84,6 +85,7 @@ fn samples() -> Vec<Sample> {
     of_dashboard(&mut add);
     by_provider::add_all(&mut add);
     careful::add_all(&mut add);
+    desk_roles::add_all(&mut add);
     simulator::add_all(&mut add);
     desk::add_all(&mut add);
     all

@@ -66,11 +66,8 @@ fn of_roles(add: &mut impl FnMut(&str, &str, Html)) {
         wrong: None,
     };
     let in_portal = || reader("roles");
-    let no_roles = RolesPage {
-        roles: Vec::new(),
-        mapping: Typed::default(),
-        ..page(in_portal(), "empty")
-    };
+    let no_roles =
+        RolesPage { roles: Vec::new(), mapping: Typed::default(), ..page(in_portal(), "empty") };
     add("directory/roles", "empty", no_roles.render());
     let warnings = vec![text("rule 1 names a group that is not there any more")];
     let progress = RoleProgress { done: 41_216, total: 100_000, is_to_be_repeated: true };

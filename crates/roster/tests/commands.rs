@@ -769,6 +769,7 @@ fn join(server: &Server) -> (String, [String; 3]) {
         ("name", "Mira Mellon"),
         ("email", "mira.mellon@vendor.example"),
         ("password", MEMBERS_PASSWORD),
+        ("key", &key),
         ("code", &code(&key)),
     ];
     let browser = cookie(&submit(server, &path, "", &encoded(&form)));

@@ -29,8 +29,11 @@ impl Member {
         let mut member = Member { client, cookie: String::new(), proof: String::new() };
         let path = invitation.strip_prefix(&server.url).expect("it leads to this server");
         let page = text(&member.send(Method::Get, path, "").await);
-        let code = code(between(&page, "<code id=\"key\">", "</code>"));
-        let form = format!("name={email}&email={email}&password=correct+horse+battery&code={code}");
+        let key = between(&page, "<code id=\"key\">", "</code>");
+        let code = code(key);
+        let form = format!(
+            "name={email}&email={email}&password=correct+horse+battery&key={key}&code={code}"
+        );
         let joined = member.send(Method::Post, path, &form).await;
         assert_eq!(joined.status, 303, "{}", text(&joined));
         let cookie = joined.header("set-cookie").expect("a cookie");

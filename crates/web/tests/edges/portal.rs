@@ -258,6 +258,7 @@ struct Furnished {
     house: House,
     visit: Visit,
     request: String,
+    hold: String,
 }
 
 impl Furnished {
@@ -266,7 +267,10 @@ impl Furnished {
         let visit = Visit::invite(server, &house.organization, &json!({})).begin(server);
         let path = format!("/api/v1/directories/{}/requests?limit=1", house.connection.directory);
         let request = text(&server.api("GET", &path, b"").json()["data"][0], "id");
-        Furnished { house, visit, request }
+        // Last, because from then on nothing is told of the directory.
+        let shadow = format!("/api/v1/directories/{}/shadow", house.connection.directory);
+        let hold = text(&server.api("POST", &shadow, b"").json(), "id");
+        Furnished { house, visit, request, hold }
     }
 
     /// What stands at a place of a path.
@@ -278,6 +282,7 @@ impl Furnished {
             "group" => self.house.group.clone(),
             "token" => self.house.token_id.clone(),
             "request" => self.request.clone(),
+            "hold" => self.hold.clone(),
             _ => panic!("`{name}` is a new place for an id: say what stands there"),
         }
     }
@@ -289,6 +294,7 @@ fn nobodys(name: &str) -> &'static str {
         "directory" => "dir-01kc2x4n0s00000000000000zz",
         "token" => "tok-01kc2x4n0s00000000000000zz",
         "request" => "req-01kc2x4n0s00000000000000zz",
+        "hold" => "hold-01kc2x4n0s00000000000000zz",
         "user" | "group" => "019b8d4a-0000-7000-8000-00000000dead",
         _ => panic!("`{name}` is a new place for an id: say what nobody's is"),
     }

@@ -512,6 +512,7 @@ impl Pen {
 
 /// Where in a body something stands.
 #[derive(Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is asked by itself")]
 struct At {
     /// Nobody is to read it.
     is_secret: bool,

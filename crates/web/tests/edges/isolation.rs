@@ -102,7 +102,7 @@ fn furnish_whole(server: &Server) -> Furnished {
 }
 
 /// Has its provider take out two people where one may be; says which hold that makes.
-fn pull_the_brake(server: &Server, house: &House) -> String {
+pub(crate) fn pull_the_brake(server: &Server, house: &House) -> String {
     let path = format!("/api/v1/directories/{}", house.connection.directory);
     let edit = json!({ "settings": { "brake": { "people": 1, "percent": 1 } } }).to_string();
     assert_eq!(server.api("PATCH", &path, edit.as_bytes()).status, 200);

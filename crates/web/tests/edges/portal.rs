@@ -4,6 +4,7 @@ use directory::secret::SecretHash;
 use serde_json::{Value, json};
 use web::Limits;
 
+use crate::isolation::pull_the_brake;
 use crate::server::{Reply, Server, text};
 use crate::strangers::{House, SECRET, furnish};
 
@@ -267,9 +268,7 @@ impl Furnished {
         let visit = Visit::invite(server, &house.organization, &json!({})).begin(server);
         let path = format!("/api/v1/directories/{}/requests?limit=1", house.connection.directory);
         let request = text(&server.api("GET", &path, b"").json()["data"][0], "id");
-        // Last, because from then on nothing is told of the directory.
-        let shadow = format!("/api/v1/directories/{}/shadow", house.connection.directory);
-        let hold = text(&server.api("POST", &shadow, b"").json(), "id");
+        let hold = pull_the_brake(server, &house);
         Furnished { house, visit, request, hold }
     }
 

@@ -1,6 +1,7 @@
 //! What waits in any directory until somebody has looked at it, and what has waited.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use askama::Template;
 use axum::extract::Query;
@@ -66,9 +67,9 @@ pub(super) async fn show(
         // Of a directory that is gone, nothing can be opened any more.
         let Some(summary) = store.directory(hold.directory_id).await? else { continue };
         let organization_id = summary.directory.organization_id;
-        if !names.contains_key(&organization_id) {
+        if let Entry::Vacant(place) = names.entry(organization_id) {
             let organization = store.organization(organization_id).await?;
-            names.insert(organization_id, organization.map(|it| it.name).unwrap_or_default());
+            place.insert(organization.map(|it| it.name).unwrap_or_default());
         }
         let address =
             format!("/dashboard/organizations/{organization_id}/directories/{}", hold.directory_id);

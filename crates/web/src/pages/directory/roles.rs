@@ -306,7 +306,7 @@ pub(super) async fn save(visitor: Visitor) -> Result<Response, Stop> {
                     let precondition =
                         Precondition { among: Some(seen), ..Precondition::default() };
                     match store.save_roles(Guarded { precondition, what }).await {
-                        Ok(_) => {
+                        Ok(()) => {
                             return Ok(go_to(&format!("{}/roles", visitor.connection.address)));
                         }
                         Err(store::Error::Rejected(Rejection::RevisionFailed)) => {

@@ -65,7 +65,7 @@ async function show(site, name, policy = `; frame-ancestors ${VENDOR}`) {
 const about = (heard, type) => heard.filter((it) => it.type === type).map(({ origin, roster, type, ...rest }) => rest);
 
 {
-  const { page, heard, close } = await show(VENDOR, "portal/status-connected");
+  const { page, heard, close } = await show(VENDOR, "directory/status-connected");
   expect("every message is signed", heard.every((it) => it.roster === "portal" && it.origin === PORTAL), true);
   expect("loaded is told once", about(heard, "loaded"), [{}]);
   const connected = about(heard, "connected");
@@ -87,7 +87,7 @@ const about = (heard, type) => heard.filter((it) => it.type === type).map(({ ori
   await close();
 }
 {
-  const { heard, close } = await show(VENDOR, "portal/status-waiting");
+  const { heard, close } = await show(VENDOR, "directory/status-waiting");
   expect("what waits is not connected", about(heard, "connected"), []);
   await close();
 }
@@ -98,13 +98,13 @@ for (const reason of ["expired", "revoked"]) {
   await close();
 }
 {
-  const { heard, close } = await show(STRANGER, "portal/status-connected");
+  const { heard, close } = await show(STRANGER, "directory/status-connected");
   expect("a stranger hears nothing, and shows nothing", heard, []);
   await close();
 }
 {
   // Though the browser knew no such policy.
-  const { page, heard, close } = await show(STRANGER, "portal/status-connected", "");
+  const { page, heard, close } = await show(STRANGER, "directory/status-connected", "");
   expect("a stranger hears nothing", heard, []);
   expect("though it shows it", page.frames().some((frame) => frame.url().startsWith(PORTAL)), true);
   await close();

@@ -56,7 +56,7 @@ fn events_are_found_and_one_says_what_has_changed_and_why() {
     assert!(one.contains("<del>true</del>") && one.contains("<ins>false</ins>"), "{one}");
     assert!(one.contains("A token of the provider"), "{one}");
     let request = reply.header("x-request-id").expect("its name");
-    assert!(one.contains(&format!("/dashboard/requests/{request}")), "{one}");
+    assert!(one.contains(&format!("/dashboard/requests?q={request}")), "{one}");
 
     for (query, said) in [
         ("organization=org-nothing", "no organization with this id"),

@@ -84,12 +84,6 @@ fn a_secret_that_nobody_was_shown_is_shown_again_also_after_a_restart() {
     for client in 0..8 {
         hang_up(&server, &path, &format!("token-{client}"), "{}", Duration::from_millis(client));
     }
-    // Nobody holds a connection any more, and each is carried out all the same.
-    let until = Instant::now() + Duration::from_secs(20);
-    let made = || server.api("GET", &path, b"").json()["data"].as_array().map_or(0, Vec::len);
-    while made() < 9 {
-        assert!(Instant::now() < until, "what had begun is not carried out");
-    }
     server.restart();
     let shown: Vec<Value> = (0..8)
         .map(|client| {

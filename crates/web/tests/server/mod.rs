@@ -39,6 +39,8 @@ pub(crate) struct Server {
     running: Option<Running>,
     /// The vendor's API key.
     pub(crate) key: String,
+    /// How often it was started.
+    lives: u8,
 }
 
 /// The threads of a server that runs, and what they listen to.
@@ -103,6 +105,7 @@ impl Server {
             request_ids: Arc::default(),
             running: None,
             key: Secret::new(SecretKind::ApiKey, [0xa1; 32]).reveal().to_owned(),
+            lives: 0,
         };
         server.run();
         server
@@ -286,7 +289,10 @@ impl Server {
                 store.close().await;
             }
         };
-        let thread = std::thread::spawn(|| {
+        let life = self.lives;
+        self.lives += 1;
+        let thread = std::thread::spawn(move || {
+            LIFE.set(life);
             // One thread for everything that answers: see `chance`.
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime").block_on(serve);
@@ -441,11 +447,18 @@ impl Ids for CountedIds {
     }
 }
 
-/// Secrets that count. A server has one thread, so that servers do not disturb each other.
+thread_local! {
+    /// How many secrets were made on this thread.
+    static SECRETS: Cell<u8> = const { Cell::new(0) };
+    /// How often the server of this thread was started before.
+    static LIFE: Cell<u8> = const { Cell::new(0) };
+}
+
+/// Secrets that count. A server has one thread, so that servers do not disturb each other, and each of its
+/// lives has secrets of its own.
 fn chance() -> Entropy {
-    thread_local!(static NUMBER: Cell<u8> = const { Cell::new(0) });
-    NUMBER.with(|number| {
-        number.set(number.get() + 1);
-        [number.get(); 32]
-    })
+    SECRETS.set(SECRETS.get() + 1);
+    let mut entropy = [SECRETS.get(); 32];
+    entropy[0] ^= LIFE.get();
+    entropy
 }

@@ -8,6 +8,21 @@ const PASSWORD = "correct horse battery staple";
 /** The rows of a table, or the entries of a list, that say something. */
 const row = (page, text) => page.locator("tr, li.card, li.request").filter({ hasText: text });
 
+/** Another connection of the organization, with an Okta that speaks to it. */
+async function secondOkta({ server, organization }) {
+  const call = async (path, body) => {
+    const headers = { Authorization: `Bearer ${server.apiKey}`, "Content-Type": "application/json" };
+    const answer = await fetch(`${server.url}/api/v1${path}`, { method: "POST", headers, body: JSON.stringify(body) });
+    const made = await answer.json();
+    expect(answer.status === 201, `${path} answers ${JSON.stringify(made)}`);
+    return made;
+  };
+  const organizationId = /org-[0-9a-z]{26}/.exec(organization)[0];
+  const directory = await call(`/organizations/${organizationId}/directories`, { name: "Crowd", provider: "okta" });
+  const token = await call(`/directories/${directory.id}/tokens`, {});
+  return { directory: directory.id, okta: new Okta(server, directory.base_url, token.token) };
+}
+
 export const CHAPTERS = [
   {
     title: "the first member joins by the link that the server prints",
@@ -177,6 +192,126 @@ export const CHAPTERS = [
       await press(page, page.getByRole("link", { name: "Details" }).first());
       await page.getByText("What to do:").first().waitFor();
       expect((await page.locator("main").textContent()).includes("ANA@acme.example"), "it does not say who");
+    },
+  },
+  {
+    title: "roles are mapped, and who gains what is seen before it is saved",
+    async play(stage) {
+      const { admin: page, server } = stage;
+      for (const [rank, id, name] of [[1, "editor", "Editor"], [2, "viewer", "Viewer"]]) {
+        const answer = await fetch(`${server.url}/api/v1/roles/${id}`, {
+          method: "PUT",
+          headers: { Authorization: `Bearer ${server.apiKey}`, "Content-Type": "application/json" },
+          body: JSON.stringify({ name, rank }),
+        });
+        expect(answer.ok, `the role was not taken: ${await answer.text()}`);
+      }
+      await page.goto(`${stage.connection}/roles`);
+      await page.locator("#rule-1-group").selectOption({ label: "Design" });
+      await page.locator("#rule-1-role").selectOption({ label: "Editor" });
+      await page.locator("#default-role").selectOption({ label: "Viewer" });
+      await press(page, page.getByRole("button", { name: "Preview" }));
+      await page.getByText("Nothing was saved yet.").waitFor();
+      const gains = page.getByRole("region", { name: "Roles gained and lost" });
+      expect(/Editor\s*1\s*0/.test(await gains.textContent()), "it does not say how many become editors");
+      await press(page, page.getByRole("button", { name: "Save" }));
+      expect((await page.locator("#rule-1-group option:checked").textContent()) === "Design", "the rule is not kept");
+      await until("the app hears of Ana's role", async () => {
+        const events = await feed(server, "&type=directory.user.roles_updated");
+        return events.some((it) => it.data.user.userName === "ana@acme.example");
+      });
+    },
+  },
+  {
+    title: "a mass change is held, rejected and brought back; another is approved",
+    async play(stage) {
+      const { admin: page, server } = stage;
+      const [portal, other] = [stage.connection.split("/directories/")[0], await secondOkta(stage)];
+      const holds = `${portal}/directories/${other.directory}/holds`;
+      const people = [];
+      for (let number = 0; number < 15; number += 1) {
+        people.push(await other.okta.assign(`crowd-${number}@acme.example`, ["Crowd", `${number}`]));
+      }
+      // Who has left, by what the app has heard last of each.
+      const gone = async () => {
+        const events = await feed(server, `&directory_id=${other.directory}&type=directory.user.*`);
+        const said = events.filter((it) => it.data.user.active !== undefined);
+        const heard = new Map(said.map((it) => [it.data.user.id, it.data.user.active]));
+        return [...heard.values()].filter((active) => !active).length;
+      };
+      // By mistake, all of them. The app heard of the first few, and then that they have what they had.
+      for (const id of people) await other.okta.setActive(id, false);
+      await until("the app knows of no leaver", async () => (await gone()) === 0);
+      await page.goto(holds);
+      await row(page, "Waits for you").getByRole("link").click();
+      await row(page, "crowd-0@acme.example").waitFor();
+      await press(page, page.getByRole("button", { name: "It was a mistake: reject" }));
+      await page.getByText("Nobody loses access.").waitFor();
+      for (const id of people) await other.okta.setActive(id, true);
+      await page.locator("#hold-state").getByText("Brought back").waitFor();
+      expect((await gone()) === 0, "somebody lost access");
+
+      for (const id of people) await other.okta.setActive(id, false);
+      await page.goto(holds);
+      await row(page, "Waits for you").getByRole("link").click();
+      await page.getByText("It was meant so: approve").click();
+      await press(page, page.getByRole("button", { name: "Approve it" }));
+      await until("the app hears of all who left", async () => (await gone()) === people.length);
+      await page.locator("#hold-state").getByText("Approved").waitFor();
+    },
+  },
+  {
+    title: "what has happened to one person is read, with the request that did it",
+    async play(stage) {
+      const page = stage.admin;
+      await stage.okta.setActive(stage.ana, false);
+      await page.goto(`${stage.connection}/people/${stage.ana}`);
+      const happened = page.locator("#happened li");
+      const said = await happened.allTextContents();
+      for (const [index, what] of ["Arrived", "Joined Design"].entries()) {
+        expect(said[index].includes(what), `it says ${said[index]} where ${what} was to be`);
+      }
+      await happened.filter({ hasText: "Deactivated" }).waitFor();
+      await stage.okta.setActive(stage.ana, true);
+      // The page that is open hears of it.
+      await happened.filter({ hasText: "Reactivated" }).waitFor();
+      await press(page, happened.filter({ hasText: "Deactivated" }).getByRole("link", { name: "the request" }));
+      await page.getByText("PATCH").first().waitFor();
+    },
+  },
+  {
+    title: "what an endpoint has refused for three days is a dead letter, and brought again",
+    async play(stage) {
+      const { owner: page, receiver, server } = stage;
+      receiver.answer = 503;
+      await page.goto(`${server.url}/dashboard/webhooks`);
+      await page.getByLabel("URL", { exact: true }).fill(receiver.url);
+      await page.getByLabel("Event types").fill("directory.user.created");
+      await press(page, page.getByRole("button", { name: "Create endpoint" }));
+      await page.getByText("Copy the secret now.").waitFor();
+      // One event, which is wanted there.
+      await stage.okta.assign("cleo@acme.example", ["Cleo", "Ray"]);
+      const taken = (many) => until(`attempt ${many} is made`, () => receiver.taken.length === many);
+      await taken(1);
+      // Nobody looks while the server stops and starts.
+      await Promise.all([page.goto("about:blank"), stage.admin.goto("about:blank")]);
+      // After the tries at once and five seconds later, each up to a tenth late.
+      await taken(2);
+      const minutes = [5, 30, 120, 300, 600, 840, 1200, 1440];
+      for (const [index, wait] of minutes.entries()) {
+        await server.pass(wait * 66);
+        await taken(3 + index);
+      }
+      await page.goto(`${server.url}/dashboard/webhooks`);
+      await press(page, row(page, receiver.url).getByRole("link", { name: "1", exact: true }));
+      await press(page, row(page, "directory.user.created").filter({ hasText: "Failed" }).getByRole("link").first());
+      await page.locator("#state").getByText("Failed").waitFor();
+      receiver.answer = 204;
+      await press(page, page.getByRole("button", { name: "Bring it again" }));
+      await page.locator("#state").getByText("Delivered").waitFor();
+      const [last, before] = receiver.taken.slice(-2);
+      expect(last.id === before.id, "it was another event");
+      return `after ${receiver.taken.length} attempts`;
     },
   },
   {

@@ -29,24 +29,43 @@ export async function until(what, look) {
 export class Server {
   static async start(binary, folder) {
     const server = new Server();
-    server.binary = binary;
-    server.log = [];
-    server.process = spawn(
-      binary,
-      // Webhooks go to a receiver on this machine, and the simulated Okta is faster than a real one.
-      ["serve", "--data", folder, "--listen", "127.0.0.1:0", "--webhook-allow", "127.0.0.0/8", "--requests-per-second", "0"],
-      { stdio: ["ignore", "pipe", "pipe"], env: environment() },
-    );
-    createInterface({ input: server.process.stderr }).on("line", (line) => server.log.push(line));
-    for await (const line of createInterface({ input: server.process.stdout })) {
-      const last = line.trim().split(" ").at(-1);
-      if (line.includes(" listens on ")) server.url = last;
-      if (line.startsWith("  API key ")) server.apiKey = last;
-      if (line.startsWith("  dashboard ")) server.invitation = last;
-      if (line.startsWith("  to begin ")) break;
-    }
+    Object.assign(server, { binary, folder, log: [], ahead: 0 });
+    await server.run("127.0.0.1:0");
     expect(server.invitation, `the server did not start: ${server.log.join("\n")}`);
     return server;
+  }
+
+  async run(listen) {
+    this.process = spawn(
+      this.binary,
+      [
+        ...["serve", "--data", this.folder, "--listen", listen, "--clock-ahead", `${this.ahead}`],
+        // Webhooks go to a receiver on this machine, and the simulated Okta is faster than a real one.
+        ...["--webhook-allow", "127.0.0.0/8", "--requests-per-second", "0"],
+      ],
+      { stdio: ["ignore", "pipe", "pipe"], env: environment() },
+    );
+    createInterface({ input: this.process.stderr }).on("line", (line) => this.log.push(line));
+    for await (const line of createInterface({ input: this.process.stdout })) {
+      const last = line.trim().split(" ").at(-1);
+      if (line.includes(" listens on ")) {
+        this.url = last;
+        // Told only of an empty folder: what is to be done first.
+        if (listen !== "127.0.0.1:0") break;
+      }
+      if (line.startsWith("  API key ")) this.apiKey = last;
+      if (line.startsWith("  dashboard ")) this.invitation = last;
+      if (line.startsWith("  to begin ")) break;
+    }
+  }
+
+  /** The same server, so many seconds later. */
+  async pass(seconds) {
+    this.ahead += seconds;
+    const over = new Promise((ended) => this.process.once("exit", ended));
+    this.process.kill("SIGTERM");
+    await over;
+    await this.run(new URL(this.url).host);
   }
 
   stop() {
@@ -173,8 +192,8 @@ export async function feed(server, query = "") {
     const response = await fetch(address, { headers: { Authorization: `Bearer ${server.apiKey}` } });
     const page = await response.json();
     expect(response.ok, `the feed was not read: ${JSON.stringify(page)}`);
-    events.push(...page.events);
-    if (page.events.length === 0 || !page.has_more) return events;
+    events.push(...page.data);
+    if (!page.has_more) return events;
     after = page.next;
   }
 }

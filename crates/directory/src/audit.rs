@@ -140,6 +140,8 @@ actions! {
     MemberRemoved "member.removed",
     /// They are to choose password and code again, by a link from where the server runs.
     MemberReset "member.reset",
+    /// They chose another password, or another app that shows codes.
+    MemberSignInChanged "member.sign_in_changed",
     /// It was said by what members sign in.
     TeamUpdated "team.updated",
     /// They may do more or less than before.
@@ -498,6 +500,12 @@ pub fn of_session(action: Action, id: MemberId, session: SessionId) -> Entry {
 pub fn of_proved_session(id: MemberId, session: SessionId) -> Entry {
     let state = json!({ "session": session.to_string(), "by": "provider" });
     Entry::new(Action::MemberSignedIn, id.to_string()).states(None, Some(state))
+}
+
+/// Of a member who signs in with something else from now on; neither of both is said.
+pub fn of_changed_sign_in(id: MemberId, what: &'static str) -> Entry {
+    Entry::new(Action::MemberSignInChanged, id.to_string())
+        .states(None, Some(json!({ "changed": what })))
 }
 
 /// Of whether members have to sign in by the provider of the team.

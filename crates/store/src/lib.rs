@@ -78,7 +78,7 @@ pub use held::{HeldChange, Told};
 pub use holds::{Held, HoldRecord, Verdict};
 pub use latest::LatestEvents;
 pub use list::{AnyRecord, ListRequest, Page, Represent, Start, Stretch, Window};
-pub use members::{Joining, MemberSignIn, NewSession, NotJoined, NotLetIn};
+pub use members::{Joining, MemberSignIn, NewSession, NewSignIn, NotJoined, NotLetIn};
 pub use oauth::{Given, NotGiven};
 pub use once::{Begun, OnceStore};
 pub use place::BadPageCursor;

@@ -80,6 +80,15 @@ pub(crate) enum MemberAct {
     RequireProvider(bool, MemberId),
     Seen(SessionId, MemberId, Timestamp),
     EndSession(MemberId, SessionId),
+    /// Says whether it is so now: not, where the code was used before. Whoever is signed in as this member
+    /// elsewhere is signed out: it may be whom the member is afraid of.
+    ChangeSignIn {
+        id: MemberId,
+        here: SessionId,
+        /// The time for which the code was made that they have shown, counted in its steps.
+        step: u64,
+        change: NewSignIn,
+    },
     Remove(MemberId),
     /// Gives a member another role.
     SetRole(MemberId, MemberRole),
@@ -98,6 +107,26 @@ pub struct Joining {
     pub code_secret: String,
     /// The time for which the code was made that they have shown, counted in its steps.
     pub code_step: u64,
+}
+
+/// What a member signs in with from now on.
+#[derive(Clone)]
+pub enum NewSignIn {
+    /// Another password, hashed.
+    Password(String),
+    /// Another app that shows codes.
+    Codes {
+        /// What they are made from.
+        secret: String,
+        /// The time for which the code was made that it has shown, counted in its steps.
+        step: u64,
+    },
+}
+
+impl std::fmt::Debug for NewSignIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("NewSignIn")
+    }
 }
 
 impl std::fmt::Debug for Joining {
@@ -446,6 +475,14 @@ impl ApiStore {
         })
     }
 
+    /// Changes what the member signs in with who is signed in, and has shown password and code. Says whether
+    /// it is so: a code is good once. In other browsers they are signed out.
+    pub async fn change_sign_in(&self, step: u64, change: NewSignIn) -> Result<bool, Error> {
+        let Some((member, here)) = self.member() else { return Ok(false) };
+        let change = MemberAct::ChangeSignIn { id: member.id, here, step, change };
+        Ok(self.administer(Administration::Member(change)).await? == 1)
+    }
+
     /// Invites somebody. The secret of the link is not kept.
     pub async fn invite_member(
         &self,
@@ -544,6 +581,7 @@ impl MemberAct {
                     | MemberAct::Admit { .. }
                     | MemberAct::RequireProvider(..)
                     | MemberAct::SetRole(..)
+                    | MemberAct::ChangeSignIn { .. }
             )
         {
             // What is looked for stays so: the feed has one row, and whoever holds it is alone.
@@ -596,6 +634,9 @@ impl MemberAct {
                 let ended = session.run("ending a session", sql, &values).await? as u64;
                 let entry = audit::of_session(Action::MemberSignedOut, *member, *id);
                 Ok(Ok(Done::told_if_any(ended, entry)))
+            }
+            MemberAct::ChangeSignIn { id, here, step, change } => {
+                change_sign_in(session, *id, *here, *step, change).await
             }
             MemberAct::Remove(id) => remove(session, *id).await,
             MemberAct::SetRole(id, role) => set_role(session, *id, *role).await,
@@ -804,6 +845,50 @@ async fn admit(
         .await?;
     begin_session(session, member.id, new).await?;
     Ok(Ok(Done::told(1, audit::of_member(Action::MemberJoined, member.id, member.role))))
+}
+
+async fn change_sign_in(
+    session: &mut Session,
+    id: MemberId,
+    here: SessionId,
+    step: u64,
+    change: &NewSignIn,
+) -> Result<Result<Done, Rejection>, Error> {
+    // The session may have ended, or the code been used, since it was looked at.
+    macro_rules! changing {
+        ($what:literal) => {
+            concat!(
+                "update members set ",
+                $what,
+                " where member_id = $1 and code_step < $2 and exists (
+                     select 1 from member_sessions s
+                     where s.session_id = $3 and s.member_id = members.member_id)"
+            )
+        };
+    }
+    let (id_text, here) = (id.to_string(), here.to_string());
+    let who = [Value::Text(&id_text), count(step), Value::Text(&here)];
+    let (what, changed) = match change {
+        NewSignIn::Password(hash) => {
+            let sql = changing!("password_hash = $4, code_step = $2");
+            let [id, step, here] = who;
+            let values = [id, step, here, Value::Text(hash)];
+            ("password", session.run("changing a password", sql, &values).await?)
+        }
+        NewSignIn::Codes { secret, step: shown } => {
+            let sql = changing!("code_secret = $4, code_step = $5");
+            let [id, step, here] = who;
+            let values = [id, step, here, Value::Text(secret), count(*shown)];
+            ("codes", session.run("changing what codes are made from", sql, &values).await?)
+        }
+    };
+    if changed == 0 {
+        return Ok(Ok(Done::bookkeeping(0)));
+    }
+    let sql = "delete from member_sessions where member_id = $1 and session_id <> $2";
+    let values = [Value::Text(&id_text), Value::Text(&here)];
+    session.run("signing a member out elsewhere", sql, &values).await?;
+    Ok(Ok(Done::told(1, audit::of_changed_sign_in(id, what))))
 }
 
 async fn require_provider(

@@ -116,6 +116,8 @@ pub(super) fn places() -> Vec<Place> {
         Place::post("/dashboard/members/{member}/role", members::set_role).needs(Owner),
         Place::post("/dashboard/members/{member}/remove", members::remove).needs(Owner),
         Place::get("/dashboard/account", account::show).needs(Nothing),
+        Place::post("/dashboard/account/password", account::change_password).needs(Nothing),
+        Place::post("/dashboard/account/codes", account::change_codes).needs(Nothing),
         Place::post("/dashboard/account/sessions/{session}/end", account::end).needs(Nothing),
         Place::post("/dashboard/sign-out", account::sign_out).needs(Nothing),
     ];

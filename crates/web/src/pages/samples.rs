@@ -19,7 +19,9 @@ use jiff::Timestamp;
 
 use crate::pages::brand::{Brand, Logo};
 use crate::pages::dashboard::SignedIn;
-use crate::pages::dashboard::account::{AccountPage, SessionRow};
+use crate::pages::dashboard::account::{
+    AccountPage, Changing, Outcome, OwnSignIn, SessionRow, WrongChange,
+};
 use crate::pages::dashboard::join::{JoinPage, NoInvitation, WrongField};
 use crate::pages::dashboard::members::{MemberRow, MembersPage, Standing, WrongInvitation};
 use crate::pages::dashboard::organizations::{
@@ -187,13 +189,31 @@ fn of_dashboard(add: &mut impl FnMut(&str, &str, Result<String, askama::Error>))
         is_this,
     };
     let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
-    let account = AccountPage {
-        frame: frame(),
-        signed_in: signed_in("account", owner),
-        email: "ana@vendor.example".to_owned(),
-        sessions: vec![session(firefox, true), session("", false)],
+    let key = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
+    let own = |outcome| OwnSignIn {
+        password_characters_min: 12,
+        key: Copyable::new("key", key.to_owned()),
+        sent_key: key.to_owned(),
+        key_uri: format!("otpauth://totp/Roster:ana?secret={key}"),
+        outcome,
     };
-    add("dashboard/account", "filled", account.render());
+    let wrong = |of, wrong| Some(own(Some(Outcome { of, wrong })));
+    for (special, own) in [
+        ("filled", Some(own(None))),
+        ("at-provider", None),
+        ("changed-password", wrong(Changing::Password, None)),
+        ("wrong-password", wrong(Changing::Password, Some(WrongChange::Present))),
+        ("wrong-code", wrong(Changing::Codes, Some(WrongChange::NewCode))),
+    ] {
+        let account = AccountPage {
+            frame: frame(),
+            signed_in: signed_in("account", owner),
+            email: "ana@vendor.example".to_owned(),
+            sessions: vec![session(firefox, true), session("", false)],
+            own,
+        };
+        add("dashboard/account", special, account.render());
+    }
 }
 
 fn signed_in(section: &str, role: MemberRole) -> SignedIn {

@@ -188,6 +188,12 @@ impl Member {
         Member { session: cookie_of(&reply), key }
     }
 
+    /// Whoever has signed in, if they have.
+    pub(crate) fn signed_in(reply: &Reply, key: &str) -> Option<Member> {
+        let is_in = reply.status == 303;
+        is_in.then(|| Member { session: cookie_of(reply), key: key.to_owned() })
+    }
+
     fn proof(&self) -> String {
         SecretHash::of(&format!("form of {}", self.session)).as_str()[..32].to_owned()
     }

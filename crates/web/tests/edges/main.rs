@@ -1,6 +1,7 @@
 //! What dialogues do not show well: bytes that are no text, every route at once, races, large jobs and
 //! restarts.
 
+mod account;
 mod addresses;
 mod bulk;
 mod conditions;

@@ -182,7 +182,7 @@ async fn form_page(
 }
 
 /// As apps that show codes read it.
-fn key_uri(vendor: &str, email: &str, key: &str) -> String {
+pub(super) fn key_uri(vendor: &str, email: &str, key: &str) -> String {
     let escaped = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let (vendor, email) = (escaped(vendor), escaped(email));
     format!("otpauth://totp/{vendor}:{email}?secret={key}&issuer={vendor}")

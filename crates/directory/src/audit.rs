@@ -22,6 +22,7 @@ use crate::organization::{Directory, Organization, Token};
 use crate::portal::PortalLink;
 use crate::role::RoleMapping;
 use crate::schemas::CustomSchema;
+use crate::secret::SecretHash;
 
 macro_rules! actions {
     ($($(#[$doc:meta])* $name:ident $text:literal),* $(,)?) => {
@@ -144,6 +145,8 @@ actions! {
     MemberSignInChanged "member.sign_in_changed",
     /// It was said by what members sign in.
     TeamUpdated "team.updated",
+    /// The pages look otherwise.
+    BrandingUpdated "branding.updated",
     /// They may do more or less than before.
     MemberRoleChanged "member.role_changed",
     /// A webhook endpoint was made.
@@ -513,6 +516,26 @@ pub fn of_team(provider_required: bool) -> Entry {
     let state = |required: bool| Some(json!({ "provider_required": required }));
     Entry::new(Action::TeamUpdated, None)
         .states(state(!provider_required), state(provider_required))
+}
+
+/// What the pages look like.
+#[derive(Clone, Copy, Debug)]
+pub struct Looks<'a> {
+    /// What the vendor, or the app, is called.
+    pub name: &'a str,
+    /// The accent colour.
+    pub accent: &'a str,
+    /// The picture beside the name, in base 64.
+    pub logo: Option<&'a str>,
+}
+
+/// Of the looks of the pages; of a picture is said by what it can be known again, and not what it shows.
+pub fn of_branding(before: Option<Looks<'_>>, after: Option<Looks<'_>>) -> Entry {
+    let state = |it: Looks<'_>| {
+        let logo = it.logo.map(|logo| SecretHash::of(logo).as_str()[..16].to_owned());
+        json!({ "name": it.name, "accent": it.accent, "logo": logo })
+    };
+    Entry::new(Action::BrandingUpdated, None).states(before.map(state), after.map(state))
 }
 
 /// Of somebody who was not signed in as a member.

@@ -16,10 +16,11 @@ mod sign_in;
 mod simulate;
 mod simulated;
 mod terminal;
+mod told;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::terminal::say_error;
 
@@ -63,7 +64,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let mut command = Arguments::command();
+    let matches = command.get_matches_mut();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -73,7 +76,11 @@ fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         match arguments.command {
-            Command::Serve(arguments) => serve::run(*arguments).await,
+            Command::Serve(arguments) => {
+                let (name, its) = matches.subcommand().expect("it is this one");
+                let its_command = command.find_subcommand(name).expect("it was asked for");
+                serve::run(*arguments, told::told(its_command, its)).await
+            }
             Command::Demo(arguments) => demo::run(arguments).await,
             Command::MigrateTo(arguments) => migrate_to::run(arguments).await,
             Command::Simulate(command) => simulate::run(command).await,

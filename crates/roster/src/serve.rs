@@ -17,7 +17,7 @@ use directory::webhook::Networks;
 use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
-use web::{Brand, Colour, FrameAncestor, Logo};
+use web::{Brand, Colour, FrameAncestor, Logo, Told};
 
 use crate::environment;
 use crate::place::{Addresses, Place, SCIM_PATH, warn_of_addresses};
@@ -102,7 +102,7 @@ enum LogFormat {
     Json,
 }
 
-pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(arguments: Arguments, told: Vec<Told>) -> anyhow::Result<ExitCode> {
     log(arguments.log_format, &arguments.log)?;
     // Whatever may be refused comes first: a start that fails leaves nothing behind.
     let listener = TcpListener::bind(arguments.listen).await.with_context(|| {
@@ -124,10 +124,12 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     settings.trusted_proxies = arguments.trusted_proxies;
     settings.webhook_networks = networks.clone();
     settings.brand = Arc::new(arguments.pages.brand()?);
+    settings.told = told;
     settings.frame_ancestors = arguments.pages.frame_ancestors;
     settings.sign_in_provider = arguments.sign_in.provider()?.map(Arc::new);
     settings.request_log = arguments.retention.requests.policy();
     let place = arguments.place.describe()?;
+    settings.place.clone_from(&place);
     let argument = arguments.place.argument()?;
     let ahead = SignedDuration::from_secs(arguments.clock_ahead.into());
     let store = arguments.place.open_in(environment::ahead_by(ahead)).await?;

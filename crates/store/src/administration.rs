@@ -18,6 +18,7 @@ use crate::access::{USE_NOTED_EVERY, api_key};
 use crate::alarms::{self, Alarm};
 use crate::audit::{Caller, Done};
 use crate::batch::Batch;
+use crate::branding::{self, Branding};
 use crate::error::Error;
 use crate::members::{self, MemberAct};
 use crate::oauth::{client, client_secret};
@@ -158,6 +159,8 @@ pub(crate) enum Administration {
     KeepReceipt(NewReceipt),
     Portal(PortalAct),
     Member(MemberAct),
+    /// The pages are to look like this; or as the server was told.
+    SetBranding(Option<Branding>),
 }
 
 impl Administration {
@@ -294,6 +297,9 @@ impl Administration {
             }
             Administration::Portal(act) => act.keep(session, (batch.moment(), cause)).await,
             Administration::Member(act) => act.keep(session).await,
+            Administration::SetBranding(branding) => {
+                branding::set(session, branding.as_ref()).await.map(Ok)
+            }
         }
     }
 }

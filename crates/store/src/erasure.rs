@@ -738,6 +738,7 @@ mod tests {
         ("receipts", "ids"),
         ("recent_losses", "erased"),
         ("role_mappings", "whom the vendor protects: that is the vendor's to change"),
+        ("branding", "nothing"),
         ("team", "nothing"),
         ("tokens", "nothing"),
         ("users", "deleted"),

@@ -13,6 +13,7 @@ mod alarms;
 mod audit;
 mod batch;
 mod brake;
+mod branding;
 mod catalogue;
 mod contacts;
 mod erasure;
@@ -69,6 +70,7 @@ pub use access::{
 };
 pub use administration::OrganizationEdit;
 pub use audit::{AuditFilter, AuditRecord, Origin};
+pub use branding::Branding;
 pub use catalogue::NewEntry;
 pub use erasure::{Erased, Erasure, Stage};
 pub use error::Error;

@@ -103,6 +103,7 @@ const TABLES: &[Table] = &[
          joined_at, last_seen_at, password_hash, code_secret, code_step, oidc_issuer, \
          oidc_subject, keeps_password"
     ) by "member_id"),
+    table!("branding" ("one, name, accent, logo") by "one"),
     table!("team" ("one, provider_required") by "one"),
     table!("member_sessions" (
         "session_id, member_id, hash, browser, created_at, last_used_at, expires_at"

@@ -51,13 +51,14 @@ pub use openapi::document;
 pub use pages::brand::{BadBrand, Brand, Colour, Logo};
 pub use pages::{FrameAncestor, NotASite, page_places};
 pub use scim::places as scim_places;
-pub use settings::{BadSetting, Limits, Rate, Settings};
+pub use settings::{BadSetting, Limits, Rate, Settings, Source, Told};
 
 use crate::caller::Rates;
 use crate::error::Refusal;
 use crate::followers::Followers;
 use crate::guesses::Guesses;
 use crate::oidc::Oidc;
+use crate::pages::brand::Brands;
 use crate::pages::{Policies, Tries};
 use crate::scim::Explanation;
 use crate::shares::Shares;
@@ -77,6 +78,7 @@ pub(crate) struct Counter {
     /// Of snapshots.
     snapshots: Shares,
     policies: Policies,
+    brands: Brands,
     tries: Tries,
     /// Read by whatever goes on when its client has hung up.
     under_way: Arc<RwLock<()>>,
@@ -111,6 +113,7 @@ pub fn application(
         guesses: settings.limits.guesses.map(Guesses::new),
         refusals: caller::refusals(),
         policies: Policies::new(&settings.frame_ancestors),
+        brands: Brands::new(Arc::clone(&settings.brand)),
         tries: Tries::new(),
         under_way: Arc::default(),
         oidc: settings.sign_in_provider.clone().map(|it| Oidc::new(it, settings.public_url())),

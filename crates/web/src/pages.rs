@@ -42,6 +42,9 @@ use crate::{Counter, Failure, body};
 /// Bytes of what a form sends: some fields that people type.
 const FORM_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes of a form with a file in it: more than a file may have, so that it can be told which is too large.
+const FILE_FORM_BYTES_MAX: usize = 2 * 1024 * 1024;
+
 /// Where a page is, or what a form of one is sent to.
 pub(crate) struct Place {
     method: &'static str,
@@ -179,6 +182,7 @@ fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 /// with what they are shown.
 async fn guard(State(counter): State<Arc<Counter>>, request: Request, next: Next) -> Response {
     let is_portal = request.uri().path().starts_with("/portal");
+    counter.brands.look(&counter.access).await;
     let mut response = match admit(request).await {
         Ok(request) => next.run(request).await,
         Err(stop) => stop.into_response(),
@@ -286,8 +290,15 @@ async fn admit(request: Request) -> Result<Request, Stop> {
         return Err(Stop::Forged);
     }
     let (mut parts, body) = request.into_parts();
-    let bytes = body::read(body, FORM_BYTES_MAX).await.map_err(|_| Stop::Unreadable)?;
-    parts.extensions.insert(Form::read(&bytes).ok_or(Stop::Unreadable)?);
+    let boundary = parts.headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
+    let boundary = boundary.and_then(|it| multer::parse_boundary(it).ok());
+    let bytes_max = if boundary.is_some() { FILE_FORM_BYTES_MAX } else { FORM_BYTES_MAX };
+    let bytes = body::read(body, bytes_max).await.map_err(|_| Stop::Unreadable)?;
+    let form = match boundary {
+        None => Form::read(&bytes),
+        Some(boundary) => Form::read_parts(bytes, boundary).await,
+    };
+    parts.extensions.insert(form.ok_or(Stop::Unreadable)?);
     Ok(Request::from_parts(parts, Body::empty()))
 }
 

@@ -26,14 +26,44 @@ pub struct Settings {
     pub trusted_proxies: Vec<AddressRange>,
     /// Networks that are not of the internet and may have webhook endpoints all the same.
     pub webhook_networks: Networks,
-    /// What the pages look like.
+    /// What the pages look like, as long as the team has not chosen otherwise.
     pub brand: Arc<Brand>,
     /// Sites that may show the portal in a frame: the vendor's app.
     pub frame_ancestors: Vec<FrameAncestor>,
     /// The provider by which members of the team may sign in to the dashboard.
     pub sign_in_provider: Option<Arc<SignInProvider>>,
+    /// In what everything is kept, for whoever looks at it in the dashboard.
+    pub place: String,
+    /// What the operator has said, for whoever looks at it in the dashboard.
+    pub told: Vec<Told>,
     /// What is kept of each request of a provider; nothing, where it is only looked who sends it.
     pub request_log: Option<Policy>,
+}
+
+/// One setting of the server, as it was started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The option by which it is said.
+    pub option: String,
+    /// The variable of the environment that says the same.
+    pub variable: String,
+    /// What it is.
+    pub what: String,
+    /// What counts, where something does; `Some(None)` is said and not to be shown.
+    pub value: Option<Option<String>>,
+    /// Who has said it.
+    pub source: Source,
+}
+
+/// Who has said a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Nobody.
+    Default,
+    /// A variable of the environment.
+    Environment,
+    /// An option.
+    CommandLine,
 }
 
 /// What one request, and one directory's requests together, may amount to.
@@ -154,6 +184,8 @@ impl Settings {
             brand: Arc::default(),
             frame_ancestors: Vec::new(),
             sign_in_provider: None,
+            place: String::new(),
+            told: Vec::new(),
             request_log: Some(Policy { bodies: true, personal_data: PersonalData::Kept }),
         })
     }

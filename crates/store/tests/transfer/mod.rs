@@ -19,8 +19,8 @@ use scim::schema::custom::Definition;
 use scim::{Preset, ResourceType};
 use serde_json::{Value, json};
 use store::{
-    Begun, Captured, Credential, Cursor, DirectoryStore, Error, Joining, MovedTable, NewEndpoint,
-    NewEntry, Origin, Phase, Progress, Store,
+    Begun, Branding, Captured, Credential, Cursor, DirectoryStore, Error, Joining, MovedTable,
+    NewEndpoint, NewEntry, Origin, Phase, Progress, Store,
 };
 
 use crate::beside::write;
@@ -237,6 +237,9 @@ async fn invite(store: &Store, organization: OrganizationId) {
     assert_eq!(entered.unwrap(), Ok(()));
     let api = access.dashboard(&session.hash()).await.unwrap().expect("they are signed in");
     assert!(api.require_provider(true).await.unwrap());
+    let logo = Some("PHN2Zy8+".to_owned());
+    let (name, accent) = ("Acme".to_owned(), "#0b62d6".to_owned());
+    api.set_branding(Some(Branding { name, accent, logo })).await.unwrap();
 }
 
 /// An endpoint, with something that is to be brought there, and something once more.

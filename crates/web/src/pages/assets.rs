@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use ring::digest::{SHA256, digest};
 
 use crate::Counter;
+use crate::pages::brand::Brand;
 
 /// One file of `crates/web/assets`.
 struct Asset {
@@ -73,14 +74,21 @@ pub(crate) async fn get(State(counter): State<Arc<Counter>>, Path(name): Path<St
             return found(asset.extension, content.into_owned());
         }
     }
-    let brand = &counter.settings.brand;
+    if let Some(found) = of_brand(&counter.brands.now(), &asked) {
+        return found;
+    }
+    // Another node may have shown the page that asks for it.
+    counter.brands.look(&counter.access).await;
+    let found = of_brand(&counter.brands.now(), &asked);
+    found.unwrap_or_else(|| StatusCode::NOT_FOUND.into_response())
+}
+
+fn of_brand(brand: &Brand, asked: &str) -> Option<Response> {
     if brand.stylesheet_address() == asked {
-        return found("css", brand.stylesheet().as_bytes().to_vec());
+        return Some(found("css", brand.stylesheet().as_bytes().to_vec()));
     }
-    match brand.logo() {
-        Some(logo) if logo.address() == asked => found(logo.extension(), logo.content().to_vec()),
-        _ => StatusCode::NOT_FOUND.into_response(),
-    }
+    let logo = brand.logo().filter(|it| it.address() == asked)?;
+    Some(found(logo.extension(), logo.content().to_vec()))
 }
 
 fn found(extension: &str, content: Vec<u8>) -> Response {

@@ -5,13 +5,78 @@
 //! it is the colour of text.
 
 use std::str::FromStr;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::{SignedDuration, Timestamp};
+use store::{Access, Branding};
 
 use crate::pages::assets::address_of;
+
+/// For how long a node may show pages as they were: somebody has changed them at another one.
+const LOOKED_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(5);
+
+/// The looks of the pages as they are now: as the team has chosen them, or as the server was told.
+#[derive(Debug)]
+pub(crate) struct Brands {
+    told: Arc<Brand>,
+    known: RwLock<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    brand: Arc<Brand>,
+    /// As it is kept; nothing, where nobody has chosen.
+    chosen: Option<Branding>,
+    looked_at: Option<Timestamp>,
+}
+
+impl Brands {
+    pub(crate) fn new(told: Arc<Brand>) -> Brands {
+        let brand = Arc::clone(&told);
+        Brands { told, known: RwLock::new(Known { brand, chosen: None, looked_at: None }) }
+    }
+
+    pub(crate) fn now(&self) -> Arc<Brand> {
+        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner).brand)
+    }
+
+    /// Whether the team has chosen them.
+    pub(crate) fn is_chosen(&self) -> bool {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).chosen.is_some()
+    }
+
+    /// Looks what is kept, where that was not done a moment ago. Where it cannot be, they stay as they are:
+    /// a page that cannot be shown says so itself.
+    pub(crate) async fn look(&self, access: &Access) {
+        let now = access.now();
+        let looked_at = self.known.read().unwrap_or_else(PoisonError::into_inner).looked_at;
+        let is_new = looked_at.is_some_and(|it| now.duration_since(it) < LOOKED_AGAIN_AFTER);
+        if !is_new {
+            self.look_again(access).await;
+        }
+    }
+
+    /// Looks what is kept.
+    pub(crate) async fn look_again(&self, access: &Access) {
+        let Ok(chosen) = access.branding().await else { return };
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.looked_at = Some(access.now());
+        if known.chosen != chosen {
+            // What is kept was checked. Another version of Roster may have had other rules.
+            let brand = chosen.as_ref().and_then(|it| Brand::read(it).ok()).map(Arc::new);
+            known.brand = brand.unwrap_or_else(|| Arc::clone(&self.told));
+            known.chosen = chosen;
+        }
+    }
+}
 
 /// What the pages look like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Brand {
     name: String,
+    accent: Colour,
     logo: Option<Logo>,
     stylesheet: String,
     stylesheet_address: String,
@@ -44,10 +109,10 @@ pub enum BadBrand {
 }
 
 /// Characters of a name: it stands in a line beside others.
-const NAME_MAX: usize = 60;
+pub(crate) const NAME_MAX: usize = 60;
 
 /// Bytes of a logo: it comes with the first page.
-const LOGO_BYTES_MAX: usize = 256 * 1024;
+pub(crate) const LOGO_BYTES_MAX: usize = 256 * 1024;
 
 /// How much lighter or darker text is than what is behind it (WCAG 2.2, 1.4.3), with something to
 /// spare.
@@ -70,12 +135,31 @@ impl Brand {
         }
         let stylesheet = stylesheet(accent);
         let stylesheet_address = address_of("brand", "css", stylesheet.as_bytes());
-        Ok(Brand { name: name.to_owned(), logo, stylesheet, stylesheet_address })
+        Ok(Brand { name: name.to_owned(), accent, logo, stylesheet, stylesheet_address })
+    }
+
+    /// As it is kept.
+    fn read(kept: &Branding) -> Result<Brand, BadBrand> {
+        let picture = |text: &String| Logo::new(STANDARD.decode(text).map_err(|_| BadBrand::Logo)?);
+        Brand::new(&kept.name, kept.accent.parse()?, kept.logo.as_ref().map(picture).transpose()?)
+    }
+
+    /// To be kept.
+    pub(crate) fn kept(&self) -> Branding {
+        Branding {
+            name: self.name.clone(),
+            accent: self.accent.to_string(),
+            logo: self.logo.as_ref().map(|it| STANDARD.encode(&it.content)),
+        }
     }
 
     /// What the vendor, or the app, is called.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(crate) fn accent(&self) -> Colour {
+        self.accent
     }
 
     pub(crate) fn logo(&self) -> Option<&Logo> {

@@ -3,6 +3,7 @@
 pub(super) mod account;
 pub(super) mod api_keys;
 pub(super) mod audit;
+pub(super) mod branding;
 pub(super) mod by_provider;
 pub(super) mod events;
 pub(super) mod holds;
@@ -13,6 +14,7 @@ pub(super) mod organizations;
 pub(super) mod overview;
 pub(super) mod requests;
 pub(super) mod roles;
+pub(super) mod settings;
 pub(super) mod sign_in;
 pub(super) mod simulator;
 pub(super) mod webhooks;
@@ -111,6 +113,10 @@ pub(super) fn places() -> Vec<Place> {
         Place::post("/dashboard/api-keys/{key}/revoke", api_keys::revoke).needs(Scope(KeysWrite)),
         Place::get("/dashboard/audit", audit::list).needs(Scope(AuditRead)),
         Place::get("/dashboard/audit/export/{form}", audit::export).needs(Scope(AuditRead)),
+        Place::get("/dashboard/branding", branding::show).needs(Nothing),
+        Place::post("/dashboard/branding", branding::save).needs(Owner),
+        Place::post("/dashboard/branding/reset", branding::reset).needs(Owner),
+        Place::get("/dashboard/settings", settings::show).needs(Nothing),
         Place::get("/dashboard/members", members::show).needs(Nothing),
         Place::post("/dashboard/members", members::invite).needs(Owner),
         Place::post("/dashboard/members/{member}/role", members::set_role).needs(Owner),

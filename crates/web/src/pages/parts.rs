@@ -27,7 +27,7 @@ impl Frame {
     /// For whoever has this session; an empty one, where nobody has any.
     pub(crate) fn new(counter: &Counter, session: &str) -> Frame {
         let settings = &counter.settings;
-        Frame::of(Arc::clone(&settings.brand), session).in_sites(&settings.frame_ancestors)
+        Frame::of(counter.brands.now(), session).in_sites(&settings.frame_ancestors)
     }
 
     pub(crate) fn of(brand: Arc<Brand>, session: &str) -> Frame {

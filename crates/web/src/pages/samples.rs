@@ -7,6 +7,7 @@ mod desk;
 mod desk_roles;
 mod directory_pages;
 mod portal;
+mod set_up;
 mod simulator;
 
 use std::collections::BTreeSet;
@@ -88,6 +89,7 @@ fn samples() -> Vec<Sample> {
     by_provider::add_all(&mut add);
     careful::add_all(&mut add);
     desk_roles::add_all(&mut add);
+    set_up::add_all(&mut add);
     simulator::add_all(&mut add);
     desk::add_all(&mut add);
     all

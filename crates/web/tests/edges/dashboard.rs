@@ -194,7 +194,7 @@ impl Member {
         is_in.then(|| Member { session: cookie_of(reply), key: key.to_owned() })
     }
 
-    fn proof(&self) -> String {
+    pub(crate) fn proof(&self) -> String {
         SecretHash::of(&format!("form of {}", self.session)).as_str()[..32].to_owned()
     }
 
@@ -208,6 +208,19 @@ impl Member {
         let mut all = vec![("proof", proof.as_str())];
         all.extend(fields);
         scene.server.call("POST", path, &[FROM_HERE, ("Cookie", &cookie)], &encoded(&all))
+    }
+
+    /// Sends a form as it is.
+    pub(crate) fn send(
+        &self,
+        scene: &Scene,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Reply {
+        let cookie = format!("dashboard={}", self.session);
+        let headers = [&[FROM_HERE, ("Cookie", &cookie)], headers].concat();
+        scene.server.call("POST", path, &headers, body)
     }
 
     pub(crate) fn is_in(&self, scene: &Scene) -> bool {

@@ -3,6 +3,7 @@
 
 mod account;
 mod addresses;
+mod branding;
 mod bulk;
 mod conditions;
 mod credentials;

@@ -1,0 +1,11 @@
+-- What the team has said of the looks of the pages. No row, or one; then it counts on every node, whatever
+-- the server was started with.
+create table branding (
+    one bigint not null,
+    name text collate "C" not null,
+    accent text collate "C" not null,
+    -- A picture beside the name, in base 64.
+    logo text collate "C",
+    constraint branding_key primary key (one),
+    constraint branding_is_one check (one = 1)
+);

@@ -50,8 +50,8 @@ fn an_owner_chooses_name_logo_and_colour_for_all_pages() {
         assert_eq!(status, 422, "{page}");
         assert!(page.contains(said) && page.contains("Nothing was changed"), "{page}");
     }
-    let large = [SVG.as_bytes(), &[b' '; 257 * 1024]].concat();
-    let (status, page) = shown(&save(&scene, &ana, &good, &large));
+    let large = format!("{SVG}{}", " ".repeat(257 * 1024));
+    let (status, page) = shown(&save(&scene, &ana, &good, large.as_bytes()));
     assert_eq!(status, 422, "{page}");
     assert!(page.contains("more than 256 KiB"), "{page}");
     let (_, page) = shown(&support.get(&scene, PATH));

@@ -4,47 +4,19 @@
 // node look.mjs PACKAGES PAGES CHROMIUM: the folder in which the packages are installed, the one in
 // which the pages are, and the browser. It prints how many pages it has seen.
 
-import { createReadStream } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
-import { createServer } from "node:http";
 import { createRequire } from "node:module";
-import { dirname, extname, join, normalize } from "node:path";
+import { dirname, join } from "node:path";
+
+import { show } from "./site.mjs";
 
 const [packages, folder, executablePath] = process.argv.slice(2);
 const require = createRequire(join(packages, "package.json"));
 const { chromium } = require("playwright-core");
 const axe = await readFile(require.resolve("axe-core/axe.min.js"), "utf8");
 
-const TYPES = {
-  ".html": "text/html; charset=utf-8",
-  ".css": "text/css; charset=utf-8",
-  ".js": "text/javascript; charset=utf-8",
-  ".svg": "image/svg+xml",
-};
-// As the server sends it with every page.
-const POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
-  "form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-
-const server = createServer((request, response) => {
-  // Where live pages listen: there is nothing new.
-  if (request.url === "/news") {
-    response.writeHead(200, { "Content-Type": "text/event-stream" });
-    response.write(": listening\n\n");
-    return;
-  }
-  const path = normalize(decodeURIComponent(new URL(request.url, "http://pages").pathname));
-  const file = createReadStream(join(folder, path));
-  file.on("error", () => response.writeHead(404).end());
-  file.on("open", () => {
-    response.setHeader("Content-Type", TYPES[extname(path)] ?? "application/octet-stream");
-    response.setHeader("Content-Security-Policy", POLICY);
-    file.pipe(response);
-  });
-});
-await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
-const origin = `http://127.0.0.1:${server.address().port}`;
-
+const site = await show(folder);
+const { origin } = site;
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
 const names = JSON.parse(await readFile(join(folder, "pages.json"), "utf8"));
 const wrong = [];
@@ -92,8 +64,7 @@ for (const colorScheme of ["light", "dark"]) {
 }
 
 await browser.close();
-server.close();
-server.closeAllConnections();
+site.close();
 if (wrong.length > 0) {
   console.error(wrong.join("\n"));
   process.exit(1);

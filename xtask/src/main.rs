@@ -60,6 +60,8 @@ enum Task {
     Checklist(checklist::Arguments),
     /// Start a PostgreSQL server for single tests, and print its URL
     Db(db::Arguments),
+    /// Take the pictures of pages that the documents show
+    Pictures,
     /// Look for inputs that break what holds for every input; needs a nightly toolchain
     Fuzz(fuzz::Arguments),
     /// Run the tests that are made of chance for long: a million requests, and more
@@ -91,6 +93,7 @@ fn main() -> ExitCode {
         Task::Db(arguments) => {
             return done(root().and_then(|root| db::act(&root, &arguments)));
         }
+        Task::Pictures => return done(root().and_then(|root| pages::picture(&root))),
         Task::Fuzz(arguments) => {
             return done(root().and_then(|root| fuzz::look(&root, &arguments)));
         }

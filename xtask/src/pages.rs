@@ -15,7 +15,7 @@ use anyhow::{Context as _, ensure};
 
 use crate::{
     command::{capture, run, say},
-    tool::{CARGO_NEXTEST, CHROMIUM},
+    tool::{CARGO_NEXTEST, CHROMIUM, NODE, NPM},
 };
 
 /// What is installed, and what runs it; relative to the workspace.
@@ -31,8 +31,36 @@ const PAGES: &str = "target/pages";
 /// the workspace.
 const MANUAL: &str = "docs/portal.md";
 
+/// The pictures of pages that documents show; relative to the workspace.
+const PICTURES: &str = "docs/pictures";
+
+/// Takes the pictures of pages that documents show.
+pub(crate) fn picture(root: &Path) -> anyhow::Result<()> {
+    for tool in [&CARGO_NEXTEST, &CHROMIUM, &NODE, &NPM] {
+        tool.ensure(root)?;
+    }
+    let (packages, pages) = write(root)?;
+    let mut script = script(root, "pictures.mjs", &packages, &pages)?;
+    let taken = capture(script.arg(root.join(PICTURES))).context("no pictures were taken")?;
+    say(format_args!("   {} pictures are in `{PICTURES}`", taken.trim()));
+    Ok(())
+}
+
 /// Has every page written anew, and looked at.
 pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
+    let (packages, pages) = write(root)?;
+    run(script(root, "embed.mjs", &packages, &pages)?.arg(root.join(MANUAL)))
+        .context("the portal does not tell the page that shows it how it goes")?;
+    let seen = capture(&mut script(root, "look.mjs", &packages, &pages)?)
+        .context("pages are not as they should be; what is above says why")?;
+    let seen: usize = seen.trim().parse().context("it did not say how many pages it has seen")?;
+    ensure!(seen > 0, "no page was seen");
+    say(format_args!("   {seen} photographs are in `{PAGES}/photos`"));
+    Ok(())
+}
+
+/// Has every page written anew: where what looks at them is installed, and where they are.
+fn write(root: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
     let packages = install(root)?;
     // Of pages that are no more, nobody shall take a photograph for that of one that is.
     let pages = root.join(PAGES);
@@ -44,21 +72,15 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
         .command(root)?
         .args(["nextest", "run", "--package", "web", "--lib", "-E"])
         .arg(format!("test(={test})")))?;
-    let chromium = CHROMIUM.command(root)?;
-    let script = |name: &str| {
-        let mut script = Command::new("node");
-        script.arg(root.join(FOLDER).join(name)).args([&packages, &pages]);
-        script.arg(chromium.get_program());
-        script
-    };
-    run(script("embed.mjs").arg(root.join(MANUAL)))
-        .context("the portal does not tell the page that shows it how it goes")?;
-    let seen = capture(&mut script("look.mjs"))
-        .context("pages are not as they should be; what is above says why")?;
-    let seen: usize = seen.trim().parse().context("it did not say how many pages it has seen")?;
-    ensure!(seen > 0, "no page was seen");
-    say(format_args!("   {seen} photographs are in `{PAGES}/photos`"));
-    Ok(())
+    Ok((packages, pages))
+}
+
+/// What looks at pages, to be given what else it wants.
+fn script(root: &Path, name: &str, packages: &Path, pages: &Path) -> anyhow::Result<Command> {
+    let mut script = Command::new("node");
+    script.arg(root.join(FOLDER).join(name)).args([packages, pages]);
+    script.arg(CHROMIUM.command(root)?.get_program());
+    Ok(script)
 }
 
 /// Installs what drives a browser and looks at pages, unless the last one is still right.

@@ -1,5 +1,6 @@
 //! What pages are made of.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use askama::Template;
@@ -143,6 +144,26 @@ impl From<&Problem> for Refused {
     }
 }
 
+/// A number of things, as people read it: with a space that does not break after each thousand
+/// (ISO 80000-1 §7.3.1), since commas and points mean another thing elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Count(pub(crate) u64);
+
+impl std::fmt::Display for Count {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let digits = self.0.to_string();
+        for (index, digit) in digits.chars().enumerate() {
+            let is_thousand = index > 0 && (digits.len() - index).is_multiple_of(3);
+            // Four digits are read at a glance.
+            if is_thousand && digits.len() > 4 {
+                f.write_str("\u{202f}")?;
+            }
+            f.write_char(digit)?;
+        }
+        Ok(())
+    }
+}
+
 /// A sentence in which names stand between backticks, as what people are told is written everywhere.
 #[derive(Clone, Debug, Template)]
 #[template(
@@ -166,6 +187,15 @@ impl HtmlSafe for Sentence {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn large_numbers_can_be_read() {
+        let numbers =
+            [0, 7, 999, 1_204, 14_928, 100_000, 1_234_567].map(|it| Count(it).to_string());
+        let expected =
+            ["0", "7", "999", "1204", "14\u{202f}928", "100\u{202f}000", "1\u{202f}234\u{202f}567"];
+        assert_eq!(numbers, expected);
+    }
 
     #[test]
     fn names_in_sentences_are_told_from_words() {

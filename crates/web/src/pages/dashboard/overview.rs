@@ -11,7 +11,7 @@ use store::{ApiStore, DirectorySummary, EndpointSummary, MinuteOfRequests};
 use super::webhooks::Standing;
 use super::{Dashboard, SignedIn, live};
 use crate::pages::directory::live::Live;
-use crate::pages::parts::{Frame, When};
+use crate::pages::parts::{Count, Frame, When};
 use crate::pages::pictures::{Bars, Stretch};
 use crate::pages::{Stop, page};
 
@@ -34,12 +34,12 @@ pub(crate) struct Overview {
     pub(crate) signed_in: SignedIn,
     pub(crate) live: Live,
     pub(crate) counts: Vec<(DirectoryState, usize)>,
-    pub(crate) active_users: u64,
-    pub(crate) groups: u64,
+    pub(crate) active_users: Count,
+    pub(crate) groups: Count,
     pub(crate) requests: Bars,
     pub(crate) events: Bars,
     /// Events that the endpoint is behind which is furthest behind.
-    pub(crate) behind: u64,
+    pub(crate) behind: Count,
     /// What somebody should look at.
     pub(crate) troubled: Vec<Troubled>,
     pub(crate) held: Vec<Held>,
@@ -198,11 +198,11 @@ pub(super) async fn show(dashboard: Dashboard) -> Result<Response, Stop> {
         signed_in,
         live: live::of_overview(),
         counts,
-        active_users,
-        groups,
+        active_users: Count(active_users),
+        groups: Count(groups),
         requests: requests_pictured(&requests),
         events: events_pictured(&events),
-        behind,
+        behind: Count(behind),
         troubled,
         held,
         ending,

@@ -234,7 +234,7 @@ pub(crate) struct RequestPage {
     pub(crate) client_address: Option<String>,
     pub(crate) user_agent: Option<String>,
     /// What was straightened, to stand after "The provider".
-    pub(crate) straightened: Vec<&'static str>,
+    pub(crate) straightened: Vec<Sentence>,
     pub(crate) request: Option<BodyShown>,
     pub(crate) answer: Option<BodyShown>,
     /// The same as a command.
@@ -324,7 +324,7 @@ fn shown(visitor: Visitor, whole: WholeRequest, refused: Option<&Problem>) -> Re
         milliseconds: milliseconds(record.duration_us),
         client_address: entry.client_address.clone(),
         user_agent: entry.user_agent.clone(),
-        straightened: straightened.map(Quirk::explanation).collect(),
+        straightened: straightened.map(|it| Sentence(it.explanation().to_owned())).collect(),
         request: body(&entry.request_body, request_body),
         answer: body(&entry.answer_body, answer_body),
         command,

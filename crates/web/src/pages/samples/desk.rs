@@ -15,7 +15,7 @@ use crate::pages::dashboard::webhooks::{
     WebhooksPage,
 };
 use crate::pages::directory::live::Live;
-use crate::pages::parts::{Copyable, Refused};
+use crate::pages::parts::{Copyable, Count, Refused};
 use crate::pages::pictures::Line;
 use crate::problem::Problem;
 
@@ -91,11 +91,11 @@ fn of_overview(add: &mut impl FnMut(&str, &str, Result<String, askama::Error>)) 
             signed_in: signed_in("", MemberRole::Owner),
             live: live("dashboard/overview", special),
             counts: DirectoryState::ALL.into_iter().zip(counts).collect(),
-            active_users: counts.iter().sum::<usize>() as u64 * 311,
-            groups: counts.iter().sum::<usize>() as u64 * 9,
+            active_users: Count(counts.iter().sum::<usize>() as u64 * 311),
+            groups: Count(counts.iter().sum::<usize>() as u64 * 9),
             requests,
             events,
-            behind: if is_filled { 1_204 } else { 0 },
+            behind: Count(if is_filled { 1_204 } else { 0 }),
             troubled: if is_filled { troubled } else { Vec::new() },
             held: if is_filled { held } else { Vec::new() },
             ending: if is_filled { vec![ending(true), ending(false)] } else { Vec::new() },

@@ -23,7 +23,7 @@ use crate::pages::directory::status::Status;
 use crate::pages::directory::tokens::{
     Made, Row as TokenRow, Standing as TokenStanding, TokensPage,
 };
-use crate::pages::parts::{Copyable, Frame};
+use crate::pages::parts::{Copyable, Frame, Sentence};
 use crate::pages::portal::Inside;
 use crate::pages::portal::choose::{Card, Choose, Connect, Way};
 use crate::pages::portal::home::Home;
@@ -543,7 +543,10 @@ fn of_activity(add: &mut impl FnMut(&str, &str, Html)) {
             milliseconds: "1.9".to_owned(),
             client_address: Some("192.0.2.7".to_owned()),
             user_agent: Some("Okta SCIM Client 1.0.0".to_owned()),
-            straightened: answer.iter().map(|_| "wrote `active` as text").collect(),
+            straightened: answer
+                .iter()
+                .map(|_| Sentence("wrote `active` as text".to_owned()))
+                .collect(),
             command: answer.as_ref().map(|_| Copyable::new("command", command.clone())),
             again_of: None,
             can_be_repeated: false,

@@ -42,6 +42,7 @@ pub struct Facts {
     /// What was decided since: nobody else knows of it yet.
     uses_since: HashMap<Use, i64>,
     tokens: HashMap<TokenId, Option<Token>>,
+    token_count: Option<u64>,
     roles: Option<Arc<Roles>>,
     role_state: Option<RoleState>,
     assignments: HashMap<UserId, Assignment>,
@@ -90,6 +91,8 @@ pub enum Want {
     Uses,
     /// A token by id.
     Token(TokenId),
+    /// How many tokens there are, also those that have expired.
+    TokenCount,
     /// The roles of the app.
     Roles,
     /// Who gets which role in the directory.
@@ -134,6 +137,7 @@ impl Facts {
             uses: None,
             uses_since: HashMap::new(),
             tokens: HashMap::new(),
+            token_count: None,
             roles: None,
             role_state: None,
             assignments: HashMap::new(),
@@ -278,6 +282,11 @@ impl Facts {
             Some(token) => Ok(token.as_ref()),
             None => Err(Want::Token(id).into()),
         }
+    }
+
+    /// How many tokens there are, also those that have expired.
+    pub fn token_count(&self) -> Result<u64, Missing> {
+        self.token_count.ok_or_else(|| Want::TokenCount.into())
     }
 
     /// The roles of the app.
@@ -430,6 +439,11 @@ impl Facts {
         self.tokens.entry(id).or_insert(token);
     }
 
+    /// There are so many tokens.
+    pub fn learn_token_count(&mut self, count: u64) {
+        self.token_count.get_or_insert(count);
+    }
+
     /// Which roles the app has.
     pub fn learn_roles(&mut self, roles: Arc<Roles>) {
         self.roles.get_or_insert(roles);
@@ -533,6 +547,13 @@ impl Facts {
             Change::Client(_) | Change::Erasure(_) | Change::Notice(_) => {}
             Change::Token(change) => {
                 self.tokens.insert(change.id(), change.after().cloned());
+                if let Some(count) = &mut self.token_count {
+                    match (change.before(), change.after()) {
+                        (None, Some(_)) => *count += 1,
+                        (Some(_), None) => *count = count.saturating_sub(1),
+                        _ => {}
+                    }
+                }
             }
             Change::Roles(change) => {
                 self.assignments.insert(change.user(), change.after().clone());

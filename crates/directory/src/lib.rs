@@ -79,7 +79,8 @@ pub use notice::{Notice, Outsider, SeatCount};
 pub use organization::{
     CreateToken, DeleteDirectory, Directory, DirectoryHead, EditDirectory, Limits, NAME_MAX,
     OmittedMembers, Organization, Provider, RevokeToken, RotateToken, SILENCE_HOURS, Settings,
-    SettingsEdit, SettingsPreset, Token, TokenScope, UnknownMembers, as_name, open_directory,
+    SettingsEdit, SettingsPreset, TOKENS_MAX, Token, TokenScope, UnknownMembers, as_name,
+    open_directory,
 };
 pub use portal::{
     PORTAL_LINKS_MAX, PortalFeature, PortalFeatures, PortalLink, PortalLinkLife, PortalLinkState,

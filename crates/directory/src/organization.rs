@@ -548,6 +548,19 @@ impl Decide for DeleteDirectory {
     }
 }
 
+/// Tokens of one directory. One is rotated once a month, and the one before it may stay in the list: that
+/// is room for a lifetime. Whoever makes one for each run of something is told so before the list is of no
+/// use.
+pub const TOKENS_MAX: u64 = 1_000;
+
+fn room_for_a_token(facts: &Facts) -> Result<(), Stop> {
+    if facts.token_count()? < TOKENS_MAX {
+        Ok(())
+    } else {
+        Err(Rejection::TokensFull(TOKENS_MAX).into())
+    }
+}
+
 /// Gives a directory one more token.
 #[derive(Clone, Debug)]
 pub struct CreateToken {
@@ -560,6 +573,7 @@ impl Decide for CreateToken {
 
     fn decide(&self, facts: &Facts, _: &Moment<'_>) -> Result<Decision<()>, Stop> {
         facts.directory()?;
+        room_for_a_token(facts)?;
         let change = Change::Token(TokenChange::created(self.token.clone()));
         Ok(Decision { changes: vec![change], answer: () })
     }
@@ -601,6 +615,7 @@ impl Decide for RotateToken {
     fn decide(&self, facts: &Facts, _: &Moment<'_>) -> Result<Decision<Token>, Stop> {
         facts.directory()?;
         let before = facts.token(self.id)?.ok_or(Rejection::UnknownToken(self.id))?.clone();
+        room_for_a_token(facts)?;
         let token = Token { scope: before.scope, ..self.token.clone() };
         let mut changes = vec![Change::Token(TokenChange::created(token.clone()))];
         if self.until < before.expires_at {

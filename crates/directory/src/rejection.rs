@@ -128,6 +128,8 @@ pub enum Rejection {
     LastOwner,
     /// The organization has so many directories, and is not deleted with them.
     OrganizationInUse(u64),
+    /// The directory has as many tokens as it may.
+    TokensFull(u64),
     /// The directory has as many clients as it may.
     ClientsFull(u64),
     /// The client has as many secrets as it may.
@@ -202,6 +204,7 @@ impl fmt::Display for Rejection {
             Rejection::OrganizationInUse(count) => {
                 write!(f, "the organization has {count} directories")
             }
+            Rejection::TokensFull(limit) => write!(f, "the directory has {limit} tokens already"),
             Rejection::ClientsFull(limit) => write!(f, "the directory has {limit} clients already"),
             Rejection::ClientSecretsFull(limit) => {
                 write!(f, "the client has {limit} secrets already")

@@ -71,6 +71,13 @@ pub(crate) async fn learn(
             Want::Token(id) => {
                 facts.learn_token(id, rows::load_token(session, &directory, id).await?);
             }
+            Want::TokenCount => {
+                let sql = "select count(*) from tokens where directory_id = $1";
+                let values = [Value::Text(&directory)];
+                let count =
+                    session.first("counting tokens", sql, &values, |row| row.number(0)).await?;
+                facts.learn_token_count(count.unwrap_or(0));
+            }
             Want::GroupsOf(member) => {
                 let groups = session
                     .all(

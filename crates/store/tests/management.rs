@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use directory::audit::Action;
 use directory::secret::{Secret, SecretHash, SecretKind};
 use directory::{
-    ApiScopes, Aside, CatalogueKind, CreateGroup, CreateUser, Document, EditDirectory, Guarded,
-    Limits, Precondition, Provider, Rejection, ResourceId, Revision, Settings,
+    API_KEYS_MAX, ApiScopes, Aside, CatalogueKind, CreateGroup, CreateUser, Document,
+    EditDirectory, Guarded, Limits, Precondition, Provider, Rejection, ResourceId, Revision,
+    Settings,
 };
 use engine::{Database, Waiting, directory, in_one_batch, on_every_engine};
 use futures_util::future::join_all;
@@ -234,6 +235,34 @@ fn nobody_waits_for_the_feed_while_a_group_is_written_beside_a_key() {
         for kind in ["api_key.created", "directory.group.created"] {
             assert_eq!(told.iter().filter(|it| *it == kind).count(), 1, "{told:?}");
         }
+    });
+}
+
+#[test]
+fn an_organization_has_as_many_keys_as_it_may_and_room_where_one_is_taken_back() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let api = store.api();
+        let acme = api.create_organization("Acme".into(), None).await.unwrap();
+        let new_key = async |number: u64, of| {
+            let mut entropy = [0; 32];
+            entropy[..8].copy_from_slice(&number.to_le_bytes());
+            let key = Secret::new(SecretKind::ApiKey, entropy);
+            api.create_api_key("app".into(), &key, ApiScopes::full(), of, None).await
+        };
+        let mut last = None;
+        for number in 0..API_KEYS_MAX {
+            last = Some(new_key(number, Some(acme.id)).await.unwrap());
+        }
+        let refused = new_key(API_KEYS_MAX, Some(acme.id)).await;
+        assert!(
+            matches!(refused, Err(Error::Rejected(Rejection::ApiKeysFull(API_KEYS_MAX)))),
+            "{refused:?}"
+        );
+        // Those that are of no organization have a limit of their own.
+        new_key(API_KEYS_MAX, None).await.unwrap();
+        api.revoke_api_key(last.expect("there are some").id).await.unwrap();
+        new_key(API_KEYS_MAX + 1, Some(acme.id)).await.unwrap();
     });
 }
 

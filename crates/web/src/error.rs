@@ -340,6 +340,7 @@ fn as_scim(rejection: Rejection) -> Error {
         | Rejection::EmailTaken
         | Rejection::TeamFull(_)
         | Rejection::LastOwner
+        | Rejection::TokensFull(_)
         | Rejection::ClientsFull(_)
         | Rejection::ClientSecretsFull(_)
         | Rejection::RevisionFailed

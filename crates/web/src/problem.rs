@@ -279,6 +279,13 @@ impl From<store::Error> for Problem {
                 format!("it has {count}"),
                 "Delete its directories first; that takes everybody in them out of your app",
             ),
+            store::Error::Rejected(Rejection::TokensFull(limit)) => Problem::new(
+                StatusCode::CONFLICT,
+                "tokens-full",
+                "The directory has as many tokens as it may",
+                format!("it has {limit}, also those that have expired"),
+                "Revoke those that are not needed any more; `last_used_at` says which these may be",
+            ),
             store::Error::Rejected(Rejection::ClientsFull(limit)) => Problem::new(
                 StatusCode::CONFLICT,
                 "oauth-clients-full",

@@ -1,7 +1,10 @@
 //! Tokens: given, taken back, and what is told of it.
 
 use directory::secret::{Secret, SecretKind};
-use directory::{CreateToken, Ids, Rejection, RevokeToken, Token, TokenId, TokenScope, Want};
+use directory::{
+    CreateToken, Ids, Rejection, RevokeToken, RotateToken, TOKENS_MAX, Token, TokenId, TokenScope,
+    Want,
+};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -66,6 +69,28 @@ fn a_token_is_taken_back_once() {
     World::new().decide_knowing(&mut facts, &give).answer();
     let taken = World::new().decide_knowing(&mut facts, &revoke);
     assert_eq!((taken.events().len(), taken.asked.len()), (1, 0));
+}
+
+#[test]
+fn there_are_as_many_tokens_as_there_may_be() {
+    let (id, until) = (TokenId::new(&One), today());
+    let world = World::new().with_token(token(TokenScope::ReadWrite));
+    let knowing = |count: u64| {
+        let mut facts = world.facts();
+        facts.learn_token_count(count);
+        facts
+    };
+    let give = CreateToken { token: token(TokenScope::Read) };
+    let rotate = RotateToken { id, token: token(TokenScope::Read), until };
+    let mut facts = knowing(TOKENS_MAX - 1);
+    world.decide_knowing(&mut facts, &give).answer();
+    // The last was given a moment ago, in the same transaction.
+    let full = Rejection::TokensFull(TOKENS_MAX);
+    assert_eq!(world.decide_knowing(&mut facts, &give).rejection(), full);
+    assert_eq!(world.decide_knowing(&mut facts, &rotate).rejection(), full);
+    // Where one is taken back, there is room again.
+    world.decide_knowing(&mut facts, &RevokeToken { id }).answer();
+    world.decide_knowing(&mut facts, &give).answer();
 }
 
 /// Proves S-AUTH-8.

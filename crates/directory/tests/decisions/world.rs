@@ -346,6 +346,7 @@ impl World {
             Want::Token(id) => {
                 facts.learn_token(id, self.tokens.iter().find(|it| it.id == id).cloned());
             }
+            Want::TokenCount => facts.learn_token_count(self.tokens.len() as u64),
             // Nothing guards their organization.
             Want::Outsider(id) => facts.learn_outsider(id, false),
             Want::GroupsOf(member) => {

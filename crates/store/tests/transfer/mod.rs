@@ -7,7 +7,7 @@ use directory::requests::Presented;
 use directory::secret::{Secret, SecretKind};
 use directory::webhook::{Filter, SigningSecret};
 use directory::{
-    Aside, By, CatalogueKind, CreateUser, DefineSchema, DeleteUser, DirectoryId, Document,
+    Aside, Brake, By, CatalogueKind, CreateUser, DefineSchema, DeleteUser, DirectoryId, Document,
     DomainMode, Limits, OrganizationId, PortalFeatures, PortalLinkLife, ProvedPerson, ResourceId,
     RoleMapping, SafetyEdit, SaveRoleMapping, Settings, TokenScope,
 };
@@ -25,7 +25,7 @@ use store::{
 
 use crate::beside::write;
 use crate::engine::{Database, Waiting, directory, in_one_batch, on, open};
-use crate::{create_group, create_user};
+use crate::{create_group, create_user, create_user_with};
 
 /// What a database has to keep apart: from each other, from nothing, and from what is written between
 /// values while they travel.
@@ -182,7 +182,31 @@ async fn fill(store: &Store) -> Vec<DirectoryId> {
     give_everybody(&shadow, "role-0").await;
     let person = shadow.change(create_user("nobody heard of")).await.unwrap().id;
     shadow.change(create_group("nobody knows", &[person])).await.unwrap();
-    directories.iter().map(|(made, _)| made).chain([&shadow]).map(DirectoryStore::id).collect()
+    let held = lose(store).await;
+    let others = [&shadow, &held];
+    directories.iter().map(|(made, _)| made).chain(others).map(DirectoryStore::id).collect()
+}
+
+/// A directory that has lost more people at once than it may, of whom the app has heard.
+async fn lose(store: &Store) -> DirectoryStore {
+    let brake = Brake { people: 1, percent: 1, ..Brake::default() };
+    let held = directory(store, Settings { brake, ..Settings::default() }).await;
+    let token = Secret::new(SecretKind::ScimToken, [12; 32]);
+    let scope = TokenScope::ReadWrite;
+    let year = SignedDuration::from_hours(24 * 365);
+    store.api().create_scoped_token(held.id(), &token, scope, year).await.unwrap();
+    let found = store.access().directory(&token.hash()).await.unwrap();
+    let Credential::Valid(provider) = found else { panic!("{found:?}") };
+    let mut people = Vec::new();
+    for name in ["kim", "lou", "max"] {
+        let email = format!("{name}@acme.example");
+        let body = json!({ "userName": name, "emails": [{ "value": email }] });
+        people.push(provider.change(create_user_with(body)).await.unwrap().id);
+    }
+    for id in people {
+        provider.change(DeleteUser { id }).await.unwrap();
+    }
+    held
 }
 
 /// Guards the organization of a directory, and lets something be told of it.

@@ -1200,10 +1200,12 @@ impl ApiStore {
         self.inner().readers.read(look).await
     }
 
-    /// How many requests were answered in each of the minutes before a moment, the latest last. No more
-    /// than so many are looked at, the latest first; of minutes that were not come to, nothing is known.
+    /// How many requests were answered in each of the minutes before a moment, the latest last; of one
+    /// directory, or of all. No more than so many are looked at, the latest first; of minutes that were not
+    /// come to, nothing is known.
     pub async fn requests_by_minute(
         &self,
+        of: Option<DirectoryId>,
         until: Timestamp,
         minutes: usize,
     ) -> Result<Vec<Option<MinuteOfRequests>>, Error> {
@@ -1212,13 +1214,28 @@ impl ApiStore {
         let last = place(until) / PLACES_OF_MINUTE;
         let first = last.saturating_sub(minutes.saturating_sub(1) as u64);
         let read = move |session: &mut Session| {
-            let sql = "select place / $3, count(*),
-                              sum(case when class % 1000 >= 400 then 1 else 0 end)
-                       from (select place, class from requests where place >= $1
-                             order by place desc limit $2) it
-                       group by 1";
-            let values =
-                [count(first * PLACES_OF_MINUTE), count(COUNTED_MAX), count(PLACES_OF_MINUTE)];
+            macro_rules! counting {
+                ($which:literal) => {
+                    concat!(
+                        "select place / $3, count(*),
+                                sum(case when class % 1000 >= 400 then 1 else 0 end)
+                         from (select place, class from requests where ",
+                        $which,
+                        " place >= $1 order by place desc limit $2) it
+                         group by 1"
+                    )
+                };
+            }
+            let directory = of.map(|it| it.to_string());
+            let mut values =
+                vec![count(first * PLACES_OF_MINUTE), count(COUNTED_MAX), count(PLACES_OF_MINUTE)];
+            let sql = match &directory {
+                None => counting!(""),
+                Some(directory) => {
+                    values.push(Value::Text(directory));
+                    counting!("directory_id = $4 and")
+                }
+            };
             finish(session.all("counting requests", sql, &values, |row| {
                 let minute = MinuteOfRequests { all: row.number(1)?, failed: row.number(2)? };
                 Ok((row.number(0)?, minute))

@@ -3,6 +3,10 @@
 
 use askama::Template;
 use askama::filters::HtmlSafe;
+use store::MinuteOfRequests;
+
+/// Of how many minutes it is shown what happened in them.
+pub(crate) const MINUTES: usize = 60;
 
 /// How wide and high a picture is, in units of its own: it is as wide as there is room.
 const WIDTH: f64 = 600.0;
@@ -126,6 +130,40 @@ pub(crate) fn as_f64(number: u64) -> f64 {
 fn short(number: f64) -> String {
     let text = format!("{number:.1}");
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+}
+
+fn ago(place: usize) -> String {
+    match MINUTES - 1 - place {
+        0 => "now".to_owned(),
+        1 => "a minute ago".to_owned(),
+        minutes => format!("{minutes} minutes ago"),
+    }
+}
+
+/// Requests of the last hour, minute by minute.
+pub(crate) fn requests_pictured(minutes: &[Option<MinuteOfRequests>]) -> Bars {
+    let stretches: Vec<_> =
+        minutes.iter().map(|it| it.map(|it| Stretch { all: it.all, bad: it.failed })).collect();
+    let known = || stretches.iter().flatten();
+    let (all, bad): (u64, u64) = (known().map(|it| it.all).sum(), known().map(|it| it.bad).sum());
+    let most = known().map(|it| it.all).max().unwrap_or(0);
+    let of = if known().count() == MINUTES {
+        "in the last hour".to_owned()
+    } else {
+        format!("in the last {} minutes", known().count())
+    };
+    let said = format!("{all} {of}, {bad} of them failed; {most} in the busiest minute.");
+    Bars::new(said, &stretches, |place, it| {
+        format!("{}: {}, {} failed", ago(place), it.all, it.bad)
+    })
+}
+
+/// Events of the last hour, minute by minute.
+pub(crate) fn events_pictured(minutes: &[u64]) -> Bars {
+    let stretches: Vec<_> = minutes.iter().map(|it| Some(Stretch { all: *it, bad: 0 })).collect();
+    let (all, most) = (minutes.iter().sum::<u64>(), minutes.iter().max().copied().unwrap_or(0));
+    let said = format!("{all} in the last hour; {most} in the busiest minute.");
+    Bars::new(said, &stretches, |place, it| format!("{}: {}", ago(place), it.all))
 }
 
 #[cfg(test)]

@@ -272,6 +272,34 @@ fn a_person_is_seen_whole_and_erased_by_whoever_types_their_name() {
 }
 
 #[test]
+fn it_is_seen_that_a_provider_is_at_work() {
+    let desk = Desk::begin("directory-busy");
+    // What was furnished came long ago.
+    desk.scene.pass(2 * 60 * 60);
+    let page = desk.page("");
+    assert!(page.contains("0 in the last hour, 0 of them failed"), "{page}");
+    let send = |count: u32| {
+        for _ in 0..count {
+            assert_eq!(desk.scim("GET", "/Users?count=1", &Value::Null).status, 200);
+        }
+    };
+    send(29);
+    assert!(!desk.page("").contains("Much is arriving"));
+    assert_eq!(desk.scim("GET", "/Users/nobody", &Value::Null).status, 404);
+    let page = desk.page("");
+    assert!(page.contains("30 in the last hour, 1 of them failed; 30 in the busiest"), "{page}");
+    assert!(page.contains("Much is arriving: 30 requests a minute"), "{page}");
+    // What others are sent is not counted, and it is over when it is over.
+    let other = desk.scene.server.connect("Globex", "Okta");
+    let authorization = format!("Bearer {}", other.token);
+    let users = format!("{}/Users", other.base);
+    desk.scene.server.call("GET", &users, &[("Authorization", &authorization)], b"");
+    desk.scene.pass(2 * 60);
+    let page = desk.page("");
+    assert!(!page.contains("Much is arriving") && page.contains("30 in the last hour"), "{page}");
+}
+
+#[test]
 fn a_request_is_found_wherever_it_is_and_carried_out_once_more() {
     let desk = Desk::begin("directory-requests");
     let taken = json!({

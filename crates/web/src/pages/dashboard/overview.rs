@@ -6,13 +6,13 @@ use askama::Template;
 use axum::response::Response;
 use directory::{DirectoryState, HoldState, OrganizationId};
 use jiff::SignedDuration;
-use store::{ApiStore, DirectorySummary, EndpointSummary, MinuteOfRequests};
+use store::{ApiStore, DirectorySummary, EndpointSummary};
 
 use super::webhooks::Standing;
 use super::{Dashboard, SignedIn, live};
 use crate::pages::directory::live::Live;
 use crate::pages::parts::{Count, Frame, When};
-use crate::pages::pictures::{Bars, Stretch};
+use crate::pages::pictures::{Bars, MINUTES, events_pictured, requests_pictured};
 use crate::pages::{Stop, page};
 
 /// Directories that are looked at for the overview: beyond that, it says that there are more.
@@ -20,9 +20,6 @@ const DIRECTORIES_MAX: u64 = 1_000;
 
 /// Lines of each kind of what somebody should look at.
 const LINES_MAX: usize = 50;
-
-/// Minutes that are pictured.
-const MINUTES: usize = 60;
 
 /// How long before its end a token is told of.
 const SOON: SignedDuration = SignedDuration::from_hours(24 * 30);
@@ -191,7 +188,7 @@ pub(super) async fn show(dashboard: Dashboard) -> Result<Response, Stop> {
     let is_wrong =
         |it: &Endpoint| it.failed > 0 || !matches!(it.standing, Standing::Well | Standing::Unused);
     let endpoints = endpoints.into_iter().map(endpoint).filter(is_wrong).take(LINES_MAX);
-    let requests = store.requests_by_minute(now, MINUTES).await?;
+    let requests = store.requests_by_minute(None, now, MINUTES).await?;
     let events = store.events_by_minute(now, MINUTES).await?;
     Ok(page(&Overview {
         frame,
@@ -211,40 +208,8 @@ pub(super) async fn show(dashboard: Dashboard) -> Result<Response, Stop> {
     }))
 }
 
-fn ago(place: usize) -> String {
-    match MINUTES - 1 - place {
-        0 => "now".to_owned(),
-        1 => "a minute ago".to_owned(),
-        minutes => format!("{minutes} minutes ago"),
-    }
-}
-
-fn requests_pictured(minutes: &[Option<MinuteOfRequests>]) -> Bars {
-    let stretches: Vec<_> =
-        minutes.iter().map(|it| it.map(|it| Stretch { all: it.all, bad: it.failed })).collect();
-    let known = || stretches.iter().flatten();
-    let (all, bad): (u64, u64) = (known().map(|it| it.all).sum(), known().map(|it| it.bad).sum());
-    let most = known().map(|it| it.all).max().unwrap_or(0);
-    let of = if known().count() == MINUTES {
-        "in the last hour".to_owned()
-    } else {
-        format!("in the last {} minutes", known().count())
-    };
-    let said = format!("{all} {of}, {bad} of them failed; {most} in the busiest minute.");
-    Bars::new(said, &stretches, |place, it| {
-        format!("{}: {}, {} failed", ago(place), it.all, it.bad)
-    })
-}
-
-fn events_pictured(minutes: &[u64]) -> Bars {
-    let stretches: Vec<_> = minutes.iter().map(|it| Some(Stretch { all: *it, bad: 0 })).collect();
-    let (all, most) = (minutes.iter().sum::<u64>(), minutes.iter().max().copied().unwrap_or(0));
-    let said = format!("{all} in the last hour; {most} in the busiest minute.");
-    Bars::new(said, &stretches, |place, it| format!("{}: {}", ago(place), it.all))
-}
-
 #[cfg(test)]
 pub(crate) fn pictured(minutes: &[u64]) -> [Bars; 2] {
-    let of = |all: &u64| Some(MinuteOfRequests { all: *all, failed: all / 5 });
+    let of = |all: &u64| Some(store::MinuteOfRequests { all: *all, failed: all / 5 });
     [requests_pictured(&minutes.iter().map(of).collect::<Vec<_>>()), events_pictured(minutes)]
 }

@@ -8,7 +8,8 @@ use store::Standing;
 use super::activity::Row;
 use super::connection::Connection;
 use super::live::Live;
-use crate::pages::parts::{Copyable, Frame};
+use crate::pages::parts::{Copyable, Count, Frame};
+use crate::pages::pictures::{Bars, MINUTES, requests_pictured};
 use crate::pages::visitor::{Reader, Visitor};
 use crate::pages::{Stop, go_to, page};
 
@@ -25,15 +26,31 @@ pub(crate) struct Status {
     /// Who speaks, where that is known.
     pub(crate) detected: Option<String>,
     pub(crate) base_url: Copyable,
+    /// What the provider has sent in the last hour, where the reader may see requests.
+    pub(crate) requests: Option<Bars>,
+    /// How many requests came within a minute, where these are so many that the provider is at work.
+    pub(crate) pace: Option<Count>,
     /// The latest.
     pub(crate) failures: Vec<Row>,
 }
+
+/// Requests within a minute that look as if somebody waits for an import, or a first assignment, to end.
+const BUSY: u64 = 30;
 
 /// `GET …`.
 pub(super) async fn show(visitor: Visitor) -> Result<Response, Stop> {
     let connection = &visitor.connection;
     let detected = visitor.store.speaker(connection.id).await?.detect();
     let failures = visitor.failures(FAILURES).await?;
+    let minutes = if visitor.reader.sees(PortalFeature::Activity) {
+        let now = visitor.counter.access.now();
+        visitor.store.requests_by_minute(Some(connection.id), now, MINUTES).await?
+    } else {
+        Vec::new()
+    };
+    // The last minute has only begun: what came in it, or in the one before.
+    let pace = minutes.iter().rev().take(2).flatten().map(|it| it.all).max();
+    let requests = (!minutes.is_empty()).then(|| requests_pictured(&minutes));
     let base_url = visitor.counter.settings.directory_base_url(connection.id);
     let live = Live::of_one(connection, "");
     let Visitor { frame, reader, connection, .. } = visitor;
@@ -44,6 +61,8 @@ pub(super) async fn show(visitor: Visitor) -> Result<Response, Stop> {
         live,
         detected: detected.client.map(|_| detected.name()),
         base_url: Copyable::new("base-url", base_url),
+        requests,
+        pace: pace.filter(|it| *it >= BUSY).map(Count),
         failures,
     }))
 }

@@ -5,7 +5,7 @@ use directory::client::{Known, Span};
 use directory::requests::{BodyKept, Entry};
 use directory::{DirectoryState, MemberRole, PortalFeature, PortalFeatures, Provider, UserId};
 use serde_json::json;
-use store::{RequestRecord, Standing, UserRecord};
+use store::{MinuteOfRequests, RequestRecord, Standing, UserRecord};
 
 use super::{at, branded, frame, framed};
 use crate::guides::{self, Values};
@@ -23,7 +23,8 @@ use crate::pages::directory::status::Status;
 use crate::pages::directory::tokens::{
     Made, Row as TokenRow, Standing as TokenStanding, TokensPage,
 };
-use crate::pages::parts::{Copyable, Frame, Sentence};
+use crate::pages::parts::{Copyable, Count, Frame, Sentence};
+use crate::pages::pictures::requests_pictured;
 use crate::pages::portal::Inside;
 use crate::pages::portal::choose::{Card, Choose, Connect, Way};
 use crate::pages::portal::home::Home;
@@ -304,6 +305,12 @@ fn of_status(add: &mut impl FnMut(&str, &str, Html)) {
             connection,
             live: live("directory/status", special),
             base_url: Copyable::new("base-url", URL),
+            requests: (special != "looking").then(|| {
+                let failed = u64::from(special == "failing");
+                let minute = |it: u64| MinuteOfRequests { all: it * it % 23, failed };
+                requests_pictured(&(0..60).map(|it| Some(minute(it))).collect::<Vec<_>>())
+            }),
+            pace: (special == "connected").then_some(Count(412)),
             failures,
         };
         add("directory/status", special, status.render());

@@ -190,7 +190,7 @@ fn of_dashboard(add: &mut impl FnMut(&str, &str, Result<String, askama::Error>))
         expires_at: at("2026-11-27T08:12:00Z"),
         is_this,
     };
-    let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+    let firefox = "Firefox on Linux";
     let key = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
     let own = |outcome| OwnSignIn {
         password_characters_min: 12,

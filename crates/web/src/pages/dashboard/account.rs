@@ -116,7 +116,7 @@ async fn shown(dashboard: Dashboard, outcome: Option<Outcome>) -> Result<Respons
     let sessions = sessions.map(|session| SessionRow {
         is_this: session.id == own,
         id: session.id.to_string(),
-        browser: session.browser,
+        browser: browser_name(&session.browser).unwrap_or(session.browser),
         created_at: When(session.created_at),
         last_used_at: When(session.last_used_at),
         expires_at: When(session.expires_at),
@@ -142,6 +142,31 @@ async fn shown(dashboard: Dashboard, outcome: Option<Outcome>) -> Result<Respons
         Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
     };
     Ok(page_with(status, &AccountPage { frame, signed_in, email, sessions, own }))
+}
+
+/// What people call a browser by what it says that it is, where that is a usual one. Each says that it is
+/// the older ones, too, so those come last.
+fn browser_name(said: &str) -> Option<String> {
+    const BROWSERS: [(&str, &str); 5] = [
+        ("Edg", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+    ];
+    const SYSTEMS: [(&str, &str); 7] = [
+        ("Windows", "Windows"),
+        ("Android", "Android"),
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Macintosh", "macOS"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+    ];
+    let named = |names: &[(&str, &'static str)]| {
+        names.iter().find(|(mark, _)| said.contains(mark)).map(|(_, name)| *name)
+    };
+    Some(format!("{} on {}", named(&BROWSERS)?, named(&SYSTEMS)?))
 }
 
 /// Whoever signs in with a password, and not only by the provider of the team.
@@ -232,4 +257,37 @@ pub(super) async fn sign_out(dashboard: Dashboard) -> Result<Response, Stop> {
     let mut response = go_to("/dashboard/sign-in");
     response.headers_mut().insert(header::SET_COOKIE, forget_session(&dashboard.counter));
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_are_called_what_people_call_them() {
+        let check = |said: &str, expected: Option<&str>| {
+            assert_eq!(browser_name(said).as_deref(), expected, "{said}");
+        };
+        check(
+            "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+            Some("Firefox on Linux"),
+        );
+        check(
+            "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+             Version/26.0 Safari/605.1.15",
+            Some("Safari on macOS"),
+        );
+        check(
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
+             Chrome/142.0.0.0 Safari/537.36 Edg/142.0.0.0",
+            Some("Edge on Windows"),
+        );
+        check(
+            "Mozilla/5.0 (Linux; Android 16) AppleWebKit/537.36 (KHTML, like Gecko) \
+             Chrome/142.0.0.0 Mobile Safari/537.36",
+            Some("Chrome on Android"),
+        );
+        check("Tester/1", None);
+        check("", None);
+    }
 }

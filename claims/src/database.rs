@@ -38,11 +38,20 @@ impl OwnDatabase {
     }
 
     fn make_with(server: String, options: &str) -> OwnDatabase {
+        // To the other template somebody may be connected, and it cannot be copied meanwhile.
+        OwnDatabase::make_as(server, &format!("template template0 {options}"))
+    }
+
+    fn make_as(server: String, options: &str) -> OwnDatabase {
         // Whatever a killed run has left behind has another name.
         let name = format!("test_{:016x}", RandomState::new().build_hasher().finish());
-        // To the other template somebody may be connected, and it cannot be copied meanwhile.
-        run(&server, format!("create database {name} template template0 {options}"));
+        run(&server, format!("create database {name} {options}"));
         OwnDatabase { server, name }
+    }
+
+    /// Another one with the same in it. Nobody is connected to this one meanwhile.
+    pub fn copy(&self) -> OwnDatabase {
+        OwnDatabase::make_as(self.server.clone(), &format!("template {}", self.name))
     }
 
     /// Where it is.

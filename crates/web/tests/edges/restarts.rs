@@ -1,6 +1,9 @@
 //! What was answered is answered again after the server was stopped and started, to the byte; and
 //! what was begun goes on.
 
+use std::path::PathBuf;
+
+use claims::OwnDatabase;
 use serde_json::{Value, json};
 use web::Limits;
 
@@ -96,14 +99,42 @@ fn what_was_answered_is_answered_again_after_a_restart() {
     assert_eq!(scim(&server, &to, "GET", &format!("/Groups/{group}"), &Value::Null).status, 200);
 }
 
-/// A backup of an embedded database is a copy of its file. Of PostgreSQL it is its operator's affair, and a
-/// cursor is told from another life by the same: the event at its place.
+/// Everything, as it was at some time.
+enum Backup {
+    Database(OwnDatabase),
+    File(PathBuf),
+}
+
+/// Keeps everything as it is now, while the server is stopped.
+fn back_up(server: &mut Server) -> Backup {
+    server.stop();
+    let backup = match &server.own {
+        Some(own) => Backup::Database(own.copy()),
+        None => {
+            let file = server.folder.join("backup.db");
+            std::fs::copy(server.folder.join("roster.db"), &file).expect("a copy");
+            Backup::File(file)
+        }
+    };
+    server.run();
+    backup
+}
+
+/// Goes on from what was kept.
+fn restore(server: &mut Server, backup: Backup) {
+    server.stop();
+    match backup {
+        Backup::Database(copy) => server.own = Some(copy),
+        Backup::File(file) => {
+            std::fs::copy(file, server.folder.join("roster.db")).expect("a copy");
+        }
+    }
+    server.run();
+}
+
 #[test]
 fn after_a_restore_cursors_of_the_other_life_are_refused_and_a_snapshot_leads_on() {
     let mut server = Server::start("restored", Limits::default());
-    if server.own.is_some() {
-        return;
-    }
     let to = server.connect("Acme", "Okta");
     let create = |server: &Server, name: &str| {
         let reply = scim(server, &to, "POST", "/Users", &json!({ "userName": name }));
@@ -118,17 +149,12 @@ fn after_a_restore_cursors_of_the_other_life_are_refused_and_a_snapshot_leads_on
     };
     create(&server, "ana");
     let shared = text(&read(&server, "end").json(), "next");
-    let (database, backup) = ("roster.db", "backup.db");
-    server.restart_after(|folder| {
-        std::fs::copy(folder.join(database), folder.join(backup)).expect("a copy");
-    });
+    let backup = back_up(&mut server);
     create(&server, "bo");
     let page = read(&server, &shared).json();
     assert_eq!(names(&page), ["bo"]);
     let lost = text(&page, "next");
-    server.restart_after(|folder| {
-        std::fs::copy(folder.join(backup), folder.join(database)).expect("a copy");
-    });
+    restore(&mut server, backup);
 
     // Also when there are as many events as there were, and more.
     for name in ["cy", "di"] {

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -113,13 +113,7 @@ impl Server {
 
     /// Stops, closes the database, opens it again and serves it.
     pub(crate) fn restart(&mut self) {
-        self.restart_after(|_| ());
-    }
-
-    /// The same, with something done meanwhile in its folder.
-    pub(crate) fn restart_after(&mut self, meanwhile: impl FnOnce(&Path)) {
         self.stop();
-        meanwhile(&self.folder);
         self.run();
     }
 
@@ -239,7 +233,7 @@ impl Server {
         state
     }
 
-    fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         let path = self.folder.join("roster.db");
         let url = self.own.as_ref().map(OwnDatabase::url);
         let environment = Environment { clock: self.clock.clone(), ids: self.ids.clone() };
@@ -338,7 +332,7 @@ impl Server {
         refusals
     }
 
-    fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         let Some(Running { stop, behind, thread }) = self.running.take() else { return };
         let _ = stop.send(());
         drop(behind);

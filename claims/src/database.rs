@@ -50,6 +50,7 @@ impl OwnDatabase {
     }
 
     /// Another one with the same in it. Nobody is connected to this one meanwhile.
+    #[must_use]
     pub fn copy(&self) -> OwnDatabase {
         OwnDatabase::make_as(self.server.clone(), &format!("template {}", self.name))
     }

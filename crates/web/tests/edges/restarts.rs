@@ -108,13 +108,12 @@ enum Backup {
 /// Keeps everything as it is now, while the server is stopped.
 fn back_up(server: &mut Server) -> Backup {
     server.stop();
-    let backup = match &server.own {
-        Some(own) => Backup::Database(own.copy()),
-        None => {
-            let file = server.folder.join("backup.db");
-            std::fs::copy(server.folder.join("roster.db"), &file).expect("a copy");
-            Backup::File(file)
-        }
+    let backup = if let Some(own) = &server.own {
+        Backup::Database(own.copy())
+    } else {
+        let file = server.folder.join("backup.db");
+        std::fs::copy(server.folder.join("roster.db"), &file).expect("a copy");
+        Backup::File(file)
     };
     server.run();
     backup

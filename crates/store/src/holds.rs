@@ -15,7 +15,6 @@ use directory::{
 use jiff::Timestamp;
 
 use crate::access::ApiStore;
-use crate::administration::Administration;
 use crate::audit::{Caller, Done};
 use crate::batch::Batch;
 use crate::error::Error;
@@ -27,8 +26,8 @@ use crate::{DirectoryStore, Store};
 /// What is let out in one transaction, in which nobody else writes to the directory.
 const LET_OUT_AT_ONCE: u64 = 1_000;
 
-/// Holds that are looked through for something to do.
-const HOLDS_AT_ONCE: u64 = 1_000;
+/// Holds that are looked for with something to do, page by page.
+const HOLDS_AT_ONCE: u64 = 100;
 
 /// What somebody says of a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -422,33 +421,36 @@ impl Store {
     /// The first that came up: what cannot be let out keeps no other directory waiting.
     pub async fn tend_holds(&self, holder: &str) -> Result<u64, Error> {
         let now = self.inner.environment.clock.now();
-        let find = move |session: &mut Session| {
-            finish(session.all(
-                "looking for holds with something to do",
-                "select directory_id from holds
-                 where state <> 'ended' and (state <> 'held' or until_at <= $1 or remind_at <= $1)
-                 order by hold_id limit $2",
-                &[Value::Time(now), count(HOLDS_AT_ONCE)],
-                |row| row.parsed(0),
-            ))
-        };
-        let found: Vec<DirectoryId> = self.inner.readers.read(find).await?;
-        if found.is_empty() {
-            return Ok(0);
-        }
-        let lease =
-            Administration::HoldLease { name: "tend holds", holder: holder.to_owned(), now };
-        let writer = &self.inner.writer;
-        if writer.act(Act::Administer(lease, Cause::server().into())).await? == 0 {
-            return Ok(0);
-        }
         let (mut done, mut failed) = (0, None);
-        for directory_id in found {
-            // Whether there is still something to do is looked at again with the directory locked.
-            let tend = Act::Hold(HoldAct::Tend(directory_id), Cause::server().into());
-            match writer.act(tend).await {
-                Ok(some) => done += some,
-                Err(error) => failed = failed.or(Some(error)),
+        let (mut after, mut is_mine) = (String::new(), false);
+        loop {
+            let from = after.clone();
+            let find = move |session: &mut Session| {
+                finish(session.all(
+                    "looking for holds with something to do",
+                    "select hold_id, directory_id from holds
+                     where hold_id > $3 and state <> 'ended'
+                       and (state <> 'held' or until_at <= $1 or remind_at <= $1)
+                     order by hold_id limit $2",
+                    &[Value::Time(now), count(HOLDS_AT_ONCE), Value::Text(&from)],
+                    |row| Ok((row.text(0)?, row.parsed(1)?)),
+                ))
+            };
+            let found: Vec<(String, DirectoryId)> = self.inner.readers.read(find).await?;
+            // Others come after them, also where nothing can be done about any of these yet.
+            let Some((last, _)) = found.last() else { break };
+            after.clone_from(last);
+            is_mine = is_mine || self.holds("tend holds", holder, now).await?;
+            if !is_mine {
+                break;
+            }
+            for (_, directory_id) in found {
+                // Whether there is still something to do is looked at again with the directory locked.
+                let tend = Act::Hold(HoldAct::Tend(directory_id), Cause::server().into());
+                match self.inner.writer.act(tend).await {
+                    Ok(some) => done += some,
+                    Err(error) => failed = failed.or(Some(error)),
+                }
             }
         }
         failed.map_or(Ok(done), Err)

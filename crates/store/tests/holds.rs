@@ -393,6 +393,39 @@ fn what_is_rejected_and_brought_back_was_never_lost() {
     });
 }
 
+/// Many wait for their providers, for days. Nobody waits behind them.
+#[test]
+fn who_is_back_is_seen_behind_however_many_who_are_not() {
+    const OTHERS: u8 = 110;
+
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let brake = Brake { people: 1, percent: 1, ..Brake::default() };
+        let mut last = None;
+        for number in 0..=OTHERS {
+            let made = directory(&store, Settings { brake, ..Settings::default() }).await;
+            let secret = Secret::new(SecretKind::ScimToken, [number.wrapping_add(100); 32]);
+            let (scope, year) = (TokenScope::ReadWrite, SignedDuration::from_hours(24 * 365));
+            store.api().create_scoped_token(made.id(), &secret, scope, year).await.unwrap();
+            let found = store.access().directory(&secret.hash()).await.unwrap();
+            let Credential::Valid(provider) = found else { panic!("{found:?}") };
+            let people = crowd(&provider, 2).await;
+            for id in &people {
+                deactivate(&provider, *id).await;
+            }
+            let hold = the_hold(&store, provider.id()).await;
+            decide(&store, &hold, Verdict::Reject).await.unwrap();
+            last = Some((provider, people));
+        }
+        let (provider, people) = last.expect("there are some");
+        for id in people {
+            reactivate(&provider, id).await;
+        }
+        store.tend_holds("here").await.unwrap();
+        assert_eq!(the_hold(&store, provider.id()).await.state, HoldState::Ended);
+    });
+}
+
 /// Who was deleted comes back under another id, and a group too: that is as good.
 #[test]
 fn who_comes_back_under_another_id_is_back() {

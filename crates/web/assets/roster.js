@@ -57,7 +57,7 @@ function enliven(root) {
 }
 
 // Where there are more places to go than fit beside each other, the reader sees where they are.
-for (const here of document.querySelectorAll(':is(.tabs, .side) [aria-current="page"]')) {
+for (const here of document.querySelectorAll(':is(.tabs, .side nav) [aria-current="page"]')) {
   const line = here.closest("nav");
   line.scrollLeft += here.getBoundingClientRect().left - line.getBoundingClientRect().left - 16;
 }

@@ -9,15 +9,15 @@ use crate::server::{Reply, text};
 use crate::strangers::{House, SECRET, furnish};
 
 /// A directory with somebody in it, and who looks at it.
-struct Desk {
-    scene: Scene,
-    house: House,
-    owner: Member,
-    support: Member,
+pub(crate) struct Desk {
+    pub(crate) scene: Scene,
+    pub(crate) house: House,
+    pub(crate) owner: Member,
+    pub(crate) support: Member,
 }
 
 impl Desk {
-    fn begin(name: &str) -> Desk {
+    pub(crate) fn begin(name: &str) -> Desk {
         let scene = Scene::begin(name);
         let house = furnish(&scene.server);
         let owner = scene.first();
@@ -29,17 +29,17 @@ impl Desk {
         format!("/dashboard/organizations/{}", self.house.organization)
     }
 
-    fn at(&self, page: &str) -> String {
+    pub(crate) fn at(&self, page: &str) -> String {
         format!("{}/directories/{}{page}", self.home(), self.house.connection.directory)
     }
 
-    fn page(&self, page: &str) -> String {
+    pub(crate) fn page(&self, page: &str) -> String {
         let (status, html) = shown(&self.owner.get(&self.scene, &self.at(page)));
         assert_eq!(status, 200, "{page}: {html}");
         html
     }
 
-    fn send(&self, page: &str, fields: &[(&str, &str)]) -> Reply {
+    pub(crate) fn send(&self, page: &str, fields: &[(&str, &str)]) -> Reply {
         self.owner.post(&self.scene, &self.at(page), fields)
     }
 

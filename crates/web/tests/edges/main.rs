@@ -13,6 +13,7 @@ mod directory_pages;
 mod disk;
 mod edits;
 mod feed;
+mod hold_pages;
 mod isolation;
 mod limits;
 mod lists;
@@ -26,6 +27,7 @@ mod passwords;
 mod portal;
 mod reruns;
 mod restarts;
+mod role_pages;
 mod schemas;
 #[path = "../server/mod.rs"]
 mod server;

@@ -9,6 +9,7 @@ use askama::Template;
 use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::Response;
+use directory::secret::SecretHash;
 use directory::{
     CatalogueKind, EntryId, Granted, GroupId, Guarded, Precondition, Rejection, ResourceId,
     RoleMapping, Rule, SaveRoleMapping, Strategy,
@@ -96,6 +97,11 @@ pub(crate) struct ProtectedTyped {
 }
 
 impl Typed {
+    /// What stands for what is typed: what was looked at is saved, and nothing else.
+    pub(crate) fn mark(&self) -> String {
+        SecretHash::of(&format!("{self:?}")).as_str()[..32].to_owned()
+    }
+
     /// What a form sends.
     fn read(form: &Form) -> Typed {
         let rule = |number: usize| {
@@ -291,10 +297,14 @@ pub(super) async fn preview(visitor: Visitor) -> Result<Response, Stop> {
     Ok(page(&shown.page(visitor, &store).await?))
 }
 
-/// `POST …/roles`: it is so from now on, unless somebody else has said otherwise meanwhile.
+/// `POST …/roles`: it is so from now on, unless somebody else has said otherwise meanwhile. Where
+/// something else was looked at than is to be saved, it is shown first what would follow.
 pub(super) async fn save(visitor: Visitor) -> Result<Response, Stop> {
-    let store = visitor.open().await?;
     let typed = Typed::read(&visitor.form);
+    if visitor.form.text("previewed") != typed.mark() {
+        return preview(visitor).await;
+    }
+    let store = visitor.open().await?;
     let saved = match mapping(&visitor, &store, &typed).await {
         Ok(mapping) => {
             let new = Some(&typed.new_default_group).filter(|it| !it.is_empty());

@@ -287,7 +287,7 @@ impl Store {
             }
             Stage::Files => {
                 // Names are gone from the row by now, and from the log with all else.
-                if !self.empty_logs().await? {
+                if !self.clean_files().await? {
                     return Ok(0);
                 }
                 None
@@ -305,8 +305,10 @@ impl Store {
         self.inner.writer.act(Act::Erase(step)).await
     }
 
-    /// Leaves nothing in the logs of an embedded database; says whether that was done.
-    async fn empty_logs(&self) -> Result<bool, Error> {
+    /// Leaves nothing in the files of an embedded database that is not in a row; says whether that was done.
+    async fn clean_files(&self) -> Result<bool, Error> {
+        self.inner.requests.scrub().await?;
+        self.inner.writer.scrub().await?;
         Ok(self.inner.requests.empty_log().await? && self.inner.writer.empty_log().await?)
     }
 }

@@ -386,6 +386,16 @@ impl RequestLog {
         self.have(Desk::empty_log).await
     }
 
+    /// Writes zeros over what that file still holds of records that are not there, in steps between which
+    /// requests are taken down.
+    pub(crate) async fn scrub(&self) -> Result<(), Error> {
+        let mut from = 1;
+        while from > 0 {
+            from = self.have(move |desk| desk.scrub(from)).await?;
+        }
+        Ok(())
+    }
+
     /// Has the thread do something beside taking requests down.
     async fn have<T: Send + 'static>(
         &self,
@@ -759,6 +769,10 @@ impl Desk {
 
     fn empty_log(&mut self) -> Result<bool, Error> {
         if self.is_empty() { Ok(true) } else { self.session()?.empty_log() }
+    }
+
+    fn scrub(&mut self, from: u32) -> Result<u32, Error> {
+        if self.is_empty() { Ok(0) } else { self.session()?.scrub(from) }
     }
 
     fn erase(

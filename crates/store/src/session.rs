@@ -433,6 +433,27 @@ impl Session {
         }
     }
 
+    /// Writes zeros over what some pages of SQLite's file still hold of records that are elsewhere by now, in
+    /// a transaction of their own. Says at which page to go on, and 0 after the last.
+    pub(crate) fn scrub(&mut self, from: u32) -> Result<u32, Error> {
+        if self.engine() == Engine::Postgres {
+            return Ok(0);
+        }
+        let scrubbed = finish(async {
+            self.begin()?;
+            let next = match &mut self.driver {
+                Driver::Sqlite(it) => it.scrub("writing over what is left", from)?,
+                Driver::Postgres(_) => 0,
+            };
+            self.commit().await?;
+            Ok(next)
+        });
+        if scrubbed.is_err() {
+            let _ = finish(self.roll_back());
+        }
+        scrubbed
+    }
+
     /// Begins to take rows in bulk, on PostgreSQL and within a transaction.
     pub(crate) async fn copy_in(
         &mut self,

@@ -1,5 +1,7 @@
 //! A session on an embedded database.
 
+mod remains;
+
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -361,6 +363,12 @@ impl Sqlite {
         let is_busy = self.connection.query_row(sql, [], |row| row.get::<_, i64>(0)).doing(doing);
         self.connection.busy_timeout(BUSY).doing(doing)?;
         Ok(is_busy? == 0)
+    }
+
+    /// Writes zeros over what some pages still hold of records that are not in them, within a transaction.
+    /// Says at which page to go on, and 0 after the last.
+    pub(crate) fn scrub(&mut self, doing: &'static str, from: u32) -> Result<u32, Error> {
+        remains::scrub(&self.connection, doing, from)
     }
 
     pub(crate) fn is_in_transaction(&self) -> bool {

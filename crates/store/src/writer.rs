@@ -65,6 +65,18 @@ pub(crate) trait Pending: Send {
     fn answer(self: Box<Self>, kept: Result<(), Error>);
 }
 
+/// What is done with the file of an embedded database, beside the rows in it.
+#[derive(Clone, Copy, Debug)]
+enum FileWork {
+    /// See [`Session::empty_log`].
+    EmptyLog,
+    /// See [`Session::scrub`].
+    Scrub {
+        /// The first page that is looked at.
+        from: u32,
+    },
+}
+
 /// What is handed in.
 enum Work {
     /// Something to decide in one directory.
@@ -73,7 +85,7 @@ enum Work {
     Act(Box<Act>, oneshot::Sender<Result<u64, Error>>),
     /// To leave nothing in the log of an embedded database, between two transactions. Says whether that
     /// was done.
-    EmptyLog(oneshot::Sender<Result<u64, Error>>),
+    File(FileWork, oneshot::Sender<Result<u64, Error>>),
     /// Nothing more is taken.
     Close,
 }
@@ -187,8 +199,22 @@ impl Writer {
     /// Says whether that was done; it is not while somebody reads what is in the log.
     pub(crate) async fn empty_log(&self) -> Result<bool, Error> {
         let (answer, emptied) = oneshot::channel();
-        self.0.send(Work::EmptyLog(answer)).await.map_err(|_| Error::Closed)?;
+        let work = Work::File(FileWork::EmptyLog, answer);
+        self.0.send(work).await.map_err(|_| Error::Closed)?;
         emptied.await.map_err(|_| Error::Closed)?.map(|emptied| emptied > 0)
+    }
+
+    /// Writes zeros over what the file of an embedded database still holds of records that are not there,
+    /// in steps between which others write.
+    pub(crate) async fn scrub(&self) -> Result<(), Error> {
+        let mut from = 1;
+        while from > 0 {
+            let (answer, scrubbed) = oneshot::channel();
+            let work = Work::File(FileWork::Scrub { from }, answer);
+            self.0.send(work).await.map_err(|_| Error::Closed)?;
+            from = u32::try_from(scrubbed.await.map_err(|_| Error::Closed)??).unwrap_or(0);
+        }
+        Ok(())
     }
 
     /// Takes no more. What was handed in is still kept.
@@ -228,9 +254,9 @@ fn write(
                 queue.close();
                 continue;
             }
-            Work::EmptyLog(answer) => {
+            Work::File(work, answer) => {
                 // Whoever asked may have gone away.
-                let _ = answer.send(empty_log(&mut session, readers).map(u64::from));
+                let _ = answer.send(tend_file(&mut session, readers, work));
                 continue;
             }
             first => first,
@@ -332,6 +358,26 @@ fn write(
     if let Err(error) = session.tidy_up() {
         // Nothing is lost: it is in the log, which is read at the next start.
         tracing::warn!(error = &error as &dyn std::error::Error, "the log was not emptied");
+    }
+}
+
+/// Does something with the file of an embedded database.
+fn tend_file(session: &mut Session, readers: &Readers, work: FileWork) -> Result<u64, Error> {
+    match work {
+        FileWork::EmptyLog => empty_log(session, readers).map(u64::from),
+        FileWork::Scrub { from } => {
+            let doubt = session.doubt();
+            if doubt.is_there() {
+                return Err(Error::Stopped);
+            }
+            let scrubbed = session.scrub(from);
+            if let Err(error) = &scrubbed
+                && error.is_unsynced()
+            {
+                stop(&doubt, error);
+            }
+            scrubbed.map(u64::from)
+        }
     }
 }
 
@@ -509,7 +555,7 @@ async fn decide_as_they_come<'a>(
             }
             Work::Act(act, _) => act.keep(session, &mut batch).await?.map_err(Error::from),
             // After the transaction: it comes first the next time.
-            Work::EmptyLog(_) => break,
+            Work::File(..) => break,
             Work::Close => unreachable!("it is not handed on"),
         };
         outcomes.push(Some(outcome));
@@ -595,14 +641,14 @@ impl Work {
                 Act::Hold(act, _) => Some(act.directory()),
                 _ => None,
             },
-            Work::EmptyLog(_) | Work::Close => None,
+            Work::File(..) | Work::Close => None,
         }
     }
 
     fn answer(self, outcome: Result<u64, Error>) {
         match self {
             Work::Decision(_, pending) => pending.answer(outcome.map(drop)),
-            Work::Act(_, answer) | Work::EmptyLog(answer) => _ = answer.send(outcome),
+            Work::Act(_, answer) | Work::File(_, answer) => _ = answer.send(outcome),
             Work::Close => {}
         }
     }
@@ -737,7 +783,7 @@ impl std::fmt::Debug for Work {
         match self {
             Work::Decision(directory_id, _) => write!(f, "a decision in {directory_id}"),
             Work::Act(act, _) => act.fmt(f),
-            Work::EmptyLog(_) => f.write_str("an emptying of the log"),
+            Work::File(work, _) => work.fmt(f),
             Work::Close => f.write_str("the end"),
         }
     }

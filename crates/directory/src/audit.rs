@@ -331,6 +331,7 @@ fn of_directory(directory: &Directory) -> Value {
         "provider": directory.provider.as_str(),
         "settings": directory.settings,
         "paused": directory.paused_at.is_some(),
+        "disconnected": directory.disconnected.map(|it| it.people.as_str()),
     })
 }
 

@@ -92,6 +92,13 @@ impl Cause {
         Cause { follows_from: Some(follows_from), ..Cause::server() }
     }
 
+    /// That a directory was disconnected: then those who are in it may be deactivated.
+    pub fn disconnected_directory(id: DirectoryId) -> Cause {
+        let kind = EventKind::DirectoryDisconnected;
+        let follows_from = Consequence { kind, of: Of::Directory(id) };
+        Cause { follows_from: Some(follows_from), ..Cause::server() }
+    }
+
     /// That a hold began: then an app hears again of those whom it was told to let go just before.
     pub fn started_hold(id: HoldId) -> Cause {
         let follows_from = Consequence { kind: EventKind::HoldStarted, of: Of::Hold(id) };

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::decide::{Decide, Decision, Moment, Stop};
 use crate::facts::Facts;
 use crate::group::{DeleteGroup, PatchGroup, ReplaceGroup};
-use crate::organization::{DeleteDirectory, EditDirectory};
+use crate::organization::{DeleteDirectory, DisconnectDirectory, EditDirectory};
 use crate::rejection::Rejection;
 use crate::schemas::{CustomSchema, DefineSchema, RemoveSchema};
 use crate::secret::hex;
@@ -217,6 +217,12 @@ impl Revised for EditDirectory {
 }
 
 impl Revised for DeleteDirectory {
+    fn revision(&self, facts: &Facts) -> Result<Option<Revision>, Stop> {
+        Ok(Some(facts.directory()?.directory.revision()))
+    }
+}
+
+impl Revised for DisconnectDirectory {
     fn revision(&self, facts: &Facts) -> Result<Option<Revision>, Stop> {
         Ok(Some(facts.directory()?.directory.revision()))
     }

@@ -34,6 +34,7 @@ pub enum EventKind {
     DirectoryUpdated,
     DirectoryPaused,
     DirectoryResumed,
+    DirectoryDisconnected,
     DirectoryDeleted,
     TokenCreated,
     TokenUpdated,
@@ -82,11 +83,12 @@ pub enum EventKind {
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [EventKind; 48] = [
+    pub const ALL: [EventKind; 49] = [
         EventKind::DirectoryCreated,
         EventKind::DirectoryUpdated,
         EventKind::DirectoryPaused,
         EventKind::DirectoryResumed,
+        EventKind::DirectoryDisconnected,
         EventKind::DirectoryDeleted,
         EventKind::TokenCreated,
         EventKind::TokenUpdated,
@@ -140,6 +142,7 @@ impl EventKind {
             EventKind::DirectoryUpdated => "directory.updated",
             EventKind::DirectoryPaused => "directory.paused",
             EventKind::DirectoryResumed => "directory.resumed",
+            EventKind::DirectoryDisconnected => "directory.disconnected",
             EventKind::DirectoryDeleted => "directory.deleted",
             EventKind::TokenCreated => "directory.token.created",
             EventKind::TokenUpdated => "directory.token.updated",
@@ -358,6 +361,11 @@ pub(crate) fn of_directory(change: &DirectoryChange) -> Vec<Draft> {
     if changes.as_object().is_some_and(|changes| !changes.is_empty()) {
         let data = json!({ "directory": about, "changes": changes }).to_string();
         drafts.push(Draft::new(EventKind::DirectoryUpdated, data));
+    }
+    if let Some(now) = directory.disconnected.filter(|it| before.disconnected != Some(*it)) {
+        let data = json!({ "directory": about, "people": now.people.as_str() }).to_string();
+        drafts.push(Draft::new(EventKind::DirectoryDisconnected, data));
+        return drafts;
     }
     match (before.paused_at, directory.paused_at) {
         (None, Some(_)) => drafts.push(draft(EventKind::DirectoryPaused)),

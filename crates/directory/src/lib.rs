@@ -77,10 +77,10 @@ pub use member::{
 };
 pub use notice::{Notice, Outsider, SeatCount};
 pub use organization::{
-    CreateToken, DeleteDirectory, Directory, DirectoryHead, EditDirectory, Limits, NAME_MAX,
-    OmittedMembers, Organization, Provider, RevokeToken, RotateToken, SILENCE_HOURS, Settings,
-    SettingsEdit, SettingsPreset, TOKENS_MAX, Token, TokenScope, UnknownMembers, as_name,
-    open_directory,
+    AfterDisconnect, CreateToken, DeleteDirectory, Directory, DirectoryHead, DisconnectDirectory,
+    Disconnected, EditDirectory, Limits, NAME_MAX, OmittedMembers, Organization, Provider,
+    RevokeToken, RotateToken, SILENCE_HOURS, Settings, SettingsEdit, SettingsPreset, TOKENS_MAX,
+    Token, TokenScope, UnknownMembers, as_name, open_directory,
 };
 pub use portal::{
     PORTAL_LINKS_MAX, PortalFeature, PortalFeatures, PortalLink, PortalLinkLife, PortalLinkState,
@@ -95,4 +95,6 @@ pub use role::{
     Strategy, WalkRoles, When, with_roles,
 };
 pub use schemas::{CustomSchema, DefineSchema, Defined, RemoveSchema, SCHEMAS_MAX, Types};
-pub use user::{CreateUser, DeleteUser, Document, PatchUser, ReplaceUser, User, UserOutcome};
+pub use user::{
+    CreateUser, DeactivateUser, DeleteUser, Document, PatchUser, ReplaceUser, User, UserOutcome,
+};

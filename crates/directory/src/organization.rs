@@ -77,6 +77,8 @@ pub struct Directory {
     pub created_at: Timestamp,
     /// Since when its provider is turned away.
     pub paused_at: Option<Timestamp>,
+    /// That nobody is to send any more, and what becomes of the people. It is paused then.
+    pub disconnected: Option<Disconnected>,
     /// When it was deleted. What was in it goes step by step.
     pub deleted_at: Option<Timestamp>,
 }
@@ -84,8 +86,64 @@ pub struct Directory {
 impl Directory {
     /// What can be edited of it.
     pub fn revision(&self) -> Revision {
-        let Directory { name, provider, settings, paused_at, .. } = self;
-        Revision::of(&json!([name, provider, settings, paused_at.is_some()]))
+        let Directory { name, provider, settings, paused_at, disconnected, .. } = self;
+        let mut edited = vec![json!([name, provider, settings, paused_at.is_some()])];
+        edited.extend(disconnected.map(|it| json!(it.people)));
+        match &edited[..] {
+            [one] => Revision::of(one),
+            _ => Revision::of(&json!(edited)),
+        }
+    }
+}
+
+/// That a directory was disconnected from its provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disconnected {
+    /// When.
+    pub at: Timestamp,
+    /// What becomes of its people.
+    pub people: AfterDisconnect,
+}
+
+/// What becomes of the people of a directory whom no provider speaks for any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AfterDisconnect {
+    /// They keep their access, and the app decides about them from now on.
+    Keep,
+    /// They stay as they are, until a provider speaks for them again.
+    Freeze,
+    /// They lose their access, but for those who are protected.
+    Deactivate,
+}
+
+impl AfterDisconnect {
+    /// All of them.
+    pub const ALL: [AfterDisconnect; 3] =
+        [AfterDisconnect::Keep, AfterDisconnect::Freeze, AfterDisconnect::Deactivate];
+
+    /// As it stands in the API and in events.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AfterDisconnect::Keep => "keep",
+            AfterDisconnect::Freeze => "freeze",
+            AfterDisconnect::Deactivate => "deactivate",
+        }
+    }
+}
+
+/// Nothing of the name can become of people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownAfterDisconnect;
+
+impl FromStr for AfterDisconnect {
+    type Err = UnknownAfterDisconnect;
+
+    fn from_str(text: &str) -> Result<AfterDisconnect, UnknownAfterDisconnect> {
+        AfterDisconnect::ALL
+            .into_iter()
+            .find(|it| it.as_str() == text)
+            .ok_or(UnknownAfterDisconnect)
     }
 }
 
@@ -524,9 +582,42 @@ impl Decide for EditDirectory {
             Some(false) => None,
             None => after.paused_at,
         };
+        after.disconnected = after.disconnected.filter(|_| after.paused_at.is_some());
         if before == after {
             return Ok(Decision::nothing(()));
         }
+        let change = Change::Directory(DirectoryChange { before: Some(before), after });
+        Ok(Decision { changes: vec![change], answer: () })
+    }
+}
+
+/// Takes a directory's provider away for good: its credentials open nothing any more, and cannot be given
+/// again. It is paused from then on; to resume it is to take this back, and then it wants a new token.
+///
+/// Whoever is deactivated is so after that, one after the other ([`DeactivateUser`](crate::DeactivateUser)):
+/// that may be a million people, for whom nobody waits.
+#[derive(Clone, Copy, Debug)]
+pub struct DisconnectDirectory {
+    /// What is to become of its people.
+    pub people: AfterDisconnect,
+}
+
+impl Decide for DisconnectDirectory {
+    type Answer = ();
+
+    fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<()>, Stop> {
+        let before = facts.directory()?.directory.clone();
+        if before.disconnected.is_some_and(|it| it.people == self.people) {
+            return Ok(Decision::nothing(()));
+        }
+        let paused_at = before.paused_at.unwrap_or(moment.now);
+        // Clocks differ between nodes, and it belongs to the pause.
+        let at = moment.now.max(paused_at);
+        let after = Directory {
+            paused_at: Some(paused_at),
+            disconnected: Some(Disconnected { at, people: self.people }),
+            ..before.clone()
+        };
         let change = Change::Directory(DirectoryChange { before: Some(before), after });
         Ok(Decision { changes: vec![change], answer: () })
     }

@@ -97,6 +97,8 @@ pub enum Rejection {
     UnknownHold(HoldId),
     /// What waited is being let out, or was: nothing can be decided about it any more.
     HoldDecided,
+    /// Changes of the directory wait, and are to be decided about first.
+    ChangesWait(HoldId),
     /// A shadow is no mistake that a provider could mend.
     ShadowRejected,
     /// The app has heard of people of the directory already, or changes of it wait.
@@ -186,6 +188,7 @@ impl fmt::Display for Rejection {
             Rejection::UnknownClient(id) => write!(f, "no client has the id `{id}`"),
             Rejection::UnknownHold(id) => write!(f, "no hold has the id `{id}`"),
             Rejection::HoldDecided => f.write_str("it was decided about already"),
+            Rejection::ChangesWait(id) => write!(f, "changes wait in `{id}`"),
             Rejection::ShadowRejected => f.write_str("a shadow cannot be rejected"),
             Rejection::NoShadow => f.write_str("the app has heard of the directory already"),
             Rejection::SeatsFullForShadow { people, taken, max } => {

@@ -16,6 +16,7 @@ use crate::facts::{Facts, Taken, together};
 use crate::guards::admit;
 use crate::id::UserId;
 use crate::notice::{Notice, Outsider};
+use crate::organization::{AfterDisconnect, Disconnected};
 use crate::rejection::Rejection;
 
 /// A user of a directory, active or not. Who was deleted is not one.
@@ -269,6 +270,35 @@ pub(crate) fn update(
     let notice = admit(facts, Some(before), &after)?.map(Change::Notice);
     let change = Change::User(UserChange::updated(before.clone(), after.clone()));
     Ok(Decision { changes: [change].into_iter().chain(notice).collect(), answer: after })
+}
+
+/// Somebody whose provider speaks for them no more loses their access. Where they have none, nothing is to
+/// be done.
+#[derive(Clone, Debug)]
+pub struct DeactivateUser {
+    /// Whom.
+    pub id: UserId,
+}
+
+impl Decide for DeactivateUser {
+    type Answer = ();
+
+    const IS_READ_BY_SCHEMAS: bool = false;
+
+    fn decide(&self, facts: &Facts, moment: &Moment<'_>) -> Result<Decision<()>, Stop> {
+        // Whom somebody has connected again meanwhile keeps what they have.
+        let is_meant = |it: Disconnected| it.people == AfterDisconnect::Deactivate;
+        if !facts.directory()?.directory.disconnected.is_some_and(is_meant) {
+            return Ok(Decision::nothing(()));
+        }
+        let before = facts.existing_user(self.id)?;
+        if !before.is_active() {
+            return Ok(Decision::nothing(()));
+        }
+        let resource = before.document.resource().clone().deactivated();
+        let decided = update(facts, moment, before, resource, before.aside.clone())?;
+        Ok(Decision { changes: decided.changes, answer: () })
+    }
 }
 
 /// The provider wants the person gone, which is more than deactivated: the id is not found any

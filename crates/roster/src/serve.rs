@@ -187,7 +187,7 @@ pub(crate) async fn run(arguments: Arguments, told: Vec<Told>) -> anyhow::Result
         let store = Arc::clone(&store);
         async move {
             let keeping_up = keep_up(Arc::clone(&store), arguments.retention);
-            tokio::join!(keeping_up, walk_roles(&store), tend_holds(&store));
+            tokio::join!(keeping_up, walk_roles(&store), tend_holds(&store), end_access(&store));
         }
     });
     web::serve(listener, application, stop).await.context("the server failed")?;
@@ -277,6 +277,24 @@ async fn tend_holds(store: &store::Store) {
     loop {
         seconds.tick().await;
         repeat(|| store.tend_holds(&holder), "changes that waited were not let out").await;
+    }
+}
+
+/// People of directories that were disconnected so that they lose their access: nobody is to keep it
+/// for long, and those who write meanwhile have half of the time to themselves.
+async fn end_access(store: &store::Store) {
+    let holder = environment::ids().next().to_string();
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        seconds.tick().await;
+        let step = async || {
+            let begun = tokio::time::Instant::now();
+            let looked_at = store.deactivate_people(&holder).await?;
+            tokio::time::sleep(begun.elapsed()).await;
+            Ok(looked_at)
+        };
+        repeat(step, "people of a disconnected directory were not deactivated").await;
     }
 }
 

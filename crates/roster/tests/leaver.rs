@@ -176,3 +176,40 @@ async fn who_waits_is_let_go_when_the_server_stops() {
     let page = polled.await.expect("it was answered");
     assert_eq!(page["data"], json!([]));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_left_behind_by_a_provider_loses_access_by_themselves() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let created = create_directory(folder.path(), &["--organization", "Acme", "--name", "Okta"]);
+    let token = created["token"].as_str().expect("a token");
+    let server = Server::start(folder.path(), &[]);
+    let mut api = Caller::new(&server.url, &server.api_key());
+    let mut scim = Caller::new(&format!("{}/scim/v2", server.url), token);
+    // More than one step takes.
+    for number in 0..150 {
+        let body = json!({ "userName": format!("person-{number}"), "active": true });
+        let (status, answer) = scim.send(Method::Post, "/Users", Some(&body)).await;
+        assert_eq!(status, 201, "{answer}");
+    }
+    let all = api.get("/api/v1/directories").await;
+    let id = all["data"][0]["id"].as_str().expect("an id");
+    let path = format!("/api/v1/directories/{id}");
+    let disconnect = Some(json!({ "people": "deactivate" }));
+    let (status, answer) =
+        api.send(Method::Post, &format!("{path}/disconnect"), disconnect.as_ref()).await;
+    assert_eq!(status, 200, "{answer}");
+    let ended = async {
+        loop {
+            let now = api.get(&path).await;
+            if now["disconnected"]["deactivating"] == false {
+                return now;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let ended = tokio::time::timeout(PATIENCE, ended).await.expect("it ends");
+    assert_eq!((&ended["active_user_count"], &ended["user_count"]), (&json!(0), &json!(150)));
+    let path = format!("/api/v1/events?{WHAT}&limit=1000");
+    let told = api.get(&path).await;
+    assert_eq!(told["data"].as_array().map(Vec::len), Some(150));
+}

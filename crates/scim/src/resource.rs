@@ -64,6 +64,13 @@ impl Resource {
         self.get(name)?.as_bool()
     }
 
+    /// The same person, who may not use the app.
+    #[must_use]
+    pub fn deactivated(mut self) -> Resource {
+        self.0.insert("active".to_owned(), Value::Bool(false));
+        self
+    }
+
     /// The URNs for `schemas`: the base, and each extension that has data (RFC 7643 §3). What the
     /// client listed is not consulted.
     pub fn schemas<'a>(&self, resource_type: &'a ResourceType) -> Vec<&'a str> {

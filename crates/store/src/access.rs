@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use directory::secret::{Secret, SecretHash};
 use directory::{
-    ApiKey, ApiScopes, By, CatalogueEntry, CatalogueKind, Cause, ClientId, Contact, CreateToken,
-    CustomSchema, Decide, DefineSchema, Defined, DeleteDirectory, Directory, DirectoryId,
-    DirectoryState, EditDirectory, EntryId, Guarded, HoldId, HoldKind, HoldState, Member, Metadata,
-    Organization, OrganizationId, PortalLink, Provider, ReadBy, Rejection, RemoveSchema, RequestId,
-    ResourceId, RevokeToken, RotateToken, SessionId, Settings, Token, TokenId, TokenScope, Types,
+    AfterDisconnect, ApiKey, ApiScopes, By, CatalogueEntry, CatalogueKind, Cause, ClientId,
+    Contact, CreateToken, CustomSchema, Decide, DefineSchema, Defined, DeleteDirectory, Directory,
+    DirectoryId, DirectoryState, DisconnectDirectory, EditDirectory, EntryId, Guarded, HoldId,
+    HoldKind, HoldState, Member, Metadata, Organization, OrganizationId, PortalLink, Provider,
+    ReadBy, Rejection, RemoveSchema, RequestId, ResourceId, RevokeToken, RotateToken, SessionId,
+    Settings, Token, TokenId, TokenScope, Types,
 };
 use jiff::{SignedDuration, Timestamp};
 use scim::dialect::Quirks;
@@ -47,7 +48,8 @@ macro_rules! summary_sql {
                     (select count(*) from outsiders x
                          join guards g on g.organization_id = d.organization_id
                      where x.directory_id = d.directory_id and g.domains_mode <> 'off'),
-                    h.hold_id, h.kind, h.state
+                    h.hold_id, h.kind, h.state, d.disconnected_at, d.disconnected_people,
+                    d.deactivating_after
              from directories d
                  join organizations o on o.organization_id = d.organization_id
                  left join contacts c on c.directory_id = d.directory_id
@@ -175,6 +177,8 @@ pub struct DirectorySummary {
     pub event_number: u64,
     /// Users who are known to be outside of its organization's domains.
     pub outside_user_count: u64,
+    /// Whether people of it are still to be deactivated, because it was disconnected.
+    pub is_deactivating: bool,
     /// Why its changes wait, where they do.
     pub hold: Option<(HoldId, HoldKind, HoldState)>,
 }
@@ -1073,6 +1077,7 @@ impl ApiStore {
             settings,
             created_at: self.now(),
             paused_at: None,
+            disconnected: None,
             deleted_at: None,
         };
         let shadow = is_shadow.then(|| HoldId::new(self.0.environment.ids.as_ref()));
@@ -1091,6 +1096,31 @@ impl ApiStore {
         let edit = edit.into();
         self.find(id).await?;
         self.0.writer.change(id, edit, self.caller()).await?;
+        self.0.forget_types(id);
+        Ok(())
+    }
+
+    /// Disconnects a directory from its provider: its credentials are gone, and it is paused. Whoever is to
+    /// be deactivated is so after that, by [`Store::deactivate_people`](crate::Store::deactivate_people).
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::ChangesWait`] where people are to be deactivated, and it is not decided yet what
+    /// becomes of those whom the provider has taken out.
+    pub async fn disconnect_directory(
+        &self,
+        id: DirectoryId,
+        what: impl Into<Guarded<DisconnectDirectory>> + Send,
+    ) -> Result<(), Error> {
+        let guarded = what.into();
+        let found = self.directory(id).await?;
+        let found = found.ok_or(Error::Rejected(Rejection::UnknownDirectory(id)))?;
+        if let (AfterDisconnect::Deactivate, Some((hold, HoldKind::Brake, _))) =
+            (guarded.what.people, found.hold)
+        {
+            return Err(Error::Rejected(Rejection::ChangesWait(hold)));
+        }
+        self.0.writer.change(id, guarded, self.caller()).await?;
         self.0.forget_types(id);
         Ok(())
     }
@@ -1698,6 +1728,7 @@ fn summary(row: &Row<'_>) -> Result<DirectorySummary, Error> {
         settings: rows::settings(&row.text(4)?)?,
         created_at: row.time(5)?,
         paused_at: row.optional_time(10)?,
+        disconnected: rows::disconnected(row, 21, row.optional_time(10)?)?,
         deleted_at: None,
     };
     let refused_with = row.optional_integer(15)?;
@@ -1716,6 +1747,7 @@ fn summary(row: &Row<'_>) -> Result<DirectorySummary, Error> {
         group_count: row.number(8)?,
         event_number: row.number(9)?,
         outside_user_count: row.number(17)?,
+        is_deactivating: row.optional_integer(23)?.is_some(),
         hold: match row.optional_text(18)? {
             Some(_) => Some((row.parsed(18)?, row.parsed(19)?, row.parsed(20)?)),
             None => None,

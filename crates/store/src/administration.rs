@@ -25,7 +25,7 @@ use crate::oauth::{client, client_secret};
 use crate::portal::{self, PortalAct};
 use crate::receipts::{self, NewReceipt};
 use crate::session::{Engine, Row, Session, Value, count};
-use crate::{contacts, feed, guards, lease};
+use crate::{contacts, disconnect, feed, guards, lease};
 
 /// Access tokens that are good at once for one secret. A provider asks for one when the last has
 /// expired; one that asks before every request has the oldest forgotten.
@@ -146,6 +146,13 @@ pub(crate) enum Administration {
     NoteDomainCheck {
         directory_id: DirectoryId,
         revision: u64,
+        ordinal: Option<u64>,
+    },
+    /// Notes after which of its users a directory is to be gone on with that was disconnected at a moment,
+    /// or that there is nobody left.
+    NoteDeactivated {
+        directory_id: DirectoryId,
+        disconnected_at: Timestamp,
         ordinal: Option<u64>,
     },
     /// Tells of something, once. Says whether it was told now.
@@ -283,6 +290,11 @@ impl Administration {
             }
             Administration::NoteDomainCheck { directory_id, revision, ordinal } => {
                 let noted = guards::note_check(session, *directory_id, *revision, *ordinal).await?;
+                Ok(Ok(Done::bookkeeping(noted)))
+            }
+            Administration::NoteDeactivated { directory_id, disconnected_at, ordinal } => {
+                let at = (*directory_id, *disconnected_at);
+                let noted = disconnect::note_deactivated(session, at, *ordinal).await?;
                 Ok(Ok(Done::bookkeeping(noted)))
             }
             Administration::Raise { alarm, directory_id, holder, now } => {

@@ -16,6 +16,7 @@ mod brake;
 mod branding;
 mod catalogue;
 mod contacts;
+mod disconnect;
 mod erasure;
 mod error;
 mod feed;

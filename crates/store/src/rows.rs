@@ -2,8 +2,8 @@
 
 use directory::secret::SecretHash;
 use directory::{
-    Aside, Directory, DirectoryChange, DirectoryId, Document, Group, GroupId, Membership,
-    ResourceId, Settings, Token, TokenId, User,
+    AfterDisconnect, Aside, Directory, DirectoryChange, DirectoryId, Disconnected, Document, Group,
+    GroupId, Membership, ResourceId, Settings, Token, TokenId, User,
 };
 use jiff::Timestamp;
 use scim::group::MemberKind;
@@ -421,8 +421,8 @@ pub(crate) async fn keep_directory(
     change: &DirectoryChange,
 ) -> Result<(), Error> {
     let directory = change.after();
-    if change.before().is_some() {
-        return change_directory(session, directory).await;
+    if let Some(before) = change.before() {
+        return change_directory(session, before, directory).await;
     }
     session
         .run(
@@ -444,7 +444,27 @@ pub(crate) async fn keep_directory(
     Ok(())
 }
 
-async fn change_directory(session: &mut Session, directory: &Directory) -> Result<(), Error> {
+/// That a directory was disconnected, from two columns that stand beside each other. A program that knows
+/// nothing of it resumes and pauses a directory and leaves these as they are: it counts as long as the
+/// pause lasts in which it was done.
+pub(crate) fn disconnected(
+    row: &Row<'_>,
+    column: usize,
+    paused_at: Option<Timestamp>,
+) -> Result<Option<Disconnected>, Error> {
+    match (row.optional_time(column)?, paused_at) {
+        (Some(at), Some(paused_at)) if paused_at <= at => {
+            Ok(Some(Disconnected { at, people: row.parsed(column + 1)? }))
+        }
+        _ => Ok(None),
+    }
+}
+
+async fn change_directory(
+    session: &mut Session,
+    before: &Directory,
+    directory: &Directory,
+) -> Result<(), Error> {
     let time = |at: Option<Timestamp>| Value::Integer(at.map_or(0, Timestamp::as_microsecond));
     let changed = session
         .run(
@@ -464,10 +484,36 @@ async fn change_directory(session: &mut Session, directory: &Directory) -> Resul
             ],
         )
         .await?;
-    if directory.deleted_at.is_some() {
+    let is_cut_off = directory.disconnected.is_some();
+    if before.disconnected != directory.disconnected {
+        keep_disconnected(session, directory).await?;
+    }
+    if directory.deleted_at.is_some() || (is_cut_off && before.disconnected.is_none()) {
         administration::forget_credentials(session, directory.id).await?;
     }
     exactly_one(changed)
+}
+
+/// Whoever is to be deactivated is so from the first user on.
+async fn keep_disconnected(session: &mut Session, directory: &Directory) -> Result<(), Error> {
+    let now = directory.disconnected;
+    let is_to_go = now.is_some_and(|it| it.people == AfterDisconnect::Deactivate);
+    session
+        .run(
+            "keeping that a directory was disconnected",
+            "update directories
+             set disconnected_at = nullif(cast($2 as bigint), 0), disconnected_people = $3,
+                 deactivating_after = nullif(cast($4 as bigint), -1)
+             where directory_id = $1",
+            &[
+                Value::Text(&directory.id.to_string()),
+                Value::Integer(now.map_or(0, |it| it.at.as_microsecond())),
+                Value::OptionalText(now.map(|it| it.people.as_str())),
+                Value::Integer(if is_to_go { 0 } else { -1 }),
+            ],
+        )
+        .await?;
+    Ok(())
 }
 
 pub(crate) async fn keep_token(

@@ -67,7 +67,8 @@ const TABLES: &[Table] = &[
     table!("directories" (
         "directory_id, organization_id, name, provider, settings, created_at, event_number, \
          ordinal, user_count, active_user_count, group_count, schemas_version, event_at, \
-         paused_at, deleted_at, emptied_at, roles_version, hold_id"
+         paused_at, deleted_at, emptied_at, roles_version, hold_id, disconnected_at, \
+         disconnected_people, deactivating_after"
     ) by "directory_id"),
     table!("guards" (
         "organization_id, seats_max, seats_mode, seats_exceeded_at, domains, domains_mode, \

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use directory::audit::Action;
 use directory::secret::{Secret, SecretHash, SecretKind};
 use directory::{
-    API_KEYS_MAX, ApiScopes, Aside, CatalogueKind, CreateGroup, CreateUser, Document,
-    EditDirectory, Guarded, Limits, Precondition, Provider, Rejection, ResourceId, Revision,
-    Settings,
+    API_KEYS_MAX, AfterDisconnect, ApiScopes, Aside, CatalogueKind, CreateGroup, CreateUser,
+    DisconnectDirectory, Document, EditDirectory, Guarded, Limits, Precondition, Protection,
+    Provider, Rejection, ResourceId, Revision, RoleMapping, SaveRoleMapping, Settings,
 };
 use engine::{Database, Waiting, directory, in_one_batch, on_every_engine};
 use futures_util::future::join_all;
@@ -121,6 +121,112 @@ fn who_was_in_a_deleted_directory_is_deleted_step_by_step_with_an_event_each() {
         assert_eq!(store.api().directory(kept.id()).await.unwrap().unwrap().user_count, 1);
         assert_eq!(store.empty_directories("here").await.unwrap(), 0);
         assert_eq!(beside.empty_directories("there").await.unwrap(), 0);
+    });
+}
+
+/// Whether a secret opens a directory.
+async fn opens(node: &Store, token: &Secret) -> bool {
+    let found = node.access().directory(&token.hash()).await.unwrap();
+    matches!(found, Credential::Valid(_))
+}
+
+async fn disconnect(
+    store: &Store,
+    of: &DirectoryStore,
+    people: AfterDisconnect,
+) -> Result<(), Error> {
+    store.api().disconnect_directory(of.id(), DisconnectDirectory { people }).await
+}
+
+async fn active(store: &Store, of: &DirectoryStore) -> u64 {
+    store.api().directory(of.id()).await.unwrap().unwrap().active_user_count
+}
+
+#[test]
+fn who_was_in_a_disconnected_directory_loses_access_step_by_step_but_for_the_protected() {
+    on_every_engine(async |database| {
+        let (store, beside) = (opened(&database), opened(&database));
+        let made = directory(&store, Settings::default()).await;
+        let kept = directory(&store, Settings::default()).await;
+        let token = secret(SecretKind::ScimToken, 1);
+        let of_kept = secret(SecretKind::ScimToken, 2);
+        store.api().create_token(made.id(), &token, DAY).await.unwrap();
+        store.api().create_token(kept.id(), &of_kept, DAY).await.unwrap();
+        assert!(opens(&store, &token).await);
+        let mut ids = Vec::new();
+        for number in 0..300 {
+            ids.push(create(&made, &format!("user-{number}")).await);
+        }
+        create_group(&made, "Everybody", &ids).await;
+        create(&kept, "ana").await;
+        let protected = vec![Protection { user: ids[7], role: None }];
+        let mapping = RoleMapping { protected, ..RoleMapping::default() };
+        let user_type = std::sync::Arc::clone(made.types().user());
+        let save = SaveRoleMapping { mapping, new_default_group: None, user_type };
+        made.save_roles(save).await.unwrap();
+        while store.walk_roles("here").await.unwrap() > 0 {}
+        let before = kinds(&store).await.len();
+
+        disconnect(&store, &made, AfterDisconnect::Freeze).await.unwrap();
+        assert_eq!(kinds(&store).await[before..], ["directory.disconnected"]);
+        for node in [&store, &beside] {
+            assert!(!opens(node, &token).await);
+            assert!(opens(node, &of_kept).await);
+            let summary = node.api().directory(made.id()).await.unwrap().unwrap();
+            let people = summary.directory.disconnected.map(|it| it.people);
+            assert_eq!(people, Some(AfterDisconnect::Freeze));
+            assert_eq!((summary.standing, summary.is_deactivating), (Standing::Paused, false));
+        }
+        assert_eq!(store.api().tokens(made.id()).await.unwrap(), []);
+        assert_eq!(store.deactivate_people("here").await.unwrap(), 0);
+        assert_eq!(active(&store, &made).await, 300);
+
+        // Somebody thinks better of it, and then again: whoever is left then keeps access.
+        disconnect(&store, &made, AfterDisconnect::Deactivate).await.unwrap();
+        assert!(store.deactivate_people("here").await.unwrap() > 0);
+        // The other node finds the lease taken.
+        assert_eq!(beside.deactivate_people("there").await.unwrap(), 0);
+        let so_far = active(&store, &made).await;
+        assert!((1..300).contains(&so_far), "{so_far}");
+        let resume = EditDirectory { is_paused: Some(false), ..EditDirectory::default() };
+        store.api().edit_directory(made.id(), resume.clone()).await.unwrap();
+        assert_eq!(store.deactivate_people("here").await.unwrap(), 0);
+        let pause = EditDirectory { is_paused: Some(true), ..EditDirectory::default() };
+        store.api().edit_directory(made.id(), pause).await.unwrap();
+        assert_eq!(store.deactivate_people("here").await.unwrap(), 0);
+        assert_eq!(active(&store, &made).await, so_far);
+
+        // Another node goes on where one was stopped in the middle.
+        disconnect(&store, &made, AfterDisconnect::Deactivate).await.unwrap();
+        assert!(store.deactivate_people("here").await.unwrap() > 0);
+        database.clock.move_by(60 * 60);
+        let mut steps = 0;
+        while beside.deactivate_people("there").await.unwrap() > 0 {
+            steps += 1;
+            assert!(steps < 10, "it does not end");
+        }
+        assert_eq!(active(&store, &made).await, 1);
+        assert!(made.user(ids[7], false).await.unwrap().unwrap().is_active);
+        let summary = store.api().directory(made.id()).await.unwrap().unwrap();
+        assert!(!summary.is_deactivating);
+        let told = kinds(&store).await;
+        let deactivated = told.iter().filter(|it| *it == "directory.user.deactivated").count();
+        assert_eq!(deactivated, 299);
+        // Nobody takes that for a mistake of the provider's.
+        assert!(!told.iter().any(|it| it.starts_with("directory.hold")), "{told:?}");
+        let last = latest(&store, 1).await.pop().unwrap();
+        let cause: serde_json::Value = serde_json::from_str(&last.cause.unwrap()).unwrap();
+        assert_eq!(cause["follows_from"]["type"], "directory.disconnected");
+        assert_eq!(active(&store, &kept).await, 1);
+
+        // Connected again, it takes a token, and whoever the provider sends is back.
+        store.api().edit_directory(made.id(), resume).await.unwrap();
+        let again = secret(SecretKind::ScimToken, 3);
+        store.api().create_token(made.id(), &again, DAY).await.unwrap();
+        for node in [&store, &beside] {
+            assert!(opens(node, &again).await);
+            assert!(!opens(node, &token).await);
+        }
     });
 }
 

@@ -48,7 +48,7 @@ use crate::api::client::ClientView as SpeakerView;
 use crate::api::clients::{
     ClientView, CreatedClient, CreatedClientSecret, NewClient, NewClientSecret,
 };
-use crate::api::directories::{DirectoryEdit, DirectoryView, NewDirectory, QuirkView};
+use crate::api::directories::{DirectoryEdit, DirectoryView, Disconnect, NewDirectory, QuirkView};
 use crate::api::erasures::ErasureView;
 use crate::api::events::{EventView, EventsPage, EventsPaging, EventsQuery};
 use crate::api::holds::{HeldChangeView, HoldView, LostView};
@@ -171,6 +171,12 @@ pub(crate) fn table() -> Vec<Route> {
             .tagged()
             .guarded()
             .takes::<DirectoryEdit>()
+            .answers::<DirectoryView>(200),
+        Route::post("/directories/{directory}/disconnect", "disconnect_directory", DirectoriesWrite, directories::disconnect)
+            .says("Disconnect a directory from its provider", "All its tokens and OAuth clients are gone, and it is paused. What becomes of its people, you say; whoever is to lose access is deactivated in the background, with an event for each. Resume it, and make a token, to connect it again.")
+            .tagged()
+            .guarded()
+            .takes::<Disconnect>()
             .answers::<DirectoryView>(200),
         Route::delete("/directories/{directory}", "delete_directory", DirectoriesWrite, directories::delete)
             .says("Delete a directory", "From then on it opens for nobody, and its tokens are gone. The event `directory.deleted` comes first; then everybody who is in it is deleted in the background, with an event for each.")

@@ -329,6 +329,7 @@ fn as_scim(rejection: Rejection) -> Error {
         | Rejection::UnknownApiKey(_)
         | Rejection::UnknownHold(_)
         | Rejection::HoldDecided
+        | Rejection::ChangesWait(_)
         | Rejection::ShadowRejected
         | Rejection::NoShadow
         | Rejection::SeatsFullForShadow { .. }

@@ -217,6 +217,16 @@ impl From<store::Error> for Problem {
                 "nothing can be said of this hold any more",
                 "Read the hold: `outcome` says why",
             ),
+            store::Error::Rejected(Rejection::ChangesWait(id)) => Problem::new(
+                StatusCode::CONFLICT,
+                "changes-wait",
+                "Changes of the directory wait",
+                format!(
+                    "what happened in it lately was too much at once, and waits in {id}: whoever is \
+                     deactivated now would wait with it"
+                ),
+                "Approve or reject what waits first",
+            ),
             store::Error::Rejected(Rejection::ShadowRejected) => Problem::new(
                 StatusCode::CONFLICT,
                 "shadow-not-rejected",

@@ -2,14 +2,15 @@
 
 use directory::secret::{Secret, SecretKind};
 use directory::{
-    CreateToken, DeleteDirectory, EditDirectory, Ids, OmittedMembers, Provider, Rejection,
-    RotateToken, SettingsEdit, Token, TokenId, TokenScope,
+    AfterDisconnect, CreateToken, DeactivateUser, DeleteDirectory, DisconnectDirectory,
+    EditDirectory, Ids, OmittedMembers, Provider, Rejection, RotateToken, SettingsEdit, Token,
+    TokenId, TokenScope,
 };
 use jiff::SignedDuration;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::world::{World, today, yesterday};
+use crate::world::{World, id, today, yesterday};
 
 struct Of(u128);
 
@@ -67,6 +68,38 @@ fn a_pause_begins_once_and_ends_once() {
     assert_eq!(then(&pause), "");
     assert_eq!(then(&resume), "directory.resumed");
     assert_eq!(then(&resume), "");
+}
+
+#[test]
+fn who_is_disconnected_hears_what_becomes_of_people_until_it_is_connected_again() {
+    use AfterDisconnect::{Deactivate, Freeze, Keep};
+
+    let resume = EditDirectory { is_paused: Some(false), ..EditDirectory::default() };
+    let pause = EditDirectory { is_paused: Some(true), ..EditDirectory::default() };
+    let world = World::new().with_user(1, json!({ "userName": "ana" }));
+    let mut facts = world.facts();
+    let told = |events: Vec<(String, serde_json::Value)>| -> Vec<String> {
+        events.iter().map(|(kind, data)| format!("{kind} {}", data["people"])).collect()
+    };
+    for (people, word) in [(Freeze, "freeze"), (Keep, "keep"), (Deactivate, "deactivate")] {
+        let disconnect = DisconnectDirectory { people };
+        let outcome = world.decide_knowing(&mut facts, &disconnect);
+        assert_eq!(told(outcome.events()), [format!("directory.disconnected \"{word}\"")]);
+        world.decide_knowing(&mut facts, &disconnect).is_nothing();
+        let deactivated = world.decide_knowing(&mut facts, &DeactivateUser { id: id(1) }).events();
+        let expected: &[_] =
+            if people == Deactivate { &["directory.user.deactivated"] } else { &[] };
+        assert_eq!(kinds(&deactivated), expected);
+    }
+    // Once is enough.
+    world.decide_knowing(&mut facts, &DeactivateUser { id: id(1) }).is_nothing();
+    // It is paused already.
+    world.decide_knowing(&mut facts, &pause).is_nothing();
+    let resumed = world.decide_knowing(&mut facts, &resume).events();
+    assert_eq!(kinds(&resumed), ["directory.resumed"]);
+    assert_eq!(facts.directory().unwrap().directory.disconnected, None);
+    let paused = world.decide_knowing(&mut facts, &pause).events();
+    assert_eq!(kinds(&paused), ["directory.paused"]);
 }
 
 #[test]

@@ -118,6 +118,7 @@ impl World {
                     settings: Settings::default(),
                     created_at: yesterday(),
                     paused_at: None,
+                    disconnected: None,
                     deleted_at: None,
                 },
                 user_count: 0,

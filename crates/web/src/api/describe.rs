@@ -1,9 +1,9 @@
 //! How types of other rooms look in the document of the API: words to choose from.
 
 use directory::{
-    AfterHold, ApiScopes, DirectoryState, DomainMode, HoldKind, HoldOutcome, HoldState,
-    OmittedMembers, PortalFeature, PortalLinkState, Provider, SeatMode, SettingsPreset, TokenScope,
-    UnknownMembers,
+    AfterDisconnect, AfterHold, ApiScopes, DirectoryState, DomainMode, HoldKind, HoldOutcome,
+    HoldState, OmittedMembers, PortalFeature, PortalLinkState, Provider, SeatMode, SettingsPreset,
+    TokenScope, UnknownMembers,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -55,6 +55,10 @@ pub(super) fn provider() -> RefOr<Schema> {
 
 pub(super) fn state() -> RefOr<Schema> {
     of(DirectoryState::ALL)
+}
+
+pub(super) fn after_disconnect() -> RefOr<Schema> {
+    of(AfterDisconnect::ALL)
 }
 
 pub(super) fn preset() -> RefOr<Schema> {

@@ -6,10 +6,10 @@ use axum::Json;
 use axum::http::StatusCode;
 use directory::hold::{BRAKE_MINUTES, BRAKE_PEOPLE, BRAKE_PERCENT, HOLD_HOURS};
 use directory::{
-    ACCESS_TOKEN_MINUTES, ADDRESS_RANGES_MAX, AddressRange, AfterHold, Brake, BrakeEdit,
-    DirectoryId, DirectoryState, EditDirectory, HoldKind, HoldState, OmittedMembers,
-    OrganizationId, Provider, SILENCE_HOURS, Settings, SettingsEdit, SettingsPreset,
-    UnknownMembers,
+    ACCESS_TOKEN_MINUTES, ADDRESS_RANGES_MAX, AddressRange, AfterDisconnect, AfterHold, Brake,
+    BrakeEdit, DirectoryId, DirectoryState, DisconnectDirectory, EditDirectory, HoldKind,
+    HoldState, OmittedMembers, OrganizationId, Provider, SILENCE_HOURS, Settings, SettingsEdit,
+    SettingsPreset, UnknownMembers,
 };
 use serde::{Deserialize, Serialize};
 use store::{DirectoryStore, DirectorySummary, QuirkCount};
@@ -262,6 +262,8 @@ pub(super) struct DirectoryView {
     #[schema(schema_with = describe::state)]
     state: DirectoryState,
     paused: bool,
+    /// That no provider speaks for its people any more, where it was disconnected.
+    disconnected: Option<DisconnectedView>,
     /// Why changes of it wait, where they do.
     hold: Option<HoldReference>,
     /// When the provider was heard of with a good credential, or one that had been good.
@@ -284,6 +286,28 @@ pub(super) struct DirectoryView {
     outside_user_count: u64,
     group_count: u64,
     created_at: String,
+}
+
+/// That a directory was disconnected from its provider.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Disconnected)]
+struct DisconnectedView {
+    at: String,
+    #[schema(schema_with = describe::after_disconnect)]
+    people: AfterDisconnect,
+    /// Whether some are still to be deactivated: that goes on in the background, with an event for each.
+    deactivating: bool,
+}
+
+/// How a directory is to be disconnected.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Disconnect {
+    /// What becomes of its people. `keep`: they keep their access, and your app decides about them from
+    /// now on. `freeze`: they stay as they are until the directory is resumed. `deactivate`: they lose
+    /// their access, with an event for each, but for those who are protected.
+    #[schema(schema_with = describe::after_disconnect)]
+    people: AfterDisconnect,
 }
 
 /// That changes of a directory wait.
@@ -321,6 +345,11 @@ impl DirectoryView {
             settings: directory.settings.into(),
             state,
             paused: directory.paused_at.is_some(),
+            disconnected: directory.disconnected.map(|it| DisconnectedView {
+                at: scim::datetime::print(it.at),
+                people: it.people,
+                deactivating: summary.is_deactivating,
+            }),
             hold: summary.hold.map(|(id, kind, state)| {
                 let id = id.to_string();
                 HoldReference { id, kind, state }
@@ -414,6 +443,19 @@ pub(super) async fn edit(
         is_paused: edit.paused,
     };
     vendor.store.edit_directory(id, when.guard(edit)).await?;
+    view(&vendor, id).await
+}
+
+/// `POST /directories/{directory}/disconnect`: its provider is gone for good, with all its credentials.
+pub(super) async fn disconnect(
+    vendor: Vendor,
+    Path(directory): Path<String>,
+    when: When,
+    Input(how): Input<Disconnect>,
+) -> Result<Tagged<DirectoryView>, Problem> {
+    let id: DirectoryId = id(&directory, "directory")?;
+    let what = DisconnectDirectory { people: how.people };
+    vendor.store.disconnect_directory(id, when.guard(what)).await?;
     view(&vendor, id).await
 }
 

@@ -135,6 +135,7 @@ fn rows() -> Vec<Row> {
         get("/live", live::of_one, Whoever, DirectoriesRead),
         post("/pause", status::pause, With(Status), DirectoriesWrite),
         post("/resume", status::resume, With(Status), DirectoriesWrite),
+        post("/disconnect", status::disconnect, With(Status), DirectoriesWrite),
         get("/set-up", set_up::show, With(SetUp), DirectoriesRead),
         post("/set-up", set_up::give_token, With(SetUp), TokensWrite),
         get("/people", people::list, With(People), UsersRead),

@@ -437,6 +437,8 @@ fn tell_all() -> Map<String, Value> {
     story.tell("get_portal_link", "GET", &link, &null);
     story.tell("revoke_portal_link", "POST", &format!("{link}/revoke"), &null);
 
+    let people = json!({ "people": "freeze" });
+    story.tell("disconnect_directory", "POST", &format!("{directory}/disconnect"), &people);
     story.tell("delete_directory", "DELETE", &directory, &null);
     story.tell("delete_organization", "DELETE", &organization, &null);
     story.told

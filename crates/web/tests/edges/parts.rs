@@ -214,6 +214,40 @@ fn a_connection_is_paused_and_goes_on() {
 }
 
 #[test]
+fn a_connection_is_disconnected_and_connected_again() {
+    let server = Server::start("parts-disconnect", Limits::default());
+    let visit = visit(&server, &json!({}));
+    let (address, connection) = connect(&server, &visit, "provider=custom&name=Own");
+    let ana = r#"{"userName":"ana"}"#;
+    assert_eq!(scim(&server, &connection, "POST", "/Users", ana).status, 201);
+    let disconnect = format!("{address}/disconnect");
+    let before = server.state();
+    for nothing in ["", "people=", "people=everybody"] {
+        assert_eq!(visit.send(&server, &disconnect, nothing).status, 400, "{nothing}");
+    }
+    assert_eq!(server.state(), before);
+    for (people, said) in [
+        ("freeze", "Everybody stays as they are: until it is connected again"),
+        ("keep", "Everybody keeps their access, and"),
+        ("deactivate", "Everybody is losing their access now"),
+    ] {
+        let reply = visit.send(&server, &disconnect, &format!("people={people}"));
+        assert_eq!(reply.status, 303, "{reply:?}");
+        let page = page(&visit.get(&server, &address));
+        assert!(page.contains(said) && page.contains(">Disconnected<"), "{page}");
+        assert_eq!(scim(&server, &connection, "GET", "/Users", "").status, 401);
+    }
+    let reply = visit.send(&server, &format!("{address}/resume"), "");
+    assert_eq!(
+        (reply.status, reply.header("location")),
+        (303, Some(&*format!("{address}/set-up")))
+    );
+    assert!(!page(&visit.get(&server, &address)).contains(">Disconnected<"));
+    // The old token stays what it is: gone.
+    assert_eq!(scim(&server, &connection, "GET", "/Users", "").status, 401);
+}
+
+#[test]
 fn a_name_that_is_none_makes_nothing() {
     let server = Server::start("parts-name", Limits::default());
     let visit = visit(&server, &json!({}));
@@ -240,7 +274,7 @@ fn a_link_opens_no_more_than_it_names() {
         ("people", &["people", "groups"]),
         ("activity", &["activity"]),
         ("tokens", &["tokens"]),
-        ("status", &["pause", "resume"]),
+        ("status", &["pause", "resume", "disconnect"]),
         ("roles", &[]),
     ] {
         let narrow = Visit::invite(&server, &organization, &json!({ "features": [feature] }));
@@ -269,6 +303,7 @@ fn a_link_opens_no_more_than_it_names() {
             ("POST", "tokens"),
             ("POST", "pause"),
             ("POST", "resume"),
+            ("POST", "disconnect"),
         ] {
             if own.contains(&part) {
                 continue;

@@ -1,6 +1,6 @@
 //! The directory that a page is about, as its own people call it: a connection to a provider.
 
-use directory::{DirectoryId, DirectoryState, Provider};
+use directory::{AfterDisconnect, DirectoryId, DirectoryState, Provider};
 use jiff::Timestamp;
 use store::{DirectorySummary, Standing};
 
@@ -16,6 +16,9 @@ pub(crate) struct Connection {
     pub(crate) provider: Provider,
     pub(crate) standing: Standing,
     pub(crate) state: DirectoryState,
+    /// What was to become of its people when it was disconnected, and whether some are still to be
+    /// deactivated.
+    pub(crate) disconnected: Option<(AfterDisconnect, bool)>,
     pub(crate) active_users: u64,
     pub(crate) users: u64,
     pub(crate) groups: u64,
@@ -38,6 +41,7 @@ impl Connection {
             provider: directory.provider,
             standing,
             state,
+            disconnected: directory.disconnected.map(|it| (it.people, found.is_deactivating)),
             active_users: found.active_user_count,
             users: found.user_count,
             groups: found.group_count,

@@ -2,7 +2,9 @@
 
 use askama::Template;
 use axum::response::Response;
-use directory::{ApiScope, DirectoryState, EditDirectory, PortalFeature};
+use directory::{
+    AfterDisconnect, ApiScope, DirectoryState, DisconnectDirectory, EditDirectory, PortalFeature,
+};
 use store::Standing;
 
 use super::activity::Row;
@@ -73,9 +75,21 @@ pub(super) async fn pause(visitor: Visitor) -> Result<Response, Stop> {
     set_paused(&visitor, true).await
 }
 
-/// `POST …/resume`.
+/// `POST …/resume`. What was disconnected has no token any more, so that is next.
 pub(super) async fn resume(visitor: Visitor) -> Result<Response, Stop> {
-    set_paused(&visitor, false).await
+    let resumed = set_paused(&visitor, false).await?;
+    if visitor.connection.disconnected.is_some() && visitor.reader.sees(PortalFeature::SetUp) {
+        return Ok(go_to(&format!("{}/set-up", visitor.connection.address)));
+    }
+    Ok(resumed)
+}
+
+/// `POST …/disconnect`: the provider is gone for good, and what becomes of the people was chosen.
+pub(super) async fn disconnect(visitor: Visitor) -> Result<Response, Stop> {
+    let connection = &visitor.connection;
+    let people = visitor.form.text("people").parse().map_err(|_| Stop::Unreadable)?;
+    visitor.store.disconnect_directory(connection.id, DisconnectDirectory { people }).await?;
+    Ok(go_to(&connection.address))
 }
 
 async fn set_paused(visitor: &Visitor, is_paused: bool) -> Result<Response, Stop> {

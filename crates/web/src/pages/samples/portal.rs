@@ -3,7 +3,9 @@
 use askama::{Error, Template};
 use directory::client::{Known, Span};
 use directory::requests::{BodyKept, Entry};
-use directory::{DirectoryState, MemberRole, PortalFeature, PortalFeatures, Provider, UserId};
+use directory::{
+    AfterDisconnect, DirectoryState, MemberRole, PortalFeature, PortalFeatures, Provider, UserId,
+};
 use serde_json::json;
 use store::{MinuteOfRequests, RequestRecord, Standing, UserRecord};
 
@@ -150,6 +152,7 @@ pub(super) fn connection() -> Connection {
         provider: Provider::Okta,
         standing: Standing::Open,
         state: DirectoryState::Connected,
+        disconnected: None,
         active_users: 1_204,
         users: 1_311,
         groups: 38,
@@ -286,6 +289,10 @@ fn of_setting_up(add: &mut impl FnMut(&str, &str, Html)) {
 fn of_status(add: &mut impl FnMut(&str, &str, Html)) {
     let of_state = |state| Connection { state, ..connection() };
     let paused = |standing| Connection { standing, ..of_state(DirectoryState::Paused) };
+    let disconnected = |people| Connection {
+        disconnected: Some((people, people == AfterDisconnect::Deactivate)),
+        ..paused(Standing::Paused)
+    };
     let failing = || Connection { refused_with: Some(403), ..of_state(DirectoryState::Failing) };
     for (special, reader, connection, failures) in [
         ("waiting", reader(""), waiting(), Vec::new()),
@@ -294,6 +301,8 @@ fn of_status(add: &mut impl FnMut(&str, &str, Html)) {
         ("failing", reader(""), failing(), failures()),
         ("paused", reader(""), paused(Standing::Paused), Vec::new()),
         ("switched-off", reader(""), paused(Standing::SwitchedOff), Vec::new()),
+        ("disconnected", reader(""), disconnected(AfterDisconnect::Freeze), Vec::new()),
+        ("losing-access", reader(""), disconnected(AfterDisconnect::Deactivate), Vec::new()),
         ("looking", looking_reader(""), failing(), Vec::new()),
         ("looking-waiting", looking_reader(""), waiting(), Vec::new()),
     ] {

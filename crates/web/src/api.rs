@@ -221,6 +221,9 @@ pub(crate) fn table() -> Vec<Route> {
             .says("List what waits", "As the events that your app would be told, in their order. What cancels out is not among them, so a page may have fewer entries than it might, and still lead on.")
             .query::<PageQuery>()
             .answers_page_of::<HeldChangeView>(),
+        Route::get("/directories/{directory}/holds/{hold}/changes.csv", "get_held_changes_table", UsersRead, holds::changes_table)
+            .says("Get what waits as a table", "What your app would be told, a row for each event, for a spreadsheet (RFC 4180).")
+            .streams_lines("text/csv"),
         Route::get("/directories/{directory}/holds/{hold}/lost", "list_lost", UsersRead, holds::lost)
             .says("List what the provider would have to bring back", "People who may not use your app any more, and memberships that have ended, as far as they are not back.")
             .query::<PageQuery>()

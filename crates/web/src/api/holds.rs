@@ -1,15 +1,17 @@
 //! Changes that wait: why, what they are, and what somebody says of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use axum::Json;
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use directory::{
     DirectoryId, Hold, HoldId, HoldKind, HoldOutcome, HoldState, Lost, Provider, ResourceId,
 };
+use futures_util::stream;
+use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use store::{ApiStore, HeldChange, HoldRecord, Verdict};
 use utoipa::ToSchema;
@@ -18,6 +20,7 @@ use super::events::{CauseView, cause_view};
 use super::users::ordinal_after;
 use super::{PageOf, PageQuery, Path, Query, Tagged, Vendor, When, describe, id, page_of};
 use crate::problem::Problem;
+use crate::table;
 
 /// Entries of the list of what was lost that are read at once.
 const LOST_AT_ONCE: u64 = 1_000;
@@ -306,73 +309,163 @@ pub(super) async fn lost_table(
     vendor: Vendor,
     Path((directory, hold)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    let (directory, hold): (DirectoryId, HoldId) =
-        (id(&directory, "directory")?, id(&hold, "hold")?);
-    let table = lost_as_csv(&vendor.store, directory, hold).await?;
-    Ok(table_response(table))
+    let (directory, hold) = there(&vendor, &directory, &hold).await?;
+    Ok(lost_table_of(vendor.store, directory, hold))
 }
 
-/// The whole list, as a table (RFC 4180).
-async fn lost_as_csv(
-    store: &ApiStore,
-    directory: DirectoryId,
-    hold: HoldId,
-) -> Result<String, Problem> {
-    let mut table = "kind,id,name,group_id,group_name,to_do\r\n".to_owned();
-    let mut after = Some(0);
-    while let Some(place) = after {
-        let found = store.lost(directory, hold, place, LOST_AT_ONCE).await?;
-        let found = found.ok_or_else(|| Problem::not_found("hold"))?;
-        let is_full = found.len() as u64 == LOST_AT_ONCE;
-        after = found.last().filter(|_| is_full).map(|(place, _)| *place);
-        for (_, lost) in found {
-            let LostView { kind, id, name, group_id, group_name, to_do } = lost.into();
-            let (group_id, group_name) =
-                (group_id.unwrap_or_default(), group_name.unwrap_or_default());
-            let cells = [kind, &id, &name, &group_id, &group_name, &to_do].map(cell);
-            table += &cells.join(",");
-            table += "\r\n";
+/// The list as it is downloaded, also from a page: written while it is read.
+pub(crate) fn lost_table_of(store: ApiStore, directory: DirectoryId, hold: HoldId) -> Response {
+    let first = ("kind,id,name,group_id,group_name,to_do\r\n".to_owned(), Some(0));
+    let pieces = stream::try_unfold(first, move |(mut table, after)| {
+        let store = store.clone();
+        async move {
+            let Some(place) = after else {
+                return Ok::<_, store::Error>(
+                    (!table.is_empty()).then(|| (table, (String::new(), None))),
+                );
+            };
+            let found = store.lost(directory, hold, place, LOST_AT_ONCE).await?.unwrap_or_default();
+            let is_full = found.len() as u64 == LOST_AT_ONCE;
+            let next = found.last().filter(|_| is_full).map(|(place, _)| *place);
+            for (_, lost) in found {
+                let LostView { kind, id, name, group_id, group_name, to_do } = lost.into();
+                let (group_id, group_name) =
+                    (group_id.unwrap_or_default(), group_name.unwrap_or_default());
+                let cells = [kind, &id, &name, &group_id, &group_name, &to_do];
+                table::write_row(&mut table, cells);
+            }
+            Ok(Some((table, (String::new(), next))))
         }
-    }
-    Ok(table)
+    });
+    table::answer("lost.csv", pieces)
 }
 
-/// The list as it is downloaded, also from a page.
-pub(crate) async fn lost_download(
-    store: &ApiStore,
+/// What an app would be told, in a few words: of which type, whom it is about, and of which group.
+pub(crate) struct ToldRow {
+    pub(crate) kind: &'static str,
+    /// The person or group.
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// Whether that is a group.
+    pub(crate) is_group: bool,
+    /// The group that somebody belongs to from then on, or no more.
+    pub(crate) group: Option<String>,
+    pub(crate) changed_at: Timestamp,
+}
+
+/// Reads what would be told, with the names of people of whom an event has the id alone.
+pub(crate) struct Report {
+    store: ApiStore,
     directory: DirectoryId,
     hold: HoldId,
-) -> Result<Response, Problem> {
-    let mut response = table_response(lost_as_csv(store, directory, hold).await?);
-    let name = HeaderValue::from_static("attachment; filename=\"lost.csv\"");
-    response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
-    Ok(response)
+    /// Names that were looked for, or read on the way.
+    names: HashMap<String, String>,
 }
 
-fn table_response(table: String) -> Response {
-    let media_type = HeaderValue::from_static("text/csv; charset=utf-8");
-    // It may be long.
-    let parts = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from(table))]);
-    ([(header::CONTENT_TYPE, media_type)], Body::from_stream(parts)).into_response()
-}
+impl Report {
+    pub(crate) fn new(store: ApiStore, directory: DirectoryId, hold: HoldId) -> Report {
+        Report { store, directory, hold, names: HashMap::new() }
+    }
 
-/// A cell of a table (RFC 4180). A name that a spreadsheet would take for a formula is text.
-fn cell(text: &str) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let guard = if is_formula { "'" } else { "" };
-    format!("\"{guard}{}\"", text.replace('"', "\"\""))
-}
+    /// Some of it after a place, and where it goes on. `None` where there is no such hold.
+    pub(crate) async fn read(
+        &mut self,
+        after: u64,
+        count: u64,
+    ) -> Result<Option<(Vec<ToldRow>, Option<u64>)>, store::Error> {
+        let found = self.store.held_changes(self.directory, self.hold, after, count).await?;
+        let Some((changes, next)) = found else { return Ok(None) };
+        let mut rows = Vec::new();
+        for change in changes {
+            let Some(draft) = change.draft else { continue };
+            let data: Value = serde_json::from_str(&draft.data).unwrap_or_default();
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let (user, group, member) = (&data["user"], &data["group"], &data["member"]);
+            let group_name = text(&group["displayName"]);
+            let (id, name, is_group) = if user.is_object() {
+                let (id, name) = (text(&user["id"]), text(&user["userName"]));
+                self.names.insert(id.clone(), name.clone());
+                (id, name, false)
+            } else if member.is_object() {
+                let id = text(&member["value"]);
+                let name = self.name(&id).await?;
+                (id, name, member["type"] == "Group")
+            } else {
+                (text(&group["id"]), group_name.clone(), true)
+            };
+            rows.push(ToldRow {
+                kind: draft.kind.as_str(),
+                id,
+                name,
+                is_group,
+                group: member.is_object().then_some(group_name),
+                changed_at: change.changed_at,
+            });
+        }
+        Ok(Some((rows, next)))
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cells_are_text() {
-        for (text, expected) in
-            [("Ana", "\"Ana\""), ("a \"b\"", "\"a \"\"b\"\"\""), ("=1+1", "\"'=1+1\"")]
+    /// What somebody is called who belongs to a group.
+    async fn name(&mut self, id: &str) -> Result<String, store::Error> {
+        if let Some(name) = self.names.get(id) {
+            return Ok(name.clone());
+        }
+        let mut name = String::new();
+        if let (Some(of), Some(id)) =
+            (self.store.open(self.directory).await?, ResourceId::parse(id))
         {
-            assert_eq!(cell(text), expected);
+            let said = |text: &str, name: &str| {
+                let value: Value = serde_json::from_str(text).unwrap_or_default();
+                value[name].as_str().unwrap_or_default().to_owned()
+            };
+            if let Some(user) = of.user(id, false).await? {
+                name = said(&user.text, "userName");
+            } else if let Some(group) = of.group(id, false).await? {
+                name = said(&group.text, "displayName");
+            }
         }
+        self.names.insert(id.to_owned(), name.clone());
+        Ok(name)
     }
+
+    /// All of it, as a table that is written while it is read.
+    pub(crate) fn table(self) -> Response {
+        let first = (self, "type,id,name,group_name,changed_at\r\n".to_owned(), Some(0));
+        let pieces = stream::try_unfold(first, async move |(mut report, mut table, after)| {
+            let Some(place) = after else {
+                let rest = (!table.is_empty()).then(|| (table, (report, String::new(), None)));
+                return Ok::<_, store::Error>(rest);
+            };
+            let found = report.read(place, LOST_AT_ONCE).await?;
+            let (rows, next) = found.unwrap_or_default();
+            for row in rows {
+                let at = scim::datetime::print(row.changed_at);
+                let group = row.group.unwrap_or_default();
+                table::write_row(&mut table, [row.kind, &row.id, &row.name, &group, &at]);
+            }
+            Ok(Some((table, (report, String::new(), next))))
+        });
+        table::answer("changes.csv", pieces)
+    }
+}
+
+/// `GET /directories/{directory}/holds/{hold}/changes.csv`: what waits, as a table.
+pub(super) async fn changes_table(
+    vendor: Vendor,
+    Path((directory, hold)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let (directory, hold) = there(&vendor, &directory, &hold).await?;
+    Ok(Report::new(vendor.store, directory, hold).table())
+}
+
+/// Whether there is such a hold, said before anything is written of it.
+async fn there(
+    vendor: &Vendor,
+    directory: &str,
+    hold: &str,
+) -> Result<(DirectoryId, HoldId), Problem> {
+    let (directory, hold) = (id(directory, "directory")?, id(hold, "hold")?);
+    let found = vendor.store.hold(directory, hold).await?;
+    found.ok_or_else(|| Problem::not_found("hold"))?;
+    Ok((directory, hold))
 }

@@ -161,6 +161,7 @@ fn rows() -> Vec<Row> {
         get("/holds", holds::list, With(Status), DirectoriesRead),
         get("/holds/{hold}", holds::show, With(Status), DirectoriesRead),
         get("/holds/{hold}/lost.csv", holds::table, With(Status), DirectoriesRead),
+        get("/holds/{hold}/changes.csv", holds::report, With(Status), DirectoriesRead),
         post("/holds/{hold}/approve", holds::approve, With(Status), DirectoriesWrite),
         post("/holds/{hold}/reject", holds::reject, With(Status), DirectoriesWrite),
         post("/shadow", holds::begin_shadow, Nobody, DirectoriesWrite),

@@ -205,6 +205,8 @@ fn tell_of_holds(story: &mut Story, directories: &str, null: &Value) {
     provider(story, &shadow, "POST", "/Users", ana.clone());
     let path = format!("/directories/{shadow}/holds/{hold}/changes");
     story.tell("list_held_changes", "GET", &path, null);
+    let path = format!("/directories/{shadow}/holds/{hold}/changes.csv");
+    story.tell_stream("get_held_changes_table", &path, "directory.user.created");
     let path = format!("/directories/{shadow}/holds/{hold}/approve");
     story.tell("approve_hold", "POST", &path, null);
 

@@ -1,6 +1,6 @@
 //! The directory that a page is about, as its own people call it: a connection to a provider.
 
-use directory::{AfterDisconnect, DirectoryId, DirectoryState, Provider};
+use directory::{AfterDisconnect, DirectoryId, DirectoryState, HoldKind, HoldState, Provider};
 use jiff::Timestamp;
 use store::{DirectorySummary, Standing};
 
@@ -19,6 +19,8 @@ pub(crate) struct Connection {
     /// What was to become of its people when it was disconnected, and whether some are still to be
     /// deactivated.
     pub(crate) disconnected: Option<(AfterDisconnect, bool)>,
+    /// Why changes wait, and where that is looked at.
+    pub(crate) hold: Option<(HoldKind, HoldState, String)>,
     pub(crate) active_users: u64,
     pub(crate) users: u64,
     pub(crate) groups: u64,
@@ -33,10 +35,12 @@ impl Connection {
     /// `home`: the address below which directories of the organization are.
     pub(crate) fn new(home: &str, found: DirectorySummary, now: Timestamp) -> Connection {
         let state = found.state(now);
-        let DirectorySummary { directory, standing, contact, .. } = found;
+        let DirectorySummary { directory, standing, contact, hold, .. } = found;
+        let address = format!("{home}/directories/{}", directory.id);
         Connection {
             id: directory.id,
-            address: format!("{home}/directories/{}", directory.id),
+            hold: hold.map(|(id, kind, state)| (kind, state, format!("{address}/holds/{id}"))),
+            address,
             name: directory.name,
             provider: directory.provider,
             standing,

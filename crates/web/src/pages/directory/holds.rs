@@ -13,7 +13,7 @@ use store::{HoldRecord, Verdict};
 
 use super::connection::Connection;
 use super::live::Live;
-use crate::api::holds::{instructions, lost_download};
+use crate::api::holds::{Report, ToldRow, instructions, lost_table_of};
 use crate::pages::parts::{Frame, When};
 use crate::pages::visitor::{Reader, Visitor};
 use crate::pages::{Stop, go_to, page, page_with};
@@ -105,7 +105,12 @@ pub(crate) struct HoldPage {
     pub(crate) seen: String,
     /// How many events of which type would be let out.
     pub(crate) counts: Vec<(String, u64)>,
+    /// Whom a brake keeps in.
     pub(crate) lost: Vec<LostRow>,
+    /// What a shadow keeps back.
+    pub(crate) told: Vec<ToldRow>,
+    /// Whether the reader may go to people and groups.
+    pub(crate) sees_people: bool,
     /// Where the list goes on.
     pub(crate) next: Option<String>,
     /// What the admin of the provider is to do.
@@ -151,12 +156,19 @@ async fn of_one(
     let HoldRecord { hold, counts } = found;
     let address = &connection.address;
     let place = after.parse::<u64>().unwrap_or_default();
-    let mut found = store.lost(connection.id, id, place, PAGE + 1).await?.ok_or_else(unknown)?;
-    let most = usize::try_from(PAGE).unwrap_or(usize::MAX);
-    let has_next = found.len() > most;
-    found.truncate(most);
-    let next = found.last().filter(|_| has_next);
-    let next = next.map(|(place, _)| format!("{address}/holds/{id}?after={place}"));
+    let (mut found, mut told) = (Vec::new(), Vec::new());
+    let next;
+    if hold.kind == HoldKind::Shadow {
+        let mut report = Report::new(store, connection.id, id);
+        (told, next) = report.read(place, PAGE).await?.ok_or_else(unknown)?;
+    } else {
+        found = store.lost(connection.id, id, place, PAGE + 1).await?.ok_or_else(unknown)?;
+        let most = usize::try_from(PAGE).unwrap_or(usize::MAX);
+        let has_next = found.len() > most;
+        found.truncate(most);
+        next = found.last().filter(|_| has_next).map(|(place, _)| *place);
+    }
+    let next = next.map(|place| format!("{address}/holds/{id}?after={place}"));
     let sees_people = reader.sees(directory::PortalFeature::People);
     let lost = found.into_iter().map(|(_, Lost { member_id, member_name, group })| LostRow {
         address: sees_people.then(|| format!("{address}/people/{member_id}")),
@@ -175,6 +187,8 @@ async fn of_one(
         seen: hold.revision().as_str().to_owned(),
         counts,
         lost,
+        told,
+        sees_people,
         next,
         instructions: is_rejected.then(|| instructions(connection.provider)),
         is_other,
@@ -219,7 +233,24 @@ pub(super) async fn table(
     visitor: Visitor,
     Path((_, _, hold)): Path<(String, String, String)>,
 ) -> Result<Response, Stop> {
-    Ok(lost_download(&visitor.store, visitor.connection.id, hold_id(&hold)?).await?)
+    let id = there(&visitor, &hold).await?;
+    Ok(lost_table_of(visitor.store, visitor.connection.id, id))
+}
+
+/// `GET …/holds/{hold}/changes.csv`: the whole report.
+pub(super) async fn report(
+    visitor: Visitor,
+    Path((_, _, hold)): Path<(String, String, String)>,
+) -> Result<Response, Stop> {
+    let id = there(&visitor, &hold).await?;
+    Ok(Report::new(visitor.store, visitor.connection.id, id).table())
+}
+
+/// Whether there is such a hold, said before anything is written of it.
+async fn there(visitor: &Visitor, hold: &str) -> Result<HoldId, Stop> {
+    let id = hold_id(hold)?;
+    visitor.store.hold(visitor.connection.id, id).await?.ok_or_else(unknown)?;
+    Ok(id)
 }
 
 fn hold_id(text: &str) -> Result<HoldId, Stop> {

@@ -3,7 +3,8 @@
 use askama::Template;
 use axum::response::Response;
 use directory::{
-    AfterDisconnect, ApiScope, DirectoryState, DisconnectDirectory, EditDirectory, PortalFeature,
+    AfterDisconnect, ApiScope, DirectoryState, DisconnectDirectory, EditDirectory, HoldKind,
+    HoldState, PortalFeature,
 };
 use store::Standing;
 

@@ -6,7 +6,7 @@ use store::RoleProgress;
 
 use super::portal::{connection, live, reader};
 use super::{at, frame, signed_in};
-use crate::api::holds::instructions;
+use crate::api::holds::{ToldRow, instructions};
 use crate::pages::directory::holds::{HoldPage, HoldsPage, LostRow, Row};
 use crate::pages::directory::roles::{
     Example, Preview, ProtectedTyped, RolesPage, RuleTyped, Typed,
@@ -152,6 +152,22 @@ fn of_holds(add: &mut impl FnMut(&str, &str, Html)) {
         name: name.to_owned(),
         group: group.map(str::to_owned),
     };
+    let told = || {
+        let row = |kind, name: &str, group: Option<&str>| ToldRow {
+            kind,
+            id: "01a200a6-7297-77ad-826f-0c7a318eb058".to_owned(),
+            name: name.to_owned(),
+            is_group: kind == "directory.group.created",
+            group: group.map(str::to_owned),
+            changed_at: at("2026-11-22T15:40:00Z").0,
+        };
+        vec![
+            row("directory.user.created", "ana@acme.test", None),
+            row("directory.user.created", "bo@acme.test", None),
+            row("directory.group.created", "Design-EU", None),
+            row("directory.group.member_added", "bo@acme.test", Some("Design-EU")),
+        ]
+    };
     let counts = || {
         let counts = [("directory.user.deactivated", 604), ("directory.group.member_removed", 7)];
         counts.map(|(kind, count)| (kind.to_owned(), count)).to_vec()
@@ -176,6 +192,8 @@ fn of_holds(add: &mut impl FnMut(&str, &str, Html)) {
             seen: "4f1d0c9b2e7a8d6f".to_owned(),
             counts: if is_open { counts() } else { Vec::new() },
             lost: people.into_iter().filter(|_| has_lost).map(|(it, of)| lost(it, of)).collect(),
+            told: if row.kind == Shadow { told() } else { Vec::new() },
+            sees_people: true,
             next: has_lost.then(|| "/".to_owned()),
             instructions: (row.state == Rejected).then(|| instructions(directory::Provider::Okta)),
             is_other: special == "other",

@@ -4,7 +4,8 @@ use askama::{Error, Template};
 use directory::client::{Known, Span};
 use directory::requests::{BodyKept, Entry};
 use directory::{
-    AfterDisconnect, DirectoryState, MemberRole, PortalFeature, PortalFeatures, Provider, UserId,
+    AfterDisconnect, DirectoryState, HoldKind, HoldState, MemberRole, PortalFeature,
+    PortalFeatures, Provider, UserId,
 };
 use serde_json::json;
 use store::{MinuteOfRequests, RequestRecord, Standing, UserRecord};
@@ -153,6 +154,7 @@ pub(super) fn connection() -> Connection {
         standing: Standing::Open,
         state: DirectoryState::Connected,
         disconnected: None,
+        hold: None,
         active_users: 1_204,
         users: 1_311,
         groups: 38,
@@ -293,6 +295,8 @@ fn of_status(add: &mut impl FnMut(&str, &str, Html)) {
         disconnected: Some((people, people == AfterDisconnect::Deactivate)),
         ..paused(Standing::Paused)
     };
+    let held =
+        |kind, state| Connection { hold: Some((kind, state, "/".to_owned())), ..connection() };
     let failing = || Connection { refused_with: Some(403), ..of_state(DirectoryState::Failing) };
     for (special, reader, connection, failures) in [
         ("waiting", reader(""), waiting(), Vec::new()),
@@ -302,6 +306,9 @@ fn of_status(add: &mut impl FnMut(&str, &str, Html)) {
         ("paused", reader(""), paused(Standing::Paused), Vec::new()),
         ("switched-off", reader(""), paused(Standing::SwitchedOff), Vec::new()),
         ("disconnected", reader(""), disconnected(AfterDisconnect::Freeze), Vec::new()),
+        ("held", reader(""), held(HoldKind::Brake, HoldState::Held), Vec::new()),
+        ("rejected", reader(""), held(HoldKind::Brake, HoldState::Rejected), Vec::new()),
+        ("shadow", reader(""), held(HoldKind::Shadow, HoldState::Held), Vec::new()),
         ("losing-access", reader(""), disconnected(AfterDisconnect::Deactivate), Vec::new()),
         ("looking", looking_reader(""), failing(), Vec::new()),
         ("looking-waiting", looking_reader(""), waiting(), Vec::new()),

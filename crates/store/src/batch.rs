@@ -606,7 +606,7 @@ impl<'a> Batch<'a> {
         schemas::keep_uses(session, &changes, now).await?;
         self.keep_records(session, &changes, &circumstances).await?;
         keep_memberships(session, &changes).await?;
-        roles::keep(session, &changes).await?;
+        roles::keep(session, &changes, now).await?;
         self.keep_other_roles(session).await?;
         let mut changed = self.keep_events(session, &changes, &circumstances).await?;
         let acts = changes.iter().zip(&circumstances);

@@ -70,6 +70,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0029_replays" lives with "0008_leases_and_forgotten_events"),
     migration!("0033_branding" lives with "0008_leases_and_forgotten_events"),
     migration!("0034_disconnected" lives with "0008_leases_and_forgotten_events"),
+    migration!("0035_begin_of_role_walks" lives with "0008_leases_and_forgotten_events"),
 ];
 
 /// How often to begin again where another node creates the same things at the same time.

@@ -9,6 +9,7 @@ use directory::{
     EntryId, Granted, GroupId, Guarded, Idle, Person, Rejection, Role, RoleMapping, RoleState,
     RoleStateChange, RoleWalk, Roles, SaveRoleMapping, Types, User, UserId, WalkRoles,
 };
+use jiff::Timestamp;
 use scim::group::MemberKind;
 
 use crate::Store;
@@ -277,6 +278,7 @@ pub(crate) fn read(row: &Row<'_>, column: usize) -> Result<Assignment, Error> {
 pub(crate) async fn keep(
     session: &mut Session,
     changes: &[(DirectoryId, Change)],
+    now: Timestamp,
 ) -> Result<(), Error> {
     let mut people: BTreeMap<(String, String), Option<String>> = BTreeMap::new();
     let mut states: BTreeMap<DirectoryId, &RoleStateChange> = BTreeMap::new();
@@ -296,7 +298,7 @@ pub(crate) async fn keep(
     }
     keep_assignments(session, &people).await?;
     for (directory_id, change) in states {
-        keep_state(session, directory_id, change.after()).await?;
+        keep_state(session, directory_id, change.after(), now).await?;
     }
     Ok(())
 }
@@ -338,6 +340,7 @@ async fn keep_state(
     session: &mut Session,
     directory_id: DirectoryId,
     state: &RoleState,
+    now: Timestamp,
 ) -> Result<(), Error> {
     let directory = directory_id.to_string();
     let walk = state.walk.unwrap_or(RoleWalk::begun(None));
@@ -347,12 +350,16 @@ async fn keep_state(
         .run(
             "keeping a role mapping",
             "insert into role_mappings
-             (directory_id, mapping, walk_place, walk_done, walk_again, walk_follows)
-             values ($1, $2, $3, $4, $5, $6)
+             (directory_id, mapping, walk_place, walk_done, walk_again, walk_follows,
+              walk_begun_at)
+             values ($1, $2, $3, $4, $5, $6, $7)
              on conflict (directory_id) do update
              set mapping = excluded.mapping, walk_place = excluded.walk_place,
                  walk_done = excluded.walk_done, walk_again = excluded.walk_again,
-                 walk_follows = excluded.walk_follows",
+                 walk_follows = excluded.walk_follows,
+                 walk_begun_at = case
+                     when excluded.walk_done = 0 then excluded.walk_begun_at
+                     else coalesce(role_mappings.walk_begun_at, excluded.walk_begun_at) end",
             &[
                 Value::Text(&directory),
                 Value::Text(&state.mapping.to_text()),
@@ -360,6 +367,7 @@ async fn keep_state(
                 count(walk.done),
                 Value::Integer(walk.is_to_be_repeated.into()),
                 Value::OptionalText(follows.as_deref()),
+                Value::Time(now),
             ],
         )
         .await?;
@@ -382,6 +390,7 @@ pub(crate) async fn look_at_everybody(session: &mut Session) -> Result<(), Error
             "update role_mappings
              set walk_again = case when coalesce(walk_place, 0) > 0 then 1 else 0 end,
                  walk_done = case when coalesce(walk_place, 0) > 0 then walk_done else 0 end,
+                 walk_begun_at = case when coalesce(walk_place, 0) > 0 then walk_begun_at end,
                  walk_place = coalesce(walk_place, 0), walk_follows = null",
             &[],
         )
@@ -409,6 +418,8 @@ pub struct RoleProgress {
     pub done: u64,
     /// Of so many, about: people come and go.
     pub total: u64,
+    /// Since when.
+    pub begun_at: Option<Timestamp>,
     /// Whether everybody is looked at once more after that, because something changed meanwhile.
     pub is_to_be_repeated: bool,
 }
@@ -496,20 +507,23 @@ impl DirectoryStore {
                 session.begin_reading()?;
                 let Some(state) = state(session, id).await? else { return Ok(None) };
                 let idle = idle(session, id, &state).await?;
-                let sql = "select user_count from directories where directory_id = $1";
+                let sql = "select d.user_count, m.walk_begun_at
+                           from directories d join role_mappings m using (directory_id)
+                           where d.directory_id = $1";
                 let values = [Value::Text(&id.to_string())];
-                let total =
-                    session.first("counting users", sql, &values, |row| row.number(0)).await?;
-                Ok(Some((state, idle, total.unwrap_or_default())))
+                let read = |row: &Row<'_>| Ok((row.number(0)?, row.optional_time(1)?));
+                let found = session.first("counting users", sql, &values, read).await?;
+                Ok(Some((state, idle, found.unwrap_or_default())))
             })
         };
-        let Some((state, idle, total)) = self.inner.readers.read(read).await? else {
+        let Some((state, idle, (total, begun_at))) = self.inner.readers.read(read).await? else {
             let mapping = Arc::default();
             return Ok(RoleSetting { version: 0, mapping, idle: Vec::new(), progress: None });
         };
         let progress = state.walk.map(|walk| RoleProgress {
             done: walk.done.min(total),
             total,
+            begun_at,
             is_to_be_repeated: walk.is_to_be_repeated,
         });
         Ok(RoleSetting { version: state.version, mapping: state.mapping, idle, progress })

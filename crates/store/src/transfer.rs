@@ -126,7 +126,8 @@ const TABLES: &[Table] = &[
     ) by "kind, entry_id"),
     table!("catalogue_ordinals" ("kind, latest, version") by "kind"),
     table!("role_mappings" (
-        "directory_id, mapping, walk_place, walk_done, walk_again, walk_follows"
+        "directory_id, mapping, walk_place, walk_done, walk_again, walk_follows, \
+         walk_begun_at"
     ) by "directory_id"),
     table!("assignments" ("directory_id, user_id, assignment") by "directory_id, user_id"),
     table!("users" (

@@ -220,7 +220,7 @@ fn everybody_is_looked_at_step_by_step_by_one_node_and_whoever_comes_after_it() 
         save(&directory, mapping).await.unwrap();
         let progress = async |directory: &DirectoryStore| {
             let found = directory.roles().await.unwrap().progress;
-            found.map(|RoleProgress { done, total, is_to_be_repeated }| {
+            found.map(|RoleProgress { done, total, is_to_be_repeated, .. }| {
                 (done, total, is_to_be_repeated)
             })
         };

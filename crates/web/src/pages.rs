@@ -11,6 +11,7 @@ mod codes;
 mod dashboard;
 mod directory;
 mod form;
+mod pace;
 mod parts;
 mod password;
 mod pictures;

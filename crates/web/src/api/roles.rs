@@ -109,6 +109,8 @@ struct ProgressView {
     done: u64,
     /// Of so many.
     total: u64,
+    /// Since when.
+    begun_at: Option<String>,
     /// Whether everybody is looked at once more after that, because something changed meanwhile.
     repeats: bool,
 }
@@ -363,6 +365,7 @@ impl From<RoleSetting> for RoleMappingView {
             progress: setting.progress.map(|it| ProgressView {
                 done: it.done,
                 total: it.total,
+                begun_at: it.begun_at.map(scim::datetime::print),
                 repeats: it.is_to_be_repeated,
             }),
         }

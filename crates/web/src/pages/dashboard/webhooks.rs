@@ -21,6 +21,7 @@ use crate::api::webhooks::{
 };
 use crate::pages::directory::live::Live;
 use crate::pages::form::Form;
+use crate::pages::pace::{pace, span};
 use crate::pages::parts::{Copyable, Frame, Refused, When, with_query};
 use crate::pages::pictures::{Line, as_f64};
 use crate::pages::{Stop, go_to, page, page_with};
@@ -267,25 +268,8 @@ pub(crate) struct Replay {
 impl Replay {
     fn new(progress: &ReplayProgress, now: Timestamp) -> Replay {
         let ReplayProgress { done, all, since, until, begun_at } = *progress;
-        let seconds = begun_at.map(|at| now.duration_since(at).as_secs_f64().max(1.0));
-        let pace = seconds.filter(|_| done > 0).map(|seconds| {
-            let each_second = as_f64(done) / seconds;
-            let left = as_f64(all.saturating_sub(done)) / each_second;
-            format!("{each_second:.1} events a second, about {} still", span(left))
-        });
+        let pace = begun_at.and_then(|at| pace((done, all), "events", now.duration_since(at)));
         Replay { done, all, since: since.map(When), until: until.map(When), pace }
-    }
-}
-
-/// A length of time, as people say it.
-pub(super) fn span(seconds: f64) -> String {
-    match seconds {
-        it if it < 0.0095 => format!("{:.0} ms", (it * 1_000.0).max(1.0)),
-        it if it < 1.0 => format!("{it:.2} s"),
-        it if it < 90.0 => format!("{it:.0} s"),
-        it if it < 5_400.0 => format!("{:.0} min", it / 60.0),
-        it if it < 129_600.0 => format!("{:.0} h", it / 3_600.0),
-        it => format!("{:.0} days", it / 86_400.0),
     }
 }
 
@@ -633,20 +617,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_of_time_are_said_as_people_do() {
-        for (seconds, said) in [
-            (0.0, "1 ms"),
-            (0.25, "0.25 s"),
-            (12.0, "12 s"),
-            (300.0, "5 min"),
-            (7_200.0, "2 h"),
-            (259_200.0, "3 days"),
-        ] {
-            assert_eq!(span(seconds), said);
-        }
-    }
-
-    #[test]
     fn a_replay_says_how_fast_it_is_once_that_is_known() {
         let now: Timestamp = "2026-11-22T16:00:00Z".parse().unwrap();
         let progress = |done| ReplayProgress {
@@ -658,6 +628,6 @@ mod tests {
         };
         assert_eq!(Replay::new(&progress(0), now).pace, None);
         let pace = Replay::new(&progress(200), now).pace;
-        assert_eq!(pace.as_deref(), Some("20.0 events a second, about 40 s still"));
+        assert_eq!(pace.as_deref(), Some("20 events a second, about 40 s still"));
     }
 }

@@ -23,6 +23,7 @@ use super::live::Live;
 use crate::api::roles::{RoleMappingInput, group_named, refused, user_name};
 use crate::api::users::{filter, searched};
 use crate::pages::form::Form;
+use crate::pages::pace::pace;
 use crate::pages::parts::{Frame, Sentence};
 use crate::pages::visitor::{Reader, Visitor};
 use crate::pages::{Stop, go_to, page, page_with};
@@ -50,6 +51,8 @@ pub(crate) struct RolesPage {
     pub(crate) connection: Connection,
     pub(crate) live: Live,
     pub(crate) progress: Option<RoleProgress>,
+    /// How fast that is and how long it still takes, where that can be said.
+    pub(crate) pace: Option<String>,
     /// What of the mapping gives nobody anything, because what it names is not there any more.
     pub(crate) warnings: Vec<String>,
     /// The roles of the app, the highest first: id and name of each.
@@ -456,6 +459,7 @@ impl Shown {
             }
         }
         groups.sort_by_key(|(_, name)| name.to_lowercase());
+        let now = visitor.counter.access.now();
         let Visitor { frame, reader, connection, .. } = visitor;
         let mapping = &self.setting.mapping;
         let is_too_long = mapping.rules.len() > RULES_MAX - RULES_MORE
@@ -466,6 +470,9 @@ impl Shown {
             live: Live::of_one(&connection, "/roles"),
             connection,
             progress: self.setting.progress,
+            pace: self.setting.progress.and_then(|it| {
+                pace((it.done, it.total), "people", now.duration_since(it.begun_at?))
+            }),
             warnings: self.setting.idle.iter().map(ToString::to_string).collect(),
             roles,
             groups,

@@ -54,6 +54,7 @@ fn of_roles(add: &mut impl FnMut(&str, &str, Html)) {
         connection: connection(),
         live: live("directory/roles", special),
         progress: None,
+        pace: None,
         warnings: Vec::new(),
         roles: named(&[("admin", "Admin"), ("editor", "Editor"), ("viewer", "Viewer")]),
         groups: named(&[(design, "Design-EU"), ("019b8d4a-0000-7000-8000-000000000032", "Sales")]),
@@ -70,10 +71,12 @@ fn of_roles(add: &mut impl FnMut(&str, &str, Html)) {
         RolesPage { roles: Vec::new(), mapping: Typed::default(), ..page(in_portal(), "empty") };
     add("directory/roles", "empty", no_roles.render());
     let warnings = vec![text("rule 1 names a group that is not there any more")];
-    let progress = RoleProgress { done: 41_216, total: 100_000, is_to_be_repeated: true };
+    let progress =
+        RoleProgress { done: 41_216, total: 100_000, begun_at: None, is_to_be_repeated: true };
     let developer = member("roles", MemberRole::Developer);
     let walking = RolesPage {
         progress: Some(progress),
+        pace: Some("412 people a second, about 2 min still".to_owned()),
         warnings,
         has_more_groups: true,
         ..page(developer, "filled")

@@ -13,9 +13,10 @@ use courier::{
     Answer, Boxed, Chance, End, Message, Names, Order, Patience, Post, Poster, Shared, Tail, Time,
     Worker,
 };
-use directory::secret::{Secret, SecretKind};
 use directory::webhook::{Filter, Networks, SigningSecret};
-use directory::{AddressRange, DirectoryId, EndpointId, Ids, Limits, Provider, Settings};
+use directory::{
+    AddressRange, DirectoryId, EditDirectory, EndpointId, Ids, Limits, Provider, Settings,
+};
 use jiff::{SignedDuration, Timestamp};
 use store::{ApiStore, Clock, Environment, NewEndpoint, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -83,14 +84,12 @@ impl Scene {
         scene
     }
 
-    /// Has something happen in a directory: a token is made there.
+    /// Has something happen in a directory: it is called otherwise.
     pub(crate) async fn happen(&self, directory: usize) {
-        let mut entropy = [0; 32];
-        entropy[..16].copy_from_slice(self.ids.next().as_bytes());
-        let secret = Secret::new(SecretKind::ScimToken, entropy);
-        let year = SignedDuration::from_hours(24 * 365);
+        let name = Some(format!("Okta {}", self.ids.next()));
+        let edit = EditDirectory { name, ..EditDirectory::default() };
         let directory = self.directories[directory % self.directories.len()];
-        self.api.create_token(directory, &secret, year).await.expect("it is kept");
+        self.api.edit_directory(directory, edit).await.expect("it is kept");
     }
 
     /// The same so many times, in all directories in turn.

@@ -389,6 +389,28 @@ async fn former_ids(
     Ok(is_known.then_some(ids))
 }
 
+/// Forgets what waits of somebody, and what they have lost lately: that they are erased was told, and
+/// nothing more is. From the moment on in which that is: a brake that is pulled a little later would tell the
+/// app of them again, and a hold that is approved, that they are gone.
+async fn forget_what_waits(
+    session: &mut Session,
+    directory_id: &str,
+    user_id: &str,
+) -> Result<(), Error> {
+    let values = [Value::Text(directory_id), Value::Text(user_id)];
+    for sql in [
+        "delete from held_emails where directory_id = $1 and resource_id = $2",
+        "delete from held_resources where directory_id = $1 and resource_id = $2",
+        "delete from held_memberships where directory_id = $1 and member_id = $2",
+        "delete from held_roles where directory_id = $1 and user_id = $2",
+        "delete from recent_losses
+         where directory_id = $1 and (resource_id = $2 or member_id = $2)",
+    ] {
+        session.run("forgetting what waits of a person", sql, &values).await?;
+    }
+    Ok(())
+}
+
 /// Keeps that a person is to be erased. Where that was kept before, it goes on as it was.
 pub(crate) async fn begin(
     session: &mut Session,
@@ -401,6 +423,9 @@ pub(crate) async fn begin(
     let directory_id = directory_id.to_string();
     let user_id = change.user_id().to_string();
     let user_ids: Vec<_> = change.user_ids().iter().map(ToString::to_string).collect();
+    for id in &user_ids {
+        forget_what_waits(session, &directory_id, id).await?;
+    }
     let (actor_type, actor_id) = caller.cause.by.parts();
     let request_id = caller.cause.request_id.map(|id| id.to_string());
     let erased = Erased { users: change.is_deleted().into(), ..Erased::default() };
@@ -583,17 +608,6 @@ impl Job {
             self.traces.note(&name);
             self.traces.note(&external_id.unwrap_or_default());
             self.erasure.erased.former_users += 1;
-        }
-        // What waits of them is not told any more: that they are erased was told at once.
-        for sql in [
-            "delete from held_emails where directory_id = $1 and resource_id = $2",
-            "delete from held_resources where directory_id = $1 and resource_id = $2",
-            "delete from held_memberships where directory_id = $1 and member_id = $2",
-            "delete from held_roles where directory_id = $1 and user_id = $2",
-            "delete from recent_losses
-             where directory_id = $1 and (resource_id = $2 or member_id = $2)",
-        ] {
-            session.run("forgetting what waits of a person", sql, &values).await?;
         }
         Ok(())
     }

@@ -60,7 +60,7 @@ mod webhooks;
 mod writer;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use directory::secret::{Entropy, Secret};
 use directory::{ApiKey, ApiScopes, By, Cause, Ids, Limits, TokenId};
@@ -165,6 +165,8 @@ pub(crate) struct Inner {
     pub(crate) quirks: QuirkCounter,
     pub(crate) requests: RequestLog,
     pub(crate) contacts: Contacts,
+    /// The directory in which people's roles were looked at last.
+    pub(crate) walked: Mutex<String>,
     pub(crate) environment: Environment,
 }
 
@@ -245,6 +247,7 @@ impl Store {
             quirks,
             requests,
             contacts: Contacts::default(),
+            walked: Mutex::default(),
             environment,
         };
         Ok(Store {

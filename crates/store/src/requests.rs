@@ -595,8 +595,20 @@ impl Desk {
         let mut rows = Vec::with_capacity(requests.len() + lost.len());
         let mut missing = lost;
         for captured in requests {
-            if captured.by.is_none() && !self.is_directory(captured.directory_id)? {
-                continue;
+            // Of a stranger it is asked whether there is such a directory. Where that cannot be said, the
+            // others are taken down all the same.
+            if captured.by.is_none() {
+                match self.is_directory(captured.directory_id) {
+                    Ok(true) => {}
+                    Ok(false) => continue,
+                    Err(error) => {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "a request without a credential was not taken down",
+                        );
+                        continue;
+                    }
+                }
             }
             let seen = captured.seen();
             let body = seen.body();

@@ -2,7 +2,7 @@
 //! and found anew for everybody, some at a time, where it was said otherwise.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use directory::{
     Assignment, BoundMapping, CatalogueKind, Cause, Change, Consequence, Difference, DirectoryId,
@@ -388,7 +388,7 @@ pub(crate) async fn look_at_everybody(session: &mut Session) -> Result<(), Error
         .run(
             "having everybody's roles looked at",
             "update role_mappings
-             set walk_again = case when coalesce(walk_place, 0) > 0 then 1 else 0 end,
+             set walk_again = case when walk_place is not null then 1 else 0 end,
                  walk_done = case when coalesce(walk_place, 0) > 0 then walk_done else 0 end,
                  walk_begun_at = case when coalesce(walk_place, 0) > 0 then walk_begun_at end,
                  walk_place = coalesce(walk_place, 0), walk_follows = null",
@@ -670,9 +670,13 @@ impl Store {
     ///
     /// `holder` names this node among those that share the database.
     pub async fn walk_roles(&self, holder: &str) -> Result<u64, Error> {
-        let Some((id, walk)) = self.inner.readers.read(directory_to_walk).await? else {
+        // In turn, so that one in which it fails, or which is always asked anew, keeps nobody waiting.
+        let walked = self.inner.walked.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let next = move |session: &mut Session| directory_to_walk(session, &walked);
+        let Some((id, walk)) = self.inner.readers.read(next).await? else {
             return Ok(0);
         };
+        *self.inner.walked.lock().unwrap_or_else(PoisonError::into_inner) = id.to_string();
         // An embedded database has one server: where that was stopped, the next need not wait.
         if !self.inner.readers.is_embedded() && !self.may_walk_roles(holder).await? {
             return Ok(0);
@@ -688,7 +692,7 @@ impl Store {
         let step = WalkRoles { from: walk.place, people, to };
         match self.inner.writer.change(id, step, Cause::server().into()).await {
             Ok(_) => Ok(1),
-            // It was deleted meanwhile.
+            // It was deleted meanwhile. The next has its turn.
             Err(Error::Rejected(_)) => Ok(0),
             Err(error) => Err(error),
         }
@@ -706,14 +710,18 @@ impl Store {
     }
 }
 
-fn directory_to_walk(session: &mut Session) -> Result<Option<(DirectoryId, RoleWalk)>, Error> {
+/// The next after one of this id, or the first.
+fn directory_to_walk(
+    session: &mut Session,
+    walked: &str,
+) -> Result<Option<(DirectoryId, RoleWalk)>, Error> {
     finish(session.first(
         "looking for roles to look at",
         "select m.walk_place, m.walk_done, m.walk_again, m.walk_follows, m.directory_id
          from role_mappings m join directories d on d.directory_id = m.directory_id
          where m.walk_place is not null and d.deleted_at is null
-         order by m.directory_id limit 1",
-        &[],
+         order by case when m.directory_id > $1 then 0 else 1 end, m.directory_id limit 1",
+        &[Value::Text(walked)],
         |row| Ok((row.parsed(4)?, walk(row)?.unwrap_or(RoleWalk::begun(None)))),
     ))
 }

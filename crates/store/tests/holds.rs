@@ -822,6 +822,38 @@ fn who_is_erased_while_changes_wait_is_told_of_at_once() {
     });
 }
 
+/// The provider takes somebody out, the vendor erases them, and then others go: the app is told nothing of
+/// the first any more, before the erasure has taken a step.
+#[test]
+fn nobody_comes_back_by_a_brake_who_was_just_erased() {
+    on_every_engine(async |database| {
+        let store = opened(&database);
+        let provider = connected(&store, brake()).await;
+        let people = crowd(&provider, 15).await;
+        let mut app = App::new(provider.id());
+        deactivate(&provider, people[0]).await;
+        provider.change(DeleteUser { id: people[1] }).await.unwrap();
+        for id in &people[..2] {
+            store.api().erase_user(provider.id(), *id).await.unwrap();
+        }
+        app.read_on(&store).await;
+        for id in &people[2..9] {
+            deactivate(&provider, *id).await;
+        }
+        let hold = the_hold(&store, provider.id()).await;
+        assert_eq!(hold.state, HoldState::Held);
+        app.read_on(&store).await;
+        decide(&store, &hold, Verdict::Approve).await.unwrap();
+        app.read_on(&store).await;
+        for id in &people[..2] {
+            let told = app.told.iter().filter(|(_, whom)| *whom == id.to_string());
+            let told: Vec<_> = told.map(|(kind, _)| kind.as_str()).collect();
+            assert_eq!(told.last(), Some(&"directory.user.erased"), "{told:?}");
+        }
+        store.close().await;
+    });
+}
+
 /// Whoever approves what they have seen approves nothing that was lost after that.
 #[test]
 fn a_second_mistake_is_not_approved_with_the_first() {

@@ -61,8 +61,9 @@ impl RoleWalk {
     fn asked_again(walk: Option<RoleWalk>, follows_from: Consequence) -> RoleWalk {
         let follows_from = Some(follows_from);
         match walk {
-            // Who has not been looked at will be.
-            None | Some(RoleWalk { place: 0, .. }) => RoleWalk::begun(follows_from),
+            None => RoleWalk::begun(follows_from),
+            // Also one that has not begun: who is next may have been looked for already, and somebody may
+            // have come since, by what was said before.
             Some(walk) => RoleWalk { is_to_be_repeated: true, follows_from, ..walk },
         }
     }

@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{Method, Request, StatusCode, header};
 use directory::requests::{BodyKept, Entry, HIDDEN, Place as Named, explain, subject};
 use directory::{DirectoryId, OrganizationId, RequestId, ResourceId};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{
@@ -462,6 +462,10 @@ pub(crate) struct Again {
     entry: Entry,
 }
 
+/// For how long somebody who was refused may be let in by sending the same again. A provider that was
+/// refused has nobody here whom it could take out, so whether they have left meanwhile it never said.
+const LETS_IN_FOR: SignedDuration = SignedDuration::from_hours(3 * 24);
+
 /// Carries a request out once more, as the request that is named `own`.
 ///
 /// # Errors
@@ -482,6 +486,15 @@ pub(crate) async fn again(
         return Err(not_repeatable(
             "the directory is paused, or directory sync is switched off for its organization",
             "Resume it, and send this again",
+        ));
+    }
+    let age = counter.access.now().duration_since(whole.record.begun_at);
+    if age > LETS_IN_FOR && entry.method == "POST" && Named::read(&entry.path) == Named::Users {
+        return Err(not_repeatable(
+            "somebody would be let in who was sent more than three days ago. Who is not here cannot \
+             have been taken out here, if they have left since",
+            "Have the provider send them again: Okta with Retry Selected under Tasks, others with \
+             their next cycle",
         ));
     }
     let targets = entry.targets.clone();
@@ -649,10 +662,14 @@ fn explanation(entry: &Entry, status: u16) -> ExplanationView {
     }
 }
 
+/// Methods that a request may be repeated with.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
 /// The same request as a command.
 pub(crate) fn curl(whole: &WholeRequest, public_url: &str) -> Option<String> {
     let entry = &whole.record.entry;
-    if entry.lost.is_some() {
+    // What is none of ours may be anybody's, and a shell would carry it out.
+    if entry.lost.is_some() || !METHODS.contains(&entry.method.as_str()) {
         return None;
     }
     // A quote within quotes: ends them, writes one, and begins anew.

@@ -88,3 +88,49 @@ fn by_the_detail_of_an_error_its_explanation_is_found() {
         assert!(!why.contains(id), "{entry}");
     }
 }
+
+/// Who was refused is not here: a provider that has taken them out since had nothing to say.
+#[test]
+fn nobody_is_let_in_who_was_sent_long_ago() {
+    let server = Server::start("reruns-old", Limits::default());
+    let to = server.connect("Acme", "Okta");
+    let organization = server.api("GET", &format!("/api/v1/directories/{}", to.directory), b"");
+    let organization = text(&organization.json(), "organization_id");
+    let safety = format!("/api/v1/organizations/{organization}/safety");
+    let seats = |max: u64| {
+        let body = json!({ "seats": { "limit": max, "mode": "refuse" } }).to_string();
+        let reply = server.api("PATCH", &safety, body.as_bytes());
+        assert_eq!(reply.status, 200, "{reply:?}");
+    };
+    seats(0);
+    let ana = json!({ "userName": "ana@acme.example", "active": true });
+    let late = scim(&server, &to, ("POST", "/Users"), "", &ana);
+    assert!((400..500).contains(&late.status), "{late:?}");
+    server.pass(2 * 24 * 60 * 60);
+    let soon =
+        scim(&server, &to, ("POST", "/Users"), "", &json!({ "userName": "bo@acme.example" }));
+    assert!((400..500).contains(&soon.status), "{soon:?}");
+    server.pass(2 * 24 * 60 * 60);
+    seats(10);
+    assert!(refused(&server, &late).contains("three days ago"));
+    let id = soon.header("x-request-id").expect("an id");
+    let reply = server.api("POST", &format!("/api/v1/requests/{id}/rerun"), b"");
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let found = scim(&server, &to, ("GET", "/Users"), "", &Value::Null).json();
+    assert_eq!(found["totalResults"], 1, "{found}");
+}
+
+/// Anybody who knows an address may send any method (RFC 9110 §9.1): a shell is to see none of it.
+#[test]
+fn a_method_that_a_shell_would_carry_out_is_no_command() {
+    let server = Server::start("reruns-method", Limits::default());
+    let to = server.connect("Acme", "Okta");
+    for (method, is_one) in [("x|sh", false), ("`id`", false), ("$IFS", false), ("OPTIONS", true)] {
+        let reply = scim(&server, &to, (method, "/Users"), "", &Value::Null);
+        assert_eq!(reply.status < 400, is_one, "{reply:?}");
+        let id = reply.header("x-request-id").expect("an id");
+        let kept = server.api("GET", &format!("/api/v1/requests/{id}"), b"").json();
+        assert_eq!(kept["method"], method, "{kept}");
+        assert_eq!(kept["curl"].is_string(), is_one, "{kept}");
+    }
+}

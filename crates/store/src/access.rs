@@ -1193,6 +1193,29 @@ impl ApiStore {
         Ok(found.map(|summary| self.heard_since(summary)))
     }
 
+    /// How far is what goes on in the background for a directory: a text that is another as soon as some of
+    /// it was done.
+    pub async fn background(&self, id: DirectoryId) -> Result<String, Error> {
+        let read = move |session: &mut Session| {
+            finish(async {
+                let id = id.to_string();
+                let values = [Value::Text(&id)];
+                let text = |row: &Row<'_>| Ok(row.optional_text(0)?.unwrap_or_default());
+                let sql = "select cast(walk_place as text) from role_mappings
+                           where directory_id = $1";
+                let walk = session.first("looking how far roles are", sql, &values, text).await?;
+                let walk = walk.unwrap_or_default();
+                let sql = "select stage || ' ' || place from erasures
+                           where directory_id = $1 and finished_at is null
+                           order by erasure_id limit 1";
+                let doing = "looking how far an erasure is";
+                let erasure = session.first(doing, sql, &values, text).await?;
+                Ok(format!("{walk} {}", erasure.unwrap_or_default()))
+            })
+        };
+        self.0.readers.read_key(read).await
+    }
+
     /// What was heard of a provider and is not kept yet is known here.
     fn heard_since(&self, summary: DirectorySummary) -> DirectorySummary {
         let contact = self.0.contacts.since(summary.directory.id, summary.contact);

@@ -117,8 +117,8 @@ function keepUp(listen, page) {
     try {
       const response = await fetch(page, { cache: "no-store" });
       if (response.status >= 500) throw new Error(response.statusText);
-      // The link has ended, or the page is gone: there it says so.
-      if (!response.ok) return location.assign(page);
+      // The link has ended, the page is gone, or nobody is signed in any more: there it says so.
+      if (!response.ok || response.redirected) return location.assign(page);
       put(new DOMParser().parseFromString(await response.text(), "text/html"));
       if (stream.readyState === EventSource.OPEN) say("on");
     } catch {

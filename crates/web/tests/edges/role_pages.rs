@@ -106,3 +106,44 @@ fn what_cannot_be_is_told_and_who_may_not_is_refused() {
     assert_eq!(kept(&desk), begun);
     assert!(!text(&begun, "strategy").is_empty(), "{begun}");
 }
+
+/// A browser sends the first choice where none is chosen: that is no role, and not the highest.
+#[test]
+fn nobody_rises_because_their_role_is_gone_or_was_not_chosen() {
+    let desk = with_roles("role-pages-gone");
+    let group = desk.house.group.clone();
+    let path = format!("/api/v1/directories/{}/role-mapping", desk.house.connection.directory);
+    let mapping = json!({ "rules": [{ "group": group, "role": "viewer" }] }).to_string();
+    assert_eq!(desk.scene.server.api("PUT", &path, mapping.as_bytes()).status, 200);
+    let choices = |page: &str, field: &str| {
+        let (_, select) = page.split_once(&format!("name=\"{field}\"")).expect("the field");
+        select.split_once("</select>").expect("its end").0.to_owned()
+    };
+    let page = desk.page("/roles");
+    assert!(choices(&page, "rule-2-role").contains("><option value=\"\">"), "{page}");
+    assert_eq!(desk.scene.server.api("DELETE", "/api/v1/roles/viewer", b"").status, 204);
+    let page = desk.page("/roles");
+    let gone = "<option value=\"viewer\" selected>a role that is not there any more</option>";
+    assert!(choices(&page, "rule-1-role").contains(gone), "{page}");
+
+    let seen = hidden(&page, "seen");
+    let fields = [("seen", seen.as_str()), ("rule-1-group", group.as_str()), ("rule-1-role", "")];
+    let (status, page) = shown(&desk.send("/roles/preview", &fields));
+    assert_eq!(status, 422, "{page}");
+    assert!(page.contains("rule 1 says whom it is about"), "{page}");
+}
+
+/// Events are kept for longer than what they lead to.
+#[test]
+fn a_link_to_what_is_gone_says_so() {
+    let desk = with_roles("role-pages-links");
+    let nobody = "01a200a6-7297-77ad-826f-0c7a318eb058";
+    for (path, said) in [
+        (format!("/people/{nobody}"), "This person is not here"),
+        ("/activity/req-01m809tw4yermvv0c4wt4fh8az".to_owned(), "not kept any more"),
+    ] {
+        let (status, page) = shown(&desk.owner.get(&desk.scene, &desk.at(&path)));
+        assert_eq!(status, 404, "{page}");
+        assert!(page.contains(said), "{page}");
+    }
+}

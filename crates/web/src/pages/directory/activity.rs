@@ -296,7 +296,7 @@ pub(super) async fn rerun(
 impl Visitor {
     /// The request that the address of a page names.
     async fn named(&self, request: &str) -> Result<WholeRequest, Stop> {
-        let unknown = || Stop::from(Problem::not_found("request"));
+        let unknown = || Stop::from(gone());
         let id: RequestId = request.parse().map_err(|_| unknown())?;
         self.whole_request(id).await?.ok_or_else(unknown)
     }
@@ -343,4 +343,15 @@ fn shown(visitor: Visitor, whole: WholeRequest, refused: Option<&Problem>) -> Re
 fn milliseconds(microseconds: u64) -> String {
     let tenths = microseconds.div_ceil(100);
     format!("{}.{}", tenths / 10, tenths % 10)
+}
+
+/// Events are kept for longer than requests are, and lead to them.
+fn gone() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "not-found",
+        "This request is not kept any more",
+        "requests are kept for a while only, and this one is not there, or never was",
+        "What came of it stands among the events, which are kept for longer",
+    )
 }

@@ -117,6 +117,8 @@ struct Pulse {
     /// Kinds of traffic and mistakes that were seen, also where requests are not kept.
     seen: (usize, usize),
     last_contact_at: Option<Timestamp>,
+    /// How far is what goes on in the background, where it is looked at one directory.
+    background: String,
 }
 
 /// `None` where the directory is not there any more.
@@ -138,6 +140,7 @@ async fn pulse(
         request: None,
         seen: (0, 0),
         last_contact_at: found.contact.last_at,
+        background: String::new(),
     };
     let mut pulses: Vec<_> = found.iter().map(pulse).collect();
     if let (Some(id), [pulse]) = (of, pulses.as_mut_slice()) {
@@ -146,6 +149,7 @@ async fn pulse(
         pulse.request = latest.into_iter().next().map(|it| it.request_id);
         let known = store.speaker(id).await?;
         pulse.seen = (known.sightings.len(), known.traps.len());
+        pulse.background = store.background(id).await?;
     }
     Ok(Some(pulses))
 }

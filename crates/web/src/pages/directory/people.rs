@@ -536,7 +536,15 @@ pub(super) async fn receipt(
 }
 
 fn unknown() -> Stop {
-    Problem::not_found("user").into()
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "not-found",
+        "This person is not here",
+        "they were deleted, or never were here under this id",
+        "What happened to them stands among the events of the directory; a provider that sends somebody \
+         anew makes another person of them",
+    )
+    .into()
 }
 
 /// What somebody is called.

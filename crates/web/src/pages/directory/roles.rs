@@ -241,6 +241,10 @@ impl RolesPage {
     }
 
     /// The name of a group to choose from.
+    pub(crate) fn has_role(&self, id: &str) -> bool {
+        self.roles.iter().any(|(of, _)| of == id)
+    }
+
     pub(crate) fn has_group(&self, id: &str) -> bool {
         self.groups.iter().any(|(of, _)| of == id)
     }
@@ -357,6 +361,12 @@ async fn mapping(
     store: &DirectoryStore,
     typed: &Typed,
 ) -> Result<RoleMapping, Problem> {
+    if let Some(place) = typed.rules.iter().position(|rule| rule.role.is_empty()) {
+        return Err(Problem::invalid(
+            format!("rule {} says whom it is about, and not which role they get", place + 1),
+            "Choose the role, or take the rule away: no group, and no condition",
+        ));
+    }
     let mut users = Vec::new();
     for person in &typed.protected {
         users.push(user_called(visitor, store, &person.user_name).await?);

@@ -137,7 +137,16 @@ impl Node {
     async fn tend(&mut self) -> Result<(), store::Error> {
         if is_time(self.reckoned, RECKONING) {
             self.reckoned = Some(Instant::now());
-            self.reckon().await?;
+            let reckoned = self.reckon().await;
+            if reckoned.is_err() && self.hands.is_empty() {
+                return reckoned;
+            }
+            if let Err(error) = reckoned {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "webhook endpoints could not be looked after; it is tried again",
+                );
+            }
         }
         match &self.shared {
             Some(shared) if !self.hands.is_empty() => shared.tail.look().await,
@@ -170,14 +179,21 @@ impl Node {
         // Whoever was told to stop does so by itself; whoever takes over does not wait for it.
         self.hands.retain(|id, hand| is_mine(id, hand) && !hand.work.is_finished());
         for claimed in endpoints.mine {
-            match self.hands.get(&claimed.id) {
-                Some(hand) => {
-                    hand.orders.send_if_modified(|order| {
-                        let new = Order::Work { revision: claimed.revision };
-                        std::mem::replace(order, new) != new
-                    });
-                }
-                None => self.take_up(claimed).await?,
+            if let Some(hand) = self.hands.get(&claimed.id) {
+                hand.orders.send_if_modified(|order| {
+                    let new = Order::Work { revision: claimed.revision };
+                    std::mem::replace(order, new) != new
+                });
+                continue;
+            }
+            // One that cannot be read keeps the others from nothing.
+            let id = claimed.id;
+            if let Err(error) = self.take_up(claimed).await {
+                tracing::warn!(
+                    endpoint_id = %id,
+                    error = &error as &dyn std::error::Error,
+                    "the work for webhook endpoint {id} could not be taken up; it is tried again",
+                );
             }
         }
         Ok(())

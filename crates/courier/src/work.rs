@@ -54,6 +54,9 @@ const AHEAD_MAX: usize = 256;
 /// Events that are read at once.
 const PAGE: u64 = 100;
 
+/// So many times, along the feed and along all lanes, before it is looked what else there is to do.
+const PAGES_AT_ONCE: u32 = 20;
+
 /// How soon a place is kept that has moved past events which the endpoint does not want.
 const PLACE_KEPT_AFTER: SignedDuration = SignedDuration::from_secs(1);
 
@@ -161,6 +164,9 @@ pub struct Worker {
     paused_until: Option<Timestamp>,
     trickle_at: Timestamp,
     unkept: Unkept,
+    could_not_keep: bool,
+    /// When one of the secrets ends.
+    secrets_until: Option<Timestamp>,
 }
 
 /// A walk along the feed.
@@ -291,6 +297,8 @@ impl Worker {
             paused_until: None,
             trickle_at: Timestamp::MIN,
             unkept: Unkept::default(),
+            could_not_keep: false,
+            secrets_until: None,
             shared,
         };
         worker.learn(loaded);
@@ -302,20 +310,37 @@ impl Worker {
         let mut end_of_feed = self.shared.tail.watch();
         loop {
             let order = *orders.borrow_and_update();
-            match order {
+            let is_other = match order {
                 Order::Stop => return self.stop().await,
-                Order::Work { revision } if revision != self.revision => {
-                    if !self.look_again().await {
-                        return End::Lost;
+                Order::Work { revision } => revision != self.revision,
+            };
+            // A secret that has ended signs nothing any more.
+            let now = self.time.now();
+            let looks_again = is_other || self.secrets_until.is_some_and(|until| until <= now);
+            // What is not kept yet is known here alone: nothing is loaded over it, and where it could not be
+            // kept, nothing is begun that goes by it.
+            if self.unkept.is_any && (looks_again || self.wants_rows() || self.could_not_keep) {
+                match self.keep().await {
+                    Ok(true) => self.could_not_keep = false,
+                    Ok(false) => return End::Lost,
+                    Err(error) => {
+                        self.could_not_keep = true;
+                        self.wait_for_database(&error).await;
+                        continue;
                     }
                 }
-                Order::Work { .. } => {}
+            }
+            if looks_again && !self.look_again().await {
+                return End::Lost;
             }
             end_of_feed.mark_unchanged();
-            if let Err(error) = self.fill().await {
-                self.wait_for_database(&error).await;
-                continue;
-            }
+            let is_all_read = match self.fill().await {
+                Ok(is_all_read) => is_all_read,
+                Err(error) => {
+                    self.wait_for_database(&error).await;
+                    continue;
+                }
+            };
             self.start();
             let now = self.time.now();
             if self.unkept.is_any || self.moved_at.is_some_and(|at| at + PLACE_KEPT_AFTER <= now) {
@@ -323,12 +348,13 @@ impl Worker {
                     Ok(true) => continue,
                     Ok(false) => return End::Lost,
                     Err(error) => {
+                        self.could_not_keep = self.unkept.is_any;
                         self.wait_for_database(&error).await;
                         continue;
                     }
                 }
             }
-            let wake_at = self.wake_at(now);
+            let wake_at = if is_all_read { self.wake_at(now) } else { Some(now) };
             let is_idle = self.running.is_empty();
             tokio::select! {
                 biased;
@@ -355,6 +381,7 @@ impl Worker {
         self.endpoint = loaded.endpoint;
         self.revision = loaded.revision;
         self.secrets = loaded.secrets;
+        self.secrets_until = loaded.secrets_until;
         self.has_more_rows = loaded.has_more_pending;
         for lane in loaded.lanes {
             let of = match (lane.replay, lane.id.parse()) {
@@ -384,8 +411,9 @@ impl Worker {
         }
         let rows = self.rows.iter().filter(|(_, row)| !row.is_under_way);
         self.due = rows.map(|(id, row)| (row.record.next_attempt_at, *id)).collect();
-        let waited_for: HashSet<_> =
-            self.rows.values().filter_map(|row| row.record.lane.clone()).collect();
+        // Also those that are not in memory: there may be many rows that are more urgent.
+        let mut waited_for: HashSet<_> = loaded.waiting_lanes.into_iter().collect();
+        waited_for.extend(self.rows.values().filter_map(|row| row.record.lane.clone()));
         for (id, lane) in &mut self.lanes {
             lane.is_blocked = waited_for.contains(id);
         }
@@ -445,16 +473,23 @@ impl Worker {
         self.due.len() >= most && now < self.trickle_at
     }
 
-    /// Reads on.
-    async fn fill(&mut self) -> Result<(), store::Error> {
-        if self.has_more_rows
-            && self.rows.len() < ROWS_FEW
+    /// Whether more rows are to be looked for.
+    fn wants_rows(&self) -> bool {
+        self.has_more_rows && self.rows.len() < ROWS_FEW
+    }
+
+    /// Reads on, for a while; says whether that was all. Meanwhile nothing else is done, and there may be
+    /// millions of events that this endpoint does not want.
+    async fn fill(&mut self) -> Result<bool, store::Error> {
+        if self.wants_rows()
             && let Some(loaded) = self.shared.store.load(self.endpoint.id).await?
         {
             self.learn(loaded);
         }
         let end = *self.shared.tail.watch().borrow();
-        while self.main.open.len() < AHEAD_MAX
+        let mut pages = 0;
+        while pages < PAGES_AT_ONCE
+            && self.main.open.len() < AHEAD_MAX
             && self.main.queue.len() < AHEAD_MAX / 2
             && self.main.read_to < end
         {
@@ -476,20 +511,27 @@ impl Worker {
                 }
             }
             self.main.read_to = part.read_to;
+            pages += 1;
         }
+        let mut is_all_read = pages < PAGES_AT_ONCE;
+        let mut pages = 0;
         let ids: Vec<_> = self.lanes.keys().cloned().collect();
         for id in ids {
-            self.fill_lane(&id).await?;
+            self.fill_lane(&id, &mut pages).await?;
+            if pages >= PAGES_AT_ONCE {
+                is_all_read = false;
+                break;
+            }
         }
         if self.main.place() > self.kept_place {
             let now = self.time.now();
             self.moved_at.get_or_insert(now);
         }
-        Ok(())
+        Ok(is_all_read)
     }
 
-    async fn fill_lane(&mut self, id: &str) -> Result<(), store::Error> {
-        loop {
+    async fn fill_lane(&mut self, id: &str, pages: &mut u32) -> Result<(), store::Error> {
+        while *pages < PAGES_AT_ONCE {
             let lane = self.lanes.get_mut(id).expect("it is one of ours");
             if lane.is_blocked || !lane.stream.queue.is_empty() {
                 return Ok(());
@@ -531,7 +573,9 @@ impl Worker {
             lane.stream.queue.extend(wanted);
             // A feed that ends before what was asked for has no more.
             lane.stream.read_to = if part.read_to > read_to { part.read_to } else { end };
+            *pages += 1;
         }
+        Ok(())
     }
 
     fn wants(&self, event: &EventRecord) -> bool {
@@ -546,14 +590,14 @@ impl Worker {
         }
         let most = if self.is_failing() { AT_ONCE_FAILING } else { AT_ONCE };
         while self.running.len() < most {
-            if let Some((at, id)) = self.due.first().copied()
-                && at <= now
-            {
-                self.due.pop_first();
-                let row = self.rows.get_mut(&id).expect("what is due has a row");
-                row.is_under_way = true;
-                let event = Arc::new(row.record.event.clone());
-                self.begin(From::Row(id), event);
+            let is_due = self.due.first().is_some_and(|(at, _)| *at <= now);
+            // What is tried again, or brought again, may be a hundred thousand: it takes half of the places
+            // where something new is waiting.
+            let is_their_turn = self.main.queue.is_empty()
+                || self.is_held_up(now)
+                || self.rows.values().filter(|row| row.is_under_way).count() < (most / 2).max(1);
+            if is_due && is_their_turn {
+                self.begin_row();
             } else if let Some((id, event)) =
                 self.next_of_lanes(|of| matches!(of, Of::Directory(_)))
             {
@@ -566,10 +610,21 @@ impl Worker {
             } else if let Some((id, event)) = self.next_of_lanes(|of| matches!(of, Of::Replay(_))) {
                 self.trickle_at = now + TRICKLE;
                 self.begin(From::Lane(id), event);
+            } else if is_due {
+                self.begin_row();
             } else {
                 return;
             }
         }
+    }
+
+    /// Tries the most urgent once more.
+    fn begin_row(&mut self) {
+        let (_, id) = self.due.pop_first().expect("one is due");
+        let row = self.rows.get_mut(&id).expect("what is due has a row");
+        row.is_under_way = true;
+        let event = Arc::new(row.record.event.clone());
+        self.begin(From::Row(id), event);
     }
 
     fn next_of_lanes(&mut self, is_it: fn(&Of) -> bool) -> Option<(String, Arc<EventRecord>)> {

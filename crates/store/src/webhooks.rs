@@ -325,8 +325,12 @@ pub struct Loaded {
     pub health: Health,
     /// Its secrets that are good now; the latest first.
     pub secrets: Vec<SigningSecret>,
+    /// When the first of these ends.
+    pub secrets_until: Option<Timestamp>,
     /// Everything up to here is delivered, or has a row of its own.
     pub position: u64,
+    /// The lanes that wait for something that is to be tried again, all of them.
+    pub waiting_lanes: Vec<String>,
     /// What is brought beside the rest.
     pub lanes: Vec<Lane>,
     /// What is to be tried again, the most urgent first.
@@ -1094,6 +1098,15 @@ async fn load(
     let most = usize::try_from(PENDING_AT_ONCE).unwrap_or(usize::MAX);
     let has_more_pending = pending.len() > most;
     pending.truncate(most);
+    let waiting_lanes = session
+        .all(
+            "looking which lanes wait",
+            "select distinct lane_id from webhook_deliveries
+             where endpoint_id = $1 and state = 'pending' and lane_id is not null",
+            &[id],
+            |row| row.text(0),
+        )
+        .await?;
     let settled = session
         .all(
             "looking what is settled",
@@ -1106,8 +1119,10 @@ async fn load(
         endpoint,
         revision,
         health,
+        secrets_until: secrets.iter().filter_map(|(_, _, until)| *until).min(),
         secrets: secrets.into_iter().map(|(secret, ..)| secret).collect(),
         position,
+        waiting_lanes,
         lanes,
         pending,
         has_more_pending,
@@ -1746,7 +1761,8 @@ async fn settle(session: &mut Session, it: &Settlement, moment: Moment<'_>) -> R
     Ok(1)
 }
 
-/// Keeps rows for events that have none: with what the feed has of them now, for somebody may have been
+/// Keeps rows for events that have none, once, whoever asks again because the answer to the first time was
+/// lost: with what the feed has of them now, for somebody may have been
 /// erased since they were read.
 async fn keep_new(
     session: &mut Session,
@@ -1763,7 +1779,8 @@ async fn keep_new(
                  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
                          case when $11 is null then null else
                              coalesce((select e.data from events e where e.position = $9), $11) end,
-                         $12, $13, $14, $15, $16, $17, $18)",
+                         $12, $13, $14, $15, $16, $17, $18)
+                 on conflict (endpoint_id, delivery_id) do nothing",
         postgres: "insert into webhook_deliveries
                    (endpoint_id, delivery_id, state, event_id, type, organization_id, directory_id,
                     number, position, occurred_at, data, lane_id, attempt_count, next_attempt_at,
@@ -1783,7 +1800,8 @@ async fn keep_new(
                        as it (endpoint_id, delivery_id, state, event_id, type, organization_id,
                               directory_id, number, position, occurred_at, data, lane_id,
                               attempt_count, next_attempt_at, attempts, created_at, modified_at,
-                              cause)",
+                              cause)
+                   on conflict (endpoint_id, delivery_id) do nothing",
     };
     struct Texts {
         id: String,

@@ -147,6 +147,9 @@ fn secrets_overlap_and_end() {
         database.clock.move_by(1);
         assert!(api.rotate_endpoint_secret(id, secret(2), day).await.unwrap());
         assert_eq!(good().await, [secret(2), secret(1)]);
+        // Whoever works with them is told when to look again.
+        let until = webhooks.load(id).await.unwrap().unwrap().secrets_until;
+        assert_eq!(until.map(|it| it.duration_since(webhooks.now())), Some(day));
         database.clock.move_by(24 * 3600 - 1);
         assert_eq!(good().await, [secret(2), secret(1)]);
         database.clock.move_by(1);
@@ -256,6 +259,14 @@ fn what_is_settled_is_kept_together_and_read_back() {
             ..settlement(claimed, "node", 6)
         };
         assert!(webhooks.settle(first).await.unwrap());
+        // Whoever was not answered, because the connection was lost, says the same once more.
+        let again = Settlement {
+            new: vec![pending.clone(), delivered.clone(), failed.clone()],
+            lanes: vec![(of.id().to_string(), Some(4))],
+            health,
+            ..settlement(claimed, "node", 6)
+        };
+        assert!(webhooks.settle(again).await.unwrap());
         let loaded = webhooks.load(id).await.unwrap().unwrap();
         assert_eq!((loaded.position, loaded.health), (6, health));
         assert_eq!(loaded.settled, [8]);

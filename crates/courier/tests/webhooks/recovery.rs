@@ -212,6 +212,33 @@ async fn five_days_of_failure_switch_an_endpoint_off() {
     scene.close().await;
 }
 
+/// What was given up is brought again, however much that is, beside what happens now and not before it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_happens_now_does_not_wait_for_all_that_had_failed() {
+    const FAILED: usize = 150;
+
+    let scene = Scene::new(1).await;
+    let id = scene.endpoint("https://app.example/hook", false).await;
+    scene.happen_often(FAILED).await;
+    let (recorder, time) = (Recorder::new(Scripted(|_: &Message, _| 500)), Virtual::new());
+    let work = scene.work(id, &recorder, &time).await;
+    recorder.until(|sent| sent.len() == 10 * FAILED).await;
+    work.stop().await;
+    assert_eq!(scene.api.endpoint(id).await.unwrap().unwrap().failed_count, FAILED as u64);
+
+    scene.api.replay_failed(id).await.unwrap();
+    scene.happen(0).await;
+    let page = scene.api.events(None, None, 1_000).await.unwrap().unwrap();
+    let now = page.events.last().expect("it happened").event_id.clone();
+    let recorder = Recorder::new(Scripted(|_: &Message, _| 200));
+    let work = scene.work(id, &recorder, &time).await;
+    recorder.until(|sent| sent.len() > FAILED).await;
+    work.stop().await;
+    let place = recorder.sent().iter().position(|it| it.id == now).expect("it was brought");
+    assert!(place < FAILED / 2, "it was the {place}th");
+    scene.close().await;
+}
+
 /// A part of the feed is brought once more; by time, and by cursors.
 ///
 /// Proves S-HOOK-11.

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use directory::secret::{Secret, SecretKind};
 use directory::{ApiKey, ApiScopes, OrganizationId, TokenId};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -83,6 +84,14 @@ pub(super) async fn create(
     let organization = new.organization_id.map(|text| id(&text, "organization")).transpose()?;
     let organization: Option<OrganizationId> = organization;
     let lifetime = new.lifetime_days.map(|days| lifetime(Some(days))).transpose()?;
+    let now = vendor.counter.access.now();
+    let ends_by = |end: Timestamp| lifetime.is_some_and(|it| it <= end.duration_since(now));
+    if vendor.store.key().and_then(|key| key.expires_at).is_some_and(|end| !ends_by(end)) {
+        return Err(Problem::forbidden(
+            "a key that ends gives away none that is good for longer",
+            "Send `lifetime_days`, so few that the new key ends no later; or use a key without an end",
+        ));
+    }
     let secret = Secret::new(SecretKind::ApiKey, (vendor.counter.entropy)());
     let key = vendor.store.create_api_key(name, &secret, scopes, organization, lifetime).await?;
     let created = CreatedApiKey { api_key: secret.reveal().to_owned(), view: key.into() };

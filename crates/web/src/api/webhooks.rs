@@ -554,7 +554,15 @@ pub(super) async fn replay(
         ReplayInput { failed: None, since: Some(since), until, after: None, upto: None } => {
             let until = until.map(|until| moment("until", &until)).transpose()?;
             let since = moment("since", &since)?;
-            vendor.store.replay_between(id, since, until).await?;
+            if until.is_some_and(|until| until <= since) {
+                return Err(Problem::invalid(
+                    "`until` is not after `since`, so nothing is between them",
+                    "Send an earlier `since`, or a later `until`",
+                ));
+            }
+            if !vendor.store.replay_between(id, since, until).await? {
+                return Err(unknown());
+            }
             None
         }
         ReplayInput { failed: None, since: None, until: None, after: Some(after), upto } => {

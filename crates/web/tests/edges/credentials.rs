@@ -113,3 +113,22 @@ fn a_client_shows_its_secret_in_the_header_or_in_the_form() {
     // The token of the directory is not a client's secret.
     refused(Some(&basic(&id, &to.token)), grant, 401, "invalid_client");
 }
+
+/// Nor for longer than it is good itself.
+#[test]
+fn a_key_that_ends_makes_none_that_ends_later() {
+    let server = Server::start("credentials-keys", unlimited());
+    let week = json!({ "name": "CI", "scopes": ["full"], "lifetime_days": 7 }).to_string();
+    let made = server.api("POST", "/api/v1/api-keys", week.as_bytes());
+    assert_eq!(made.status, 201, "{made:?}");
+    let bearer = format!("Bearer {}", text(&made.json(), "api_key"));
+    let ask = |days: Value| {
+        let body = json!({ "name": "More", "scopes": ["read"], "lifetime_days": days });
+        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+        server.call("POST", "/api/v1/api-keys", &headers, body.to_string().as_bytes()).status
+    };
+    assert_eq!(
+        [ask(Value::Null), ask(json!(8)), ask(json!(7)), ask(json!(1))],
+        [403, 403, 201, 201]
+    );
+}

@@ -65,6 +65,10 @@ impl<C: Client> Run<C> {
                 Outcome::Failed
             }
             Expected::Accepted => Outcome::Accepted,
+            Expected::Refused { .. } if exchanges.is_empty() => {
+                notes.push("nothing was sent, because of what failed before".to_owned());
+                Outcome::Failed
+            }
             Expected::Silence if exchanges.is_empty() => {
                 notes.push("sends nothing".to_owned());
                 Outcome::Accepted

@@ -417,7 +417,7 @@ fn too_many(wait: Duration) -> Refusal {
     let seconds = seconds(wait);
     let detail = format!(
         "too many requests for this directory at once. Nothing was changed; the request can be \
-         sent again in {seconds} seconds, and providers do so by themselves"
+         sent again in {seconds} s, and providers do so by themselves"
     );
     Refusal::from(Error::new(429, detail)).with_header(header::RETRY_AFTER, seconds.to_string())
 }

@@ -1,9 +1,10 @@
 //! Where the database is, and how the server beside it is reached.
 
+use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use directory::Limits;
 use etcetera::BaseStrategy;
@@ -19,6 +20,8 @@ const DATABASE: &str = "roster.db";
 /// What the server that used this folder last was told, so that a command beside it prints the
 /// same addresses.
 const SERVER: &str = "server.json";
+/// Who has it locked serves what is in the folder.
+const LOCK: &str = "server.lock";
 
 /// Where the database is.
 #[derive(Args, Clone)]
@@ -167,6 +170,34 @@ impl Place {
         // From wherever it is typed, and whatever is in the name.
         let folder = self.folder()?.display().to_string();
         Ok(format!(" --data '{}'", folder.replace('\'', r"'\''")))
+    }
+
+    /// Keeps other servers out of the folder of an embedded database, for as long as what is answered is
+    /// held; the system lets go of it when the process ends, however that is. Many servers may share
+    /// PostgreSQL. Two here would each believe to be alone, and hand out links of the other's.
+    pub(crate) fn hold(&self) -> anyhow::Result<Option<File>> {
+        if self.database.is_some() {
+            return Ok(None);
+        }
+        let path = self.folder()?.join(LOCK);
+        let file = File::options().write(true).create(true).truncate(false).open(&path);
+        let file = file.with_context(|| format!("cannot open `{}`", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => bail!(
+                "another Roster serves the data in `{}`: stop it first, or choose another folder \
+                 with `--data`. Several servers at once need PostgreSQL (`--database`)",
+                self.folder()?.display()
+            ),
+            // Some file systems have no locks, and serve all the same.
+            Err(TryLockError::Error(error)) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "it cannot be made sure that no other server uses the same folder",
+                );
+                Ok(Some(file))
+            }
+        }
     }
 
     /// Remembers how the server is reached, for commands beside it. Beside PostgreSQL nothing is

@@ -133,6 +133,7 @@ pub(crate) async fn run(arguments: Arguments, told: Vec<Told>) -> anyhow::Result
     let argument = arguments.place.argument()?;
     let ahead = SignedDuration::from_secs(arguments.clock_ahead.into());
     let store = arguments.place.open_in(environment::ahead_by(ahead)).await?;
+    let _alone = arguments.place.hold()?;
     if !ahead.is_zero() {
         tracing::warn!(seconds = arguments.clock_ahead, "the clock is ahead of the machine's");
     }

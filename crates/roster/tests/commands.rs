@@ -1225,3 +1225,21 @@ async fn an_id_is_given_once_over_all_directories() {
     assert_eq!(ids.len(), 2_000);
     drop(server);
 }
+
+/// Each would believe to be alone. Many servers share PostgreSQL.
+#[test]
+fn a_second_server_is_kept_out_of_a_folder_until_the_first_has_ended() {
+    let folder = folder();
+    let data = path(folder.path());
+    let first = Server::start(folder.path(), &[]);
+    let output = run(&["serve", "--listen", "127.0.0.1:0", "--data", data]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("another Roster serves the data in"), "{said}");
+    assert_eq!(text(&output.stdout), "", "it has shown no key and no link");
+    // Commands are welcome beside it.
+    create_directory(folder.path(), &["--organization", "Acme", "--name", "Okta"]);
+    // However it ended.
+    drop(first);
+    Server::start(folder.path(), &[]);
+}

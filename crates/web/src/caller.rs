@@ -55,6 +55,7 @@ pub(crate) async fn directory(
         },
         Presented::Nothing => return Err(unauthorized(Challenge::Plain, NO_TOKEN)),
         Presented::AnotherScheme => return Err(unauthorized(Challenge::Plain, ANOTHER_SCHEME)),
+        Presented::Twice => return Err(unauthorized(Challenge::InvalidRequest, TWICE)),
         Presented::Garbled => return Err(unauthorized(Challenge::InvalidRequest, GARBLED)),
     };
     let token = token.as_ref();
@@ -159,7 +160,9 @@ pub(crate) fn how_presented(headers: &HeaderMap) -> requests::Presented {
         Presented::Token(_) => requests::Presented::Bearer,
         Presented::Nothing => requests::Presented::Nothing,
         Presented::Basic(_) => requests::Presented::Basic,
-        Presented::AnotherScheme | Presented::Garbled => requests::Presented::Otherwise,
+        Presented::AnotherScheme | Presented::Twice | Presented::Garbled => {
+            requests::Presented::Otherwise
+        }
     }
 }
 
@@ -241,8 +244,11 @@ const SWITCHED_OFF: &str = "directory sync is switched off for your organization
                             it as failed tasks, or send it with the next full cycle";
 const ANOTHER_SCHEME: &str = "this directory takes a bearer token and no other kind of credential. \
                               Enter `Bearer`, one space, and the token of this directory";
-const GARBLED: &str = "the `Authorization` header cannot be read. Enter `Bearer`, one space, and \
-                       the token of this directory";
+const GARBLED: &str = "the `Authorization` header cannot be read. Where the app asks for a token, enter \
+                       the token of this directory alone; where it asks for the whole header, enter \
+                       `Bearer`, one space, and the token";
+const TWICE: &str = "the word `Bearer` was sent twice: the app adds it by itself. Enter the token of \
+                     this directory alone";
 const UNKNOWN: &str = "the token is not known. It may have been revoked, or not copied whole: copy \
                        it again, or ask the app's team for a new one";
 const ANOTHER: &str = "the token does not belong to the directory in this base URL. Use the base \
@@ -253,6 +259,8 @@ enum Presented<'a> {
     Nothing,
     /// A user name and a password, encoded.
     Basic(&'a str),
+    /// `Bearer Bearer …`, of an app that adds the word to what was entered with it.
+    Twice,
     /// Neither `Bearer` nor `Basic`: `Digest …`.
     AnotherScheme,
     /// `Bearer` with nothing behind it or too much, two credentials, or what is no text.
@@ -277,7 +285,10 @@ fn presented(headers: &HeaderMap) -> Presented<'_> {
         None => Presented::Token(value.trim()),
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
             let token = token.trim();
-            if token.is_empty() || token.contains(' ') {
+            let again = token.split_once(' ').map_or(token, |(word, _)| word);
+            if again.eq_ignore_ascii_case("bearer") {
+                Presented::Twice
+            } else if token.is_empty() || token.contains(' ') {
                 Presented::Garbled
             } else {
                 Presented::Token(token)
@@ -313,6 +324,7 @@ pub(crate) fn api_key(headers: &HeaderMap) -> Option<&str> {
         Presented::Nothing
         | Presented::Basic(_)
         | Presented::AnotherScheme
+        | Presented::Twice
         | Presented::Garbled => None,
     }
 }

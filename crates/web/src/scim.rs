@@ -399,10 +399,20 @@ fn read_path(rest: &str) -> (Option<DirectoryId>, Target) {
     }
     let found = PLACES.iter().find(|(pattern, _)| is_at(pattern, &parts));
     let target = match found {
+        Some(_) if is_doubled(&parts) => Target::Unknown,
         Some((_, target)) => target(parts.last().copied().unwrap_or_default().to_owned()),
         None => Target::Unknown,
     };
     (named, target)
+}
+
+/// Whether the base URL was entered with a part that providers add by themselves: `/Users/Users`. Nobody
+/// has such an id.
+fn is_doubled(parts: &[&str]) -> bool {
+    const ADDED: [&str; 5] =
+        ["Users", "Groups", "ServiceProviderConfig", "ResourceTypes", "Schemas"];
+
+    matches!(parts, ["Users" | "Groups", id] if ADDED.iter().any(|it| it.eq_ignore_ascii_case(id)))
 }
 
 /// A part of a path; `None` where it is not UTF-8.
@@ -412,6 +422,18 @@ fn decoded(part: &str) -> Option<String> {
 
 fn unknown_target(rest: &str) -> Refusal {
     let rest = cut(rest, PATH_SHOWN_MAX);
+    let mut parts: Vec<_> = rest.trim_matches('/').split('/').collect();
+    if parts[0].parse::<DirectoryId>().is_ok() {
+        parts.remove(0);
+    }
+    if is_doubled(&parts) {
+        let detail = format!(
+            "the base URL ends in `/{}`, which the identity provider adds by itself. Enter the base URL \
+             as it was given",
+            parts[0]
+        );
+        return Error::new(404, detail).into();
+    }
     let detail = format!(
         "nothing is served at `{rest}` below the base URL. It knows `/Users`, `/Groups`, \
          `/.search`, `/Bulk`, `/Roles`, `/Entitlements`, `/ServiceProviderConfig`, \

@@ -42,6 +42,9 @@ const SECRET_BEGINNINGS: [&str; 7] = [
     "basic ",
 ];
 
+/// What stands behind `Bearer` or `Basic` where we say what to enter, and is nobody's credential.
+const OUR_WORDS: [&str; 5] = ["token", "tokens", "and", "was", "or"];
+
 /// Parameters that SCIM knows. What stands behind any other name may be anything.
 const PARAMETERS: [&str; 8] = [
     "filter",
@@ -328,7 +331,8 @@ pub(super) fn secrets(text: &str) -> Cow<'_, str> {
             .find(|it: char| !(it.is_ascii_alphanumeric() || "-_+/=.~".contains(it)))
             .unwrap_or(rest.len());
         kept.push_str(&text[from..begin]);
-        kept.push_str(HIDDEN);
+        let is_ours = OUR_WORDS.iter().any(|it| it.eq_ignore_ascii_case(&rest[..end]));
+        kept.push_str(if is_ours { &rest[..end] } else { HIDDEN });
         from = begin + end;
     }
     kept.push_str(&text[from..]);

@@ -145,6 +145,9 @@ impl Known {
                 note(&mut self.programs, &program, seen);
             }
         }
+        if seen.presented == Presented::Bearer {
+            note(&mut self.marks, "bearer", seen);
+        }
         for mark in marks(seen, place, body) {
             note(&mut self.marks, &mark, seen);
         }
@@ -364,12 +367,23 @@ impl Known {
         }
     }
 
-    /// Traps that somebody has gone into, with when.
+    /// Whether what came later shows that a mistake was mended. Of the others no request can: who
+    /// has one group for both may have pushed another one since.
+    fn is_over(&self, trap: &str, span: &Span) -> bool {
+        let mended_at = match trap {
+            "token-without-bearer" => self.marks.get("bearer").map(|it| it.last_at),
+            "wrong-path" => self.sightings.values().map(|it| it.last_at).max(),
+            _ => None,
+        };
+        mended_at.is_some_and(|at| at > span.last_at)
+    }
+
+    /// Traps that somebody has gone into and not come out of since, with when.
     pub fn traps(&self) -> Vec<(&'static str, &'static str, &'static str, Option<&Span>)> {
         TRAPS
             .iter()
             .filter_map(|(name, text, what_to_do)| {
-                let span = self.traps.get(*name);
+                let span = self.traps.get(*name).filter(|span| !self.is_over(name, span));
                 let is_missing = *name == "no-deactivation"
                     && self.sightings.contains_key("person")
                     && self.sightings.contains_key("update")
@@ -819,6 +833,17 @@ mod tests {
     }
 
     fn observe(known: &mut Known, second: i64, method: &str, path: &str, body: &Value) {
+        observe_as(known, second, (method, path), body, Presented::Bearer, false);
+    }
+
+    fn observe_as(
+        known: &mut Known,
+        second: i64,
+        (method, path): (&str, &str),
+        body: &Value,
+        presented: Presented,
+        is_unknown_path: bool,
+    ) {
         let quirks = Quirks::new();
         let (path, query) =
             path.split_once('?').map_or((path, None), |(path, it)| (path, Some(it)));
@@ -831,15 +856,15 @@ mod tests {
             method,
             path,
             query,
-            status: 200,
+            status: if is_unknown_path { 404 } else { 200 },
             client_address: None,
             user_agent: Some("Okta SCIM Client 1.0.0"),
             content_type: None,
-            presented: Presented::Bearer,
+            presented,
             by: Some(By::Token(TokenId::new(&One))),
             rerun_of: None,
             tried: "",
-            is_unknown_path: false,
+            is_unknown_path,
             quirks: &quirks,
             unknown_members: &[],
             location: None,
@@ -920,6 +945,28 @@ mod tests {
             observe(&mut known, 1 + later, "PATCH", "/Users/7", &off);
             assert_eq!(known.traps.contains_key("same-group"), is_trap, "{later} seconds later");
         }
+    }
+
+    #[test]
+    fn a_mistake_is_over_when_the_same_was_done_right_since() {
+        let names = |known: &Known| known.traps().into_iter().map(|it| it.0).collect::<Vec<_>>();
+        let mut known = Known::default();
+        let send = |known: &mut Known, second, path, presented, is_unknown| {
+            observe_as(known, second, ("GET", path), &Value::Null, presented, is_unknown);
+        };
+        send(&mut known, 1, "/Users", Presented::Bearer, false);
+        send(&mut known, 2, "/Users/Users", Presented::Bearer, true);
+        assert_eq!(names(&known), ["wrong-path"], "what was right before is no sign");
+        // At the right path, and without the word.
+        send(&mut known, 3, "/Users", Presented::Bare, false);
+        assert_eq!(names(&known), ["token-without-bearer"]);
+        send(&mut known, 4, "/Users/Users", Presented::Bearer, true);
+        assert_eq!(names(&known), ["token-without-bearer", "wrong-path"]);
+        send(&mut known, 5, "/Users", Presented::Bearer, false);
+        assert!(names(&known).is_empty());
+        // And again.
+        send(&mut known, 6, "/Users/Users", Presented::Bearer, true);
+        assert_eq!(names(&known), ["wrong-path"]);
     }
 
     #[test]

@@ -42,9 +42,6 @@ const SECRET_BEGINNINGS: [&str; 7] = [
     "basic ",
 ];
 
-/// What stands behind `Bearer` or `Basic` where we say what to enter, and is nobody's credential.
-const OUR_WORDS: [&str; 5] = ["token", "tokens", "and", "was", "or"];
-
 /// Parameters that SCIM knows. What stands behind any other name may be anything.
 const PARAMETERS: [&str; 8] = [
     "filter",
@@ -225,6 +222,12 @@ const PROTOCOL: &[&str] = &[
     "ref",
     "lastmodified",
     "created",
+    "oauth",
+    "http",
+    "header",
+    "content-encoding",
+    "scim+json",
+    "dir-…",
 ];
 
 /// These, and the names of all attributes that everybody has, in lower case.
@@ -331,9 +334,14 @@ pub(super) fn secrets(text: &str) -> Cow<'_, str> {
             .find(|it: char| !(it.is_ascii_alphanumeric() || "-_+/=.~".contains(it)))
             .unwrap_or(rest.len());
         kept.push_str(&text[from..begin]);
-        let is_ours = OUR_WORDS.iter().any(|it| it.eq_ignore_ascii_case(&rest[..end]));
-        kept.push_str(if is_ours { &rest[..end] } else { HIDDEN });
-        from = begin + end;
+        from = begin;
+        // In sentences of ours it is a word that follows, as in `OAuth Bearer Token`, or what stands for a
+        // credential; and who writes `Bearer` twice has the credential behind the second one.
+        let is_word = rest[..end].eq_ignore_ascii_case("token") || rest.starts_with(HIDDEN);
+        if !is_word && !lower[begin..].starts_with("bearer ") {
+            kept.push_str(HIDDEN);
+            from += end;
+        }
     }
     kept.push_str(&text[from..]);
     Cow::Owned(kept)
@@ -341,7 +349,7 @@ pub(super) fn secrets(text: &str) -> Cow<'_, str> {
 
 /// The first character of a text, and that there was more. Ids are kept.
 pub fn mask(text: &str) -> String {
-    if text.is_empty() || ResourceId::parse(text).is_some() {
+    if text.is_empty() || text == HIDDEN || ResourceId::parse(text).is_some() {
         return text.to_owned();
     }
     text.chars().next().into_iter().chain(HIDDEN.chars()).collect()
@@ -753,6 +761,29 @@ mod tests {
             ("attributes=password,userName".to_owned(), "attributes=password,userName"),
         ] {
             assert_eq!(query(&sent, PersonalData::Kept), expected, "{sent}");
+        }
+    }
+
+    #[test]
+    fn sentences_of_ours_are_told_whole() {
+        for text in [
+            "this directory takes a bearer token and no other kind of credential",
+            "Choose the authentication mode `HTTP Header` or `OAuth Bearer Token`, and enter the token",
+            "it is sent as `Authorization: Bearer …`",
+            "Enter the id of the directory, `dir-…`, the last part of its own base URL",
+            "Send `application/scim+json`, as it is, without `Content-Encoding`",
+        ] {
+            assert_eq!(prose(text, PersonalData::Kept), text);
+            assert_eq!(prose(text, PersonalData::Masked), text);
+        }
+        for (sent, expected) in [
+            ("no user has the id `Bearer tok3n`", "no user has the id `Bearer …`"),
+            ("no user has the id `bearer tokens`", "no user has the id `bearer …`"),
+            ("no user has the id `Basic YW5hOg==`", "no user has the id `Basic …`"),
+            ("bearer token roster-scim-00ff", "bearer token roster-scim-…"),
+            ("Bearer Bearer s3cret", "Bearer Bearer …"),
+        ] {
+            assert_eq!(prose(sent, PersonalData::Kept), expected);
         }
     }
 
